@@ -1,0 +1,337 @@
+//! Settings: from flags, the environment, `NAME_FILE` or `.env`, in this order; all checked before anything starts.
+
+use std::{collections::HashMap, env, fs, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use crate::secret::{SECRET_MIN_BYTES, Secret, Secrets};
+
+/// One setting: its name in the environment (the flag is `--name` with dashes), default and meaning.
+pub struct Setting {
+    /// As in the environment.
+    pub name: &'static str,
+    /// As the documentation shows it.
+    pub default: &'static str,
+    /// One line.
+    pub help: &'static str,
+    /// May also come from the file that `NAME_FILE` names.
+    pub secret: bool,
+}
+
+const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help, secret: false }
+}
+
+const fn secret(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help, secret: true }
+}
+
+/// Every setting there is; the command line's flags and its help are made from this table.
+pub const SETTINGS: &[Setting] = &[
+    setting("HOST", "127.0.0.1", "Address to listen on"),
+    setting("PORT", "3000", "Port to listen on; 0 takes a free one"),
+    secret("REDIS_URL", "none", "redis://[user:password@]host[:port][/database]; without it the embedded store serves"),
+    setting("DATA_DIR", "./data", "Directory of the embedded store"),
+    secret("AUTH_SECRET_KEY", "none", "Signs access tokens, at least 32 bytes; required with Redis, else generated"),
+    secret(
+        "REFRESH_SECRET_KEY",
+        "none",
+        "Signs refresh tokens, at least 32 bytes; required with Redis, else generated",
+    ),
+    setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
+    setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token"),
+    setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),
+    setting("TOKEN_REMOVAL", "open", "Who may call DELETE /access-token: open (anyone), owner, off"),
+    setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash"),
+    setting("ARGON2_ITERATIONS", "2", "Passes of one password hash"),
+    setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
+    setting("MAX_CONNECTIONS", "10000", "Open client connections; more wait to be accepted"),
+    setting("REQUEST_TIMEOUT_SECONDS", "2", "Deadline of a request"),
+    setting("SHUTDOWN_DELAY_SECONDS", "1", "After SIGTERM: not ready but still serving, so that load balancers notice"),
+    setting("SHUTDOWN_TIMEOUT_SECONDS", "10", "After that: how long requests in flight may take"),
+    setting("LOG_FORMAT", "text on a terminal, else json", "text or json; the level is RUST_LOG's"),
+];
+
+/// Marks of secrets that are in somebody's documentation, ours among them.
+const SAMPLE_MARKS: [&str; 4] = ["replace-me", "change-me", "changeme", "your-256-bit-secret"];
+
+/// Where accounts and tokens live.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// A Redis server, shared by any number of replicas.
+    Redis {
+        /// With credentials, if any.
+        url: Secret,
+    },
+    /// Files of this one node.
+    Embedded {
+        /// Created with mode 0700 if it is not there.
+        directory: PathBuf,
+    },
+}
+
+/// Who may remove a user's tokens over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRemoval {
+    /// Anyone who knows the email, as in the service this one succeeds.
+    Open,
+    /// The owner, with an access token.
+    Owner,
+    /// Nobody; the command line still can.
+    Off,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs, one object a line.
+    Json,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address or name to listen on.
+    pub host: String,
+    /// 0 for a free one.
+    pub port: u16,
+    /// Where accounts and tokens live.
+    pub store: StoreConfig,
+    /// Always there with Redis; else each may be left to be generated into the data directory.
+    pub secrets: Option<Secrets>,
+    /// `ACCESS_TOKEN_TTL_SECONDS`.
+    pub access_seconds: u64,
+    /// `REFRESH_TOKEN_TTL_SECONDS`, not shorter than the access token's.
+    pub refresh_seconds: u64,
+    /// In code points.
+    pub password_min_length: usize,
+    /// Who may call `DELETE /access-token`.
+    pub token_removal: TokenRemoval,
+    /// argon2 `m`.
+    pub argon2_memory_kib: u32,
+    /// argon2 `t`.
+    pub argon2_iterations: u32,
+    /// argon2 `p`.
+    pub argon2_parallelism: u32,
+    /// Open client connections.
+    pub max_connections: usize,
+    /// Deadline of a request.
+    pub request_timeout: Duration,
+    /// From SIGTERM until no more connections are accepted.
+    pub shutdown_delay: Duration,
+    /// From then until requests in flight are cut off.
+    pub shutdown_timeout: Duration,
+    /// `None`: text on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+}
+
+/// Where settings are looked up.
+pub struct Sources {
+    flags: HashMap<String, String>,
+    environment: fn(&str) -> Option<String>,
+    dotenv: HashMap<String, String>,
+}
+
+impl Sources {
+    /// Flags by their setting's name, over the process environment, over `.env` in the working directory.
+    ///
+    /// # Errors
+    /// A sentence, when `.env` is there but cannot be read.
+    pub fn new(flags: HashMap<String, String>) -> Result<Self, String> {
+        let dotenv = match dotenvy::from_path_iter(".env") {
+            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|error| match error {
+                // The library's message holds the line, which may be a secret.
+                dotenvy::Error::LineParse(..) => {
+                    ".env has a line that is not NAME=value; quote values that have spaces".to_owned()
+                }
+                other => format!(".env cannot be read: {other}"),
+            })?,
+            Err(error) if error.not_found() => HashMap::new(),
+            Err(error) => return Err(format!(".env cannot be read: {error}")),
+        };
+        Ok(Self { flags, environment: |name| env::var(name).ok(), dotenv })
+    }
+
+    /// An empty value counts as none, so that `NAME=` in a compose file unsets.
+    fn get(&self, name: &str) -> Option<String> {
+        let flag = self.flags.get(name).cloned();
+        let value = flag.or_else(|| (self.environment)(name)).or_else(|| self.dotenv.get(name).cloned());
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// One sentence for each setting that is wrong, naming it and what it takes, never its value.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
+        Reader::read(sources, Reader::config)
+    }
+
+    /// Reads and checks only where the store is, which is all that the command line needs.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_store(sources: &Sources) -> Result<StoreConfig, Vec<String>> {
+        Reader::read(sources, Reader::store)
+    }
+
+    /// Reads and checks only `HOST` and `PORT`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_address(sources: &Sources) -> Result<(String, u16), Vec<String>> {
+        Reader::read(sources, |reader| (reader.host(), reader.port()))
+    }
+}
+
+/// Reads one setting after the other and collects what is wrong.
+struct Reader<'a> {
+    sources: &'a Sources,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn read<T>(sources: &'a Sources, read: impl FnOnce(&mut Self) -> T) -> Result<T, Vec<String>> {
+        let mut reader = Self { sources, problems: Vec::new() };
+        let value = read(&mut reader);
+        if reader.problems.is_empty() { Ok(value) } else { Err(reader.problems) }
+    }
+
+    fn config(&mut self) -> Config {
+        let store = self.store();
+        let secrets = self.secrets(&store);
+        let access_seconds = self.number("ACCESS_TOKEN_TTL_SECONDS", 60, 1..=86_400);
+        let refresh_seconds = self.number("REFRESH_TOKEN_TTL_SECONDS", 120, 1..=31_536_000);
+        if refresh_seconds < access_seconds {
+            self.problem("REFRESH_TOKEN_TTL_SECONDS", "must not be less than ACCESS_TOKEN_TTL_SECONDS");
+        }
+        let argon2_parallelism = self.number("ARGON2_PARALLELISM", 1, 1..=16);
+        Config {
+            host: self.host(),
+            port: self.port(),
+            store,
+            secrets,
+            access_seconds,
+            refresh_seconds,
+            password_min_length: self.number("PASSWORD_MIN_LENGTH", 6, 1..=256),
+            token_removal: self.choice(
+                "TOKEN_REMOVAL",
+                TokenRemoval::Open,
+                &[("open", TokenRemoval::Open), ("owner", TokenRemoval::Owner), ("off", TokenRemoval::Off)],
+            ),
+            // The least is that of the OWASP Password Storage Cheat Sheet.
+            argon2_memory_kib: self.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
+            argon2_iterations: self.number("ARGON2_ITERATIONS", 2, 1..=32),
+            argon2_parallelism,
+            max_connections: self.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+            request_timeout: Duration::from_secs(self.number("REQUEST_TIMEOUT_SECONDS", 2, 1..=60)),
+            shutdown_delay: Duration::from_secs(self.number("SHUTDOWN_DELAY_SECONDS", 1, 0..=300)),
+            shutdown_timeout: Duration::from_secs(self.number("SHUTDOWN_TIMEOUT_SECONDS", 10, 0..=300)),
+            log_format: self.choice(
+                "LOG_FORMAT",
+                None,
+                &[("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))],
+            ),
+        }
+    }
+
+    fn host(&self) -> String {
+        self.sources.get("HOST").unwrap_or_else(|| "127.0.0.1".to_owned())
+    }
+
+    fn port(&mut self) -> u16 {
+        self.number("PORT", 3000, 0..=65_535)
+    }
+
+    fn store(&mut self) -> StoreConfig {
+        if let Some(url) = self.secret_text("REDIS_URL") {
+            if !url.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+                self.problem("REDIS_URL", "must have the form redis://[user:password@]host[:port][/database]");
+            }
+            return StoreConfig::Redis { url: Secret::new(url) };
+        }
+        let directory = self.sources.get("DATA_DIR").unwrap_or_else(|| "./data".to_owned());
+        StoreConfig::Embedded { directory: directory.into() }
+    }
+
+    /// Both or, on the embedded store, none: a pair of which one is generated would be no pair to carry elsewhere.
+    fn secrets(&mut self, store: &StoreConfig) -> Option<Secrets> {
+        let required = matches!(store, StoreConfig::Redis { .. });
+        let access = self.secret_text("AUTH_SECRET_KEY");
+        let refresh = self.secret_text("REFRESH_SECRET_KEY");
+        if access.is_none() && refresh.is_none() && !required {
+            return None;
+        }
+        for (name, value) in [("AUTH_SECRET_KEY", &access), ("REFRESH_SECRET_KEY", &refresh)] {
+            match value {
+                None if required => {
+                    self.problem(name, "is required with Redis; make one with `auth-service secrets generate`");
+                }
+                None => self
+                    .problem(name, "must be set when the other secret is; `auth-service secrets generate` makes both"),
+                Some(value) if value.len() < SECRET_MIN_BYTES => {
+                    self.problem(name, "must have at least 32 bytes; make one with `auth-service secrets generate`");
+                }
+                Some(value) if SAMPLE_MARKS.iter().any(|mark| value.to_ascii_lowercase().contains(mark)) => {
+                    self.problem(name, "is a sample from documentation; make one with `auth-service secrets generate`");
+                }
+                Some(_) => {}
+            }
+        }
+        let (access, refresh) = (access?, refresh?);
+        if access == refresh {
+            self.problem("REFRESH_SECRET_KEY", "must differ from AUTH_SECRET_KEY");
+        }
+        Some(Secrets { access: Secret::new(access), refresh: Secret::new(refresh) })
+    }
+
+    /// The value of `NAME`, or of the file that `NAME_FILE` names, without its last line break.
+    fn secret_text(&mut self, name: &str) -> Option<String> {
+        let file_name = format!("{name}_FILE");
+        match (self.sources.get(name), self.sources.get(&file_name)) {
+            (Some(_), Some(_)) => {
+                self.problem(name, &format!("and {file_name} are both set; keep one"));
+                None
+            }
+            (Some(value), None) => Some(value),
+            (None, Some(path)) => match fs::read_to_string(path) {
+                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()),
+                Err(error) => {
+                    self.problem(&file_name, &format!("names a file that cannot be read: {}", error.kind()));
+                    None
+                }
+            },
+            (None, None) => None,
+        }
+    }
+
+    fn number<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+    {
+        let Some(text) = self.sources.get(name) else { return default };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                self.problem(name, &format!("must be a whole number from {} to {}", range.start(), range.end()));
+                default
+            }
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)]) -> T {
+        let Some(text) = self.sources.get(name) else { return default };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return *value;
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        self.problem(name, &format!("must be one of: {}", words.join(", ")));
+        default
+    }
+
+    fn problem(&mut self, name: &str, what: &str) {
+        self.problems.push(format!("{name} {what}"));
+    }
+}

@@ -1,0 +1,94 @@
+//! The outcomes a client hears of. Knows no HTTP and no driver: `http/error.rs` gives each its status and sentence.
+
+use std::{borrow::Cow, fmt};
+
+/// Why a use case did not succeed.
+#[derive(Debug)]
+pub enum Error {
+    /// Sign-up: the email belongs to an account.
+    EmailTaken,
+    /// Sign-in: unknown email or wrong password, on purpose not told apart (OWASP ASVS 5.0 clause 6.3.8).
+    InvalidCredentials,
+    /// A protected use case was called without an access token.
+    TokenMissing,
+    /// Malformed, forged, of the wrong kind, or an access token whose entry is gone from the store.
+    TokenInvalid,
+    /// A genuine token past its `exp`.
+    TokenExpired,
+    /// A genuine and unexpired refresh token, or a user's tokens, that are not in the store.
+    TokenNotFound,
+    /// No such user, or one that the token does not belong to.
+    UserNotFound,
+    /// The token is good but belongs to somebody else.
+    NotOwner,
+    /// The hashing queue is full; nothing was done.
+    Overloaded,
+    /// The store did not do what was asked; a write may or may not have happened if the outage is a [`Outage::Timeout`].
+    Unavailable(Outage),
+    /// A fault of ours; the text goes to the log, never to the client.
+    Internal(String),
+}
+
+/// What is wrong with one field of a request; never contains what the client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name.
+    pub field: &'static str,
+    /// What to do about it, as the rest of a sentence that starts with the field's name.
+    pub message: Cow<'static, str>,
+}
+
+/// Why the store cannot serve right now. Each is temporary: a retry may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// No connection.
+    Unreachable,
+    /// No answer in time.
+    Timeout,
+    /// The store is reading its data from disk.
+    Loading,
+    /// The store takes no writes (a replica, or a primary that was demoted).
+    ReadOnly,
+    /// The store has no memory left for writes.
+    OutOfMemory,
+    /// Too few replicas are connected for the store to accept writes.
+    NotReplicated,
+    /// The store refused the command (credentials, permissions, cluster state).
+    Refused,
+}
+
+impl Outage {
+    /// A stable name for programs, the `code` of a 503.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "store_unreachable",
+            Self::Timeout => "store_timeout",
+            Self::Loading => "store_loading",
+            Self::ReadOnly => "store_read_only",
+            Self::OutOfMemory => "store_out_of_memory",
+            Self::NotReplicated => "store_not_replicated",
+            Self::Refused => "store_refused",
+        }
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "the store cannot be reached",
+            Self::Timeout => "the store did not answer in time",
+            Self::Loading => "the store is still loading its data",
+            Self::ReadOnly => "the store is read-only",
+            Self::OutOfMemory => "the store is out of memory",
+            Self::NotReplicated => "the store has too few replicas to accept a write",
+            Self::Refused => "the store refused the command",
+        })
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Internal(format!("the operating system gave no randomness: {error}"))
+    }
+}

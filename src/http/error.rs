@@ -1,0 +1,197 @@
+//! The one table from outcomes to status, code and sentence, and the error body.
+
+use std::borrow::Cow;
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::json;
+use crate::error::{Error, FieldError};
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    fields: Vec<FieldError>,
+    header: Option<(HeaderName, HeaderValue)>,
+    detail: Option<String>,
+}
+
+/// What the request's log line tells of an error answer, carried in the response's extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    /// Never sent to the client.
+    pub(super) detail: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    result: &'static str,
+    error: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldBody<'a>],
+}
+
+#[derive(Serialize)]
+struct FieldBody<'a> {
+    field: &'static str,
+    message: &'a Cow<'static, str>,
+}
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+/// Seconds; the conditions that ask for a retry pass quickly or not at all.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
+
+impl Problem {
+    pub(super) const BODY_NOT_JSON: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "invalid_json",
+        "The request body must be one JSON object, in UTF-8 and without duplicate fields",
+    );
+    pub(super) const BODY_BROKEN: Self =
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", "The request body ended early; send it again whole");
+    pub(super) const BODY_TOO_LARGE: Self =
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request body must not exceed 16 KiB");
+    pub(super) const BODY_TOO_SLOW: Self = Self::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "The request body took too long to arrive; send it again",
+    );
+    pub(super) const NOT_JSON: Self = Self::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "A request body needs the header Content-Type: application/json",
+    );
+    pub(super) const NO_SUCH_ROUTE: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        "route_not_found",
+        "There is no such route; see the API table in the documentation",
+    );
+    pub(super) const QUERY: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "query_not_allowed",
+        "This route takes no query parameters; send fields in the JSON body and tokens in headers",
+    );
+    pub(super) const HOST: Self =
+        Self::new(StatusCode::BAD_REQUEST, "invalid_host", "An HTTP/1.1 request needs exactly one Host header");
+    pub(super) const TOO_MANY_HEADERS: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too_many_headers",
+        "A request must not have more than 64 headers",
+    );
+    pub(super) const TWO_TOKENS: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "ambiguous_token",
+        "Send the access token once, in one Authorization header and nowhere else",
+    );
+    const VALIDATION: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "validation_failed",
+        "Correct the fields listed in \"fields\" and send the request again",
+    );
+
+    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self { status, code, message, fields: Vec::new(), header: None, detail: None }
+    }
+
+    fn unavailable(code: &'static str, message: &'static str) -> Self {
+        let header = Some((header::RETRY_AFTER, RETRY_SOON));
+        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
+    }
+
+    fn unauthorized(code: &'static str, message: &'static str, challenge: HeaderValue) -> Self {
+        let header = Some((header::WWW_AUTHENTICATE, challenge));
+        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, code, message) }
+    }
+
+    /// `allow` lists the methods that the route does have, as RFC 9110 section 15.5.6 wants.
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        let header = Some((header::ALLOW, HeaderValue::from_static(allow)));
+        let message = "This route does not have that method; the Allow header lists those it has";
+        Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
+    }
+
+    pub(super) fn invalid(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Self::VALIDATION }
+    }
+
+    pub(super) fn deadline_exceeded() -> Self {
+        Self::unavailable("deadline_exceeded", "The request took too long; try again shortly")
+    }
+
+    pub(super) fn shutting_down() -> Self {
+        Self::unavailable("shutting_down", "This server is shutting down; send the request to another replica")
+    }
+
+    fn internal(detail: String) -> Self {
+        let message = "Something went wrong on our side; try again, and report the X-Request-Id if it stays";
+        Self { detail: Some(detail), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message) }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::EmailTaken => {
+                Self::new(StatusCode::CONFLICT, "email_taken", "Duplicate record exists with the same email id")
+            }
+            Error::InvalidCredentials => Self::unauthorized(
+                "invalid_credentials",
+                "Authentication failed - incorrect email or password",
+                CHALLENGE,
+            ),
+            Error::TokenMissing => Self::unauthorized(
+                "token_missing",
+                "Send an access token in the Authorization header; sign in to get one",
+                CHALLENGE,
+            ),
+            Error::TokenInvalid => Self::unauthorized(
+                "invalid_token",
+                "The token is not valid; sign in to get a new one",
+                CHALLENGE_INVALID,
+            ),
+            Error::TokenExpired => Self::unauthorized(
+                "token_expired",
+                "The token has expired; refresh the access token, or sign in again",
+                CHALLENGE_INVALID,
+            ),
+            Error::TokenNotFound => Self::new(StatusCode::NOT_FOUND, "token_not_found", "Access token not found"),
+            Error::UserNotFound => Self::new(StatusCode::NOT_FOUND, "user_not_found", "User not found"),
+            Error::NotOwner => Self::new(
+                StatusCode::FORBIDDEN,
+                "not_owner",
+                "The access token belongs to somebody else; only a user's own tokens can be removed",
+            ),
+            Error::Overloaded => {
+                Self::unavailable("overloaded", "The server has more requests than it can serve; try again shortly")
+            }
+            Error::Unavailable(outage) => Self {
+                code: outage.code(),
+                ..Self::unavailable("", "The service is temporarily unavailable; try again shortly")
+            },
+            Error::Internal(detail) => Self::internal(detail),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let fields: Vec<_> = self.fields.iter().map(|f| FieldBody { field: f.field, message: &f.message }).collect();
+        let body =
+            ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields: fields.as_slice() };
+        let mut response = json(self.status, &body);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response.extensions_mut().insert(Failure { code: self.code, detail: self.detail });
+        response
+    }
+}

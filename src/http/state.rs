@@ -1,0 +1,61 @@
+//! What every handler of one runtime shares.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::timeout};
+
+use super::error::Problem;
+use crate::{auth::Auth, config::TokenRemoval, error::Error};
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Ready.
+    Serving,
+    /// Told to stop: not ready, but still serving until load balancers have noticed.
+    Leaving,
+    /// Accepts no more connections; requests in flight finish.
+    Closing,
+}
+
+/// The parts, behind one pointer.
+pub struct App {
+    /// The use cases.
+    pub auth: Auth,
+    /// For new accounts, in code points.
+    pub password_min_length: usize,
+    /// Who may call `DELETE /access-token`.
+    pub token_removal: TokenRemoval,
+    /// Deadline of a use case.
+    pub request_timeout: Duration,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+}
+
+/// A handle on [`App`], cloned for each request.
+#[derive(Clone)]
+pub struct AppState(Arc<App>);
+
+impl AppState {
+    /// Wraps `app`.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        Self(Arc::new(app))
+    }
+
+    /// Runs a use case within the request's deadline.
+    pub(super) async fn in_time<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
+        match timeout(self.request_timeout, use_case).await {
+            Ok(outcome) => outcome.map_err(Problem::from),
+            Err(_) => Err(Problem::deadline_exceeded()),
+        }
+    }
+}
+
+impl Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}

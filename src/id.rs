@@ -1,0 +1,118 @@
+//! A 128-bit identifier as 22 characters of base64url: session ids, token ids and user tags.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+/// How many characters an [`Id`] has.
+pub const ID_LEN: usize = 22;
+
+/// 22 characters of base64url, held inline: it is copied, never allocated, and safe inside a Redis key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id([u8; ID_LEN]);
+
+impl Id {
+    /// 128 bits from the operating system's generator (OWASP ASVS 5.0 clauses 7.2.3 and 11.5.1).
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::encode(&bytes))
+    }
+
+    /// The first 132 bits of the SHA-256 of `input`.
+    #[must_use]
+    pub fn digest(input: &[u8]) -> Self {
+        let digest = Sha256::digest(input);
+        // 17 bytes encode to 23 characters; the design's tag is the first 22 of the digest's text.
+        let mut text = [0; ID_LEN + 1];
+        encode_into(&digest[..17], &mut text);
+        let mut id = [0; ID_LEN];
+        id.copy_from_slice(&text[..ID_LEN]);
+        Self(id)
+    }
+
+    /// Accepts exactly 22 characters of the base64url alphabet.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; ID_LEN] = text.as_bytes().try_into().ok()?;
+        let in_alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        bytes.iter().all(in_alphabet).then_some(Self(bytes))
+    }
+
+    /// The 22 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // The alphabet is ASCII by construction, so the fallback is never taken.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    fn encode(bytes: &[u8; 16]) -> Self {
+        let mut text = [0; ID_LEN];
+        encode_into(bytes, &mut text);
+        Self(text)
+    }
+}
+
+fn encode_into(bytes: &[u8], text: &mut [u8]) {
+    // Fails only when `text` is too short, and both callers size it for their input.
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, text);
+    debug_assert!(written.is_ok());
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        Self::parse(text).ok_or_else(|| de::Error::custom("not 22 characters of base64url"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_million_random_ids_are_unique() {
+        let ids: HashSet<Id> = (0..1_000_000).map(|_| Id::random().unwrap()).collect();
+        assert_eq!(ids.len(), 1_000_000);
+    }
+
+    #[test]
+    fn only_22_characters_of_base64url_parse() {
+        let id = Id::random().unwrap();
+        assert_eq!(Id::parse(id.as_str()), Some(id));
+        for bad in ["", "short", "with{braces}in_the_midd", "AAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(Id::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn digest_is_the_start_of_the_sha256_text() {
+        let text = URL_SAFE_NO_PAD.encode(Sha256::digest(b"a@b.example"));
+        assert_eq!(Id::digest(b"a@b.example").as_str(), &text[..ID_LEN]);
+    }
+}

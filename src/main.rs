@@ -1,0 +1,148 @@
+//! Settings, tracing, store, bind, serve until told to stop; nothing else.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use auth_service::{
+    auth::Auth,
+    cli::{self, Invocation},
+    config::{Config, LogFormat, StoreConfig, TokenRemoval},
+    http::{self, App, AppState, Leave, Phase, Server, Worker},
+    password::{HashCost, Passwords},
+    secret::Secrets,
+    session::Lifetimes,
+    store::Backend,
+    token::Tokens,
+};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let sources = match cli::run() {
+        Invocation::Serve(sources) => sources,
+        Invocation::Done(code) => return code,
+    };
+    let config = match Config::load(&sources) {
+        Ok(config) => config,
+        Err(problems) => return cli::wrong_settings(&problems),
+    };
+    start_tracing(config.log_format);
+    let lifetimes = Lifetimes { access_seconds: config.access_seconds, refresh_seconds: config.refresh_seconds };
+    let backend = match Backend::open(&config.store, lifetimes) {
+        Ok(backend) => backend,
+        Err(error) => return cli::cannot_open(&error),
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(serve(config, backend, lifetimes))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) | Err(error) => {
+            eprintln!("auth-service: {error}");
+            ExitCode::from(cli::FAILED)
+        }
+    }
+}
+
+async fn serve(config: Config, backend: Backend, lifetimes: Lifetimes) -> io::Result<ExitCode> {
+    match backend.check().await {
+        Ok(None) => {}
+        Ok(Some(reason)) => tracing::warn!("{reason}; not ready until it is"),
+        Err(error) => return Ok(cli::cannot_open(&error)),
+    }
+    let secrets = secrets(&config)?;
+    let tokens = Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes()));
+    let cores = thread::available_parallelism()?.get();
+    let cost = HashCost {
+        memory_kib: config.argon2_memory_kib,
+        iterations: config.argon2_iterations,
+        parallelism: config.argon2_parallelism,
+    };
+    let passwords = Passwords::start(cost, cores)?;
+    let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(|error| {
+        io::Error::other(format!("cannot listen on {} port {}: {error}; set HOST and PORT", config.host, config.port))
+    })?;
+    let (phase_sender, phase) = watch::channel(Phase::Serving);
+    let mut workers = Vec::with_capacity(cores);
+    for n in 0..cores {
+        let (backend, tokens, passwords, phase) = (backend.clone(), tokens.clone(), passwords.clone(), phase.clone());
+        let build = {
+            let phase = phase.clone();
+            move || async move {
+                let auth = Auth::new(backend.connect().await, tokens, passwords, lifetimes, unix_seconds);
+                http::router(AppState::new(App {
+                    auth,
+                    password_min_length: config.password_min_length,
+                    token_removal: config.token_removal,
+                    request_timeout: config.request_timeout,
+                    phase,
+                }))
+            }
+        };
+        workers.push(Worker::start(format!("http-{n}"), phase, config.shutdown_timeout, build).await?);
+    }
+    let leave = stop_signal()?;
+    tracing::info!("listening on http://{}, on {}", listener.local_addr()?, backend.describe());
+    if config.token_removal == TokenRemoval::Open {
+        tracing::warn!("TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer");
+    }
+    let Config { max_connections, shutdown_delay, .. } = config;
+    Server { listener, workers, max_connections, shutdown_delay }.run(phase_sender, leave).await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From the settings, or else from the data directory, whose lock the open store holds.
+fn secrets(config: &Config) -> io::Result<Secrets> {
+    match (&config.secrets, &config.store) {
+        (None, StoreConfig::Embedded { directory }) => {
+            let (secrets, generated) = Secrets::load_or_generate(directory)?;
+            if generated {
+                let directory = directory.display();
+                tracing::warn!("signing secrets were generated into {directory}: back them up with the store");
+            }
+            Ok(secrets)
+        }
+        (Some(secrets), _) => Ok(secrets.clone()),
+        (None, StoreConfig::Redis { .. }) => {
+            Err(io::Error::other("AUTH_SECRET_KEY and REFRESH_SECRET_KEY are required"))
+        }
+    }
+}
+
+/// To standard output; the level is `RUST_LOG`'s.
+fn start_tracing(format: Option<LogFormat>) {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal());
+    let default = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    match format.unwrap_or(default) {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// SIGTERM is an orchestrator's, SIGINT a person's.
+fn stop_signal() -> io::Result<impl Future<Output = Leave>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => Leave::AfterDelay,
+            _ = interrupt.recv() => Leave::AtOnce,
+        }
+    })
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

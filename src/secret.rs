@@ -1,0 +1,104 @@
+//! Signing secrets: a type that does not show itself, new ones, and those that the embedded store keeps in files.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// The shortest secret accepted, in bytes (RFC 7518, section 3.2: at least as long as the hash).
+pub const SECRET_MIN_BYTES: usize = 32;
+
+/// Text that no log, panic or debug output may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `text` as it is.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// 256 bits from the operating system's generator, as 43 characters of base64url.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The two signing secrets.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Signs access tokens.
+    pub access: Secret,
+    /// Signs refresh tokens.
+    pub refresh: Secret,
+}
+
+impl Secrets {
+    /// Reads both from `directory`, generating what is not there (mode 0600); `true` when one was generated.
+    /// The caller holds the directory's lock, so no second process generates its own.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, is open to other users, or holds less than a secret.
+    pub fn load_or_generate(directory: &Path) -> io::Result<(Self, bool)> {
+        let (access, new_access) = load_or_generate(&directory.join("auth_secret_key"))?;
+        let (refresh, new_refresh) = load_or_generate(&directory.join("refresh_secret_key"))?;
+        Ok((Self { access, refresh }, new_access || new_refresh))
+    }
+}
+
+fn load_or_generate(path: &Path) -> io::Result<(Secret, bool)> {
+    let explain = |why: String| io::Error::other(format!("{}: {why}", path.display()));
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+                return Err(explain("other users can read this secret; run chmod 600 on it".to_owned()));
+            }
+            let secret = Secret(text.trim_end().to_owned());
+            if secret.0.len() < SECRET_MIN_BYTES {
+                return Err(explain("this is not a whole secret; remove the file to have a new one made".to_owned()));
+            }
+            Ok((secret, false))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = Secret::generate().map_err(io::Error::other)?;
+            write_whole(path, secret.expose()).map_err(|e| explain(e.to_string()))?;
+            Ok((secret, true))
+        }
+        Err(error) => Err(explain(error.to_string())),
+    }
+}
+
+/// Writes beside the file and renames, so that a crash leaves the whole secret or none.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    match path.parent() {
+        Some(directory) => fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
