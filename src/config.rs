@@ -1,6 +1,8 @@
 //! Settings: from flags, the environment, `NAME_FILE` or `.env`, in this order; all checked before anything starts.
 
-use std::{collections::HashMap, env, fs, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{collections::HashMap, env, fs, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
 
 use crate::secret::{SECRET_MIN_BYTES, Secret, Secrets};
 
@@ -43,6 +45,23 @@ pub const SETTINGS: &[Setting] = &[
     setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash"),
     setting("ARGON2_ITERATIONS", "2", "Passes of one password hash"),
     setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
+    setting("PASSWORD_MIN_SCORE", "0", "Least zxcvbn score of a new password, 0 (any) to 4 (very unguessable)"),
+    setting("REFRESH_TOKEN_ROTATION", "off", "on: a refresh also gives a new refresh token and spends the old one"),
+    setting("REFRESH_GRACE_SECONDS", "10", "With rotation: how long a spent refresh token still gives its successor"),
+    setting("SESSION_MAX_AGE_SECONDS", "0", "Longest life of a session, however often it is refreshed; 0 for no limit"),
+    setting("MAX_SESSIONS_PER_USER", "100", "A sign-in beyond this ends the user's oldest session"),
+    setting(
+        "ADDRESS_LIMIT",
+        "100",
+        "Failed sign-ins, and open token removals, of one address in 15 minutes; 0 for no limit",
+    ),
+    setting("SIGNUP_LIMIT_PER_HOUR", "0", "Sign-ups of one address in an hour; 0 for no limit"),
+    setting(
+        "TRUSTED_PROXIES",
+        "none",
+        "Networks whose X-Forwarded-For or Forwarded is believed, such as 10.0.0.0/8,::1",
+    ),
+    setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
     setting("MAX_CONNECTIONS", "10000", "Open client connections; more wait to be accepted"),
     setting("REQUEST_TIMEOUT_SECONDS", "2", "Deadline of a request"),
     setting("SHUTDOWN_DELAY_SECONDS", "1", "After SIGTERM: not ready but still serving, so that load balancers notice"),
@@ -113,6 +132,24 @@ pub struct Config {
     pub argon2_iterations: u32,
     /// argon2 `p`.
     pub argon2_parallelism: u32,
+    /// From 0 (any) to 4.
+    pub password_min_score: u8,
+    /// `REFRESH_TOKEN_ROTATION`.
+    pub rotation: bool,
+    /// `REFRESH_GRACE_SECONDS`.
+    pub grace_seconds: u64,
+    /// `None` for no limit.
+    pub session_max_age_seconds: Option<u64>,
+    /// At least one.
+    pub max_sessions_per_user: usize,
+    /// In 15 minutes; 0 for no limit.
+    pub address_limit: u64,
+    /// 0 for no limit.
+    pub signup_limit_per_hour: u64,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether audit lines may hold email addresses.
+    pub audit_emails: bool,
     /// Open client connections.
     pub max_connections: usize,
     /// Deadline of a request.
@@ -225,6 +262,16 @@ impl<'a> Reader<'a> {
             argon2_memory_kib: self.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
             argon2_iterations: self.number("ARGON2_ITERATIONS", 2, 1..=32),
             argon2_parallelism,
+            password_min_score: self.number("PASSWORD_MIN_SCORE", 0, 0..=4),
+            rotation: self.switch("REFRESH_TOKEN_ROTATION"),
+            grace_seconds: self.number("REFRESH_GRACE_SECONDS", 10, 0..=300),
+            session_max_age_seconds: Some(self.number("SESSION_MAX_AGE_SECONDS", 0, 0..=315_360_000))
+                .filter(|&s| s > 0),
+            max_sessions_per_user: self.number("MAX_SESSIONS_PER_USER", 100, 1..=1_000),
+            address_limit: self.number("ADDRESS_LIMIT", 100, 0..=1_000_000_000),
+            signup_limit_per_hour: self.number("SIGNUP_LIMIT_PER_HOUR", 0, 0..=1_000_000_000),
+            trusted_proxies: self.networks("TRUSTED_PROXIES"),
+            audit_emails: self.switch("AUDIT_EMAILS"),
             max_connections: self.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
             request_timeout: Duration::from_secs(self.number("REQUEST_TIMEOUT_SECONDS", 2, 1..=60)),
             shutdown_delay: Duration::from_secs(self.number("SHUTDOWN_DELAY_SECONDS", 1, 0..=300)),
@@ -329,6 +376,21 @@ impl<'a> Reader<'a> {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         self.problem(name, &format!("must be one of: {}", words.join(", ")));
         default
+    }
+
+    fn switch(&mut self, name: &str) -> bool {
+        self.choice(name, false, &[("on", true), ("off", false)])
+    }
+
+    /// Networks in CIDR notation or single addresses, separated by commas.
+    fn networks(&mut self, name: &str) -> Vec<IpNet> {
+        let text = self.sources.get(name).unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let networks = words.map(|word| word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from)));
+        networks.collect::<Result<_, _>>().unwrap_or_else(|_| {
+            self.problem(name, "must be networks such as 10.0.0.0/8 or addresses, separated by commas");
+            Vec::new()
+        })
     }
 
     fn problem(&mut self, name: &str, what: &str) {

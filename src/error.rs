@@ -17,6 +17,21 @@ pub enum Error {
     TokenExpired,
     /// A genuine and unexpired refresh token, or a user's tokens, that are not in the store.
     TokenNotFound,
+    /// A refresh token that was spent before; its session is ended.
+    TokenReused,
+    /// A new password is too easy to guess.
+    WeakPassword {
+        /// The field it came in.
+        field: &'static str,
+        /// How to make a better one.
+        advice: String,
+    },
+    /// The password that was to confirm a change is wrong.
+    WrongPassword,
+    /// No such session of the caller's.
+    SessionNotFound,
+    /// Too many tries; the next one not before so many seconds.
+    Throttled(u64),
     /// No such user, or one that the token does not belong to.
     UserNotFound,
     /// The token is good but belongs to somebody else.

@@ -14,8 +14,10 @@
 //! (routes) → a handler in `http/accounts.rs`, `tokens.rs` or `health.rs` → a method of [`auth::Auth`] →
 //! [`token::TokenKind::verify`] and one operation of [`store::Store`].
 
+pub mod audit;
 pub mod auth;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
@@ -24,5 +26,6 @@ pub mod password;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod throttle;
 pub mod token;
 pub mod user;

@@ -5,18 +5,20 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use auth_service::{
-    auth::Auth,
+    audit::{self, Audit},
+    auth::{self, Auth},
     cli::{self, Invocation},
+    clock::unix_seconds,
     config::{Config, LogFormat, StoreConfig, TokenRemoval},
     http::{self, App, AppState, Leave, Phase, Server, Worker},
     password::{HashCost, Passwords},
     secret::Secrets,
-    session::Lifetimes,
+    session::SessionPolicy,
     store::Backend,
+    throttle::AddressDigest,
     token::Tokens,
 };
 use tokio::{
@@ -40,13 +42,20 @@ fn main() -> ExitCode {
         Err(problems) => return cli::wrong_settings(&problems),
     };
     start_tracing(config.log_format);
-    let lifetimes = Lifetimes { access_seconds: config.access_seconds, refresh_seconds: config.refresh_seconds };
-    let backend = match Backend::open(&config.store, lifetimes) {
+    let policy = SessionPolicy {
+        access_seconds: config.access_seconds,
+        refresh_seconds: config.refresh_seconds,
+        rotation: config.rotation,
+        grace_seconds: config.grace_seconds,
+        max_age_seconds: config.session_max_age_seconds,
+        max_sessions: config.max_sessions_per_user,
+    };
+    let backend = match Backend::open(&config.store, policy) {
         Ok(backend) => backend,
         Err(error) => return cli::cannot_open(&error),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(serve(config, backend, lifetimes))) {
+    match runtime.map(|runtime| runtime.block_on(serve(config, backend, policy))) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => {
             eprintln!("auth-service: {error}");
@@ -55,47 +64,55 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config, backend: Backend, lifetimes: Lifetimes) -> io::Result<ExitCode> {
+async fn serve(config: Config, backend: Backend, policy: SessionPolicy) -> io::Result<ExitCode> {
     match backend.check().await {
         Ok(None) => {}
         Ok(Some(reason)) => tracing::warn!("{reason}; not ready until it is"),
         Err(error) => return Ok(cli::cannot_open(&error)),
     }
     let secrets = secrets(&config)?;
-    let tokens = Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes()));
-    let cores = thread::available_parallelism()?.get();
+    let (access, refresh) = (secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes());
     let cost = HashCost {
         memory_kib: config.argon2_memory_kib,
         iterations: config.argon2_iterations,
         parallelism: config.argon2_parallelism,
     };
-    let passwords = Passwords::start(cost, cores)?;
+    let cores = thread::available_parallelism()?.get();
+    let shared = auth::Shared {
+        tokens: Arc::new(Tokens::new(access, refresh)),
+        passwords: Passwords::start(cost, config.password_min_score, cores)?,
+        policy,
+        addresses: Arc::new(AddressDigest::new(access)),
+        address_limit: config.address_limit,
+        signup_limit_per_hour: config.signup_limit_per_hour,
+        audit: Audit { emails: config.audit_emails },
+        clock: unix_seconds,
+    };
     let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(|error| {
         io::Error::other(format!("cannot listen on {} port {}: {error}; set HOST and PORT", config.host, config.port))
     })?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let mut workers = Vec::with_capacity(cores);
     for n in 0..cores {
-        let (backend, tokens, passwords, phase) = (backend.clone(), tokens.clone(), passwords.clone(), phase.clone());
-        let build = {
-            let phase = phase.clone();
-            move || async move {
-                let auth = Auth::new(backend.connect().await, tokens, passwords, lifetimes, unix_seconds);
-                http::router(AppState::new(App {
-                    auth,
-                    password_min_length: config.password_min_length,
-                    token_removal: config.token_removal,
-                    request_timeout: config.request_timeout,
-                    phase,
-                }))
-            }
+        let (backend, shared, proxies) = (backend.clone(), shared.clone(), config.trusted_proxies.clone());
+        let phase_of_app = phase.clone();
+        let build = move || async move {
+            http::router(AppState::new(App {
+                auth: Auth::new(backend.connect().await, shared),
+                password_min_length: config.password_min_length,
+                token_removal: config.token_removal,
+                request_timeout: config.request_timeout,
+                trusted_proxies: proxies,
+                phase: phase_of_app,
+            }))
         };
-        workers.push(Worker::start(format!("http-{n}"), phase, config.shutdown_timeout, build).await?);
+        workers.push(Worker::start(format!("http-{n}"), phase.clone(), config.shutdown_timeout, build).await?);
     }
     let leave = stop_signal()?;
     tracing::info!("listening on http://{}, on {}", listener.local_addr()?, backend.describe());
     if config.token_removal == TokenRemoval::Open {
-        tracing::warn!("TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer");
+        let message = "TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer";
+        audit::settings_warning("TOKEN_REMOVAL", message);
     }
     let Config { max_connections, shutdown_delay, .. } = config;
     Server { listener, workers, max_connections, shutdown_delay }.run(phase_sender, leave).await;
@@ -110,7 +127,8 @@ fn secrets(config: &Config) -> io::Result<Secrets> {
             let (secrets, generated) = Secrets::load_or_generate(directory)?;
             if generated {
                 let directory = directory.display();
-                tracing::warn!("signing secrets were generated into {directory}: back them up with the store");
+                let message = format!("signing secrets were generated into {directory}: back them up with the store");
+                audit::settings_warning("AUTH_SECRET_KEY", &message);
             }
             Ok(secrets)
         }
@@ -141,8 +159,4 @@ fn stop_signal() -> io::Result<impl Future<Output = Leave>> {
             _ = interrupt.recv() => Leave::AtOnce,
         }
     })
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

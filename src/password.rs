@@ -63,6 +63,11 @@ pub struct HashCost {
     pub parallelism: u32,
 }
 
+/// How many characters of a password are looked at for its strength: more would take long, and are strong enough.
+const SCORED_CHARACTERS: usize = 64;
+/// A guesser tries the name of the service, too.
+const SERVICE_WORDS: [&str; 3] = ["auth-service", "auth", "service"];
+
 /// What verifying a password found.
 #[derive(Debug)]
 pub struct Verdict {
@@ -86,21 +91,22 @@ struct Job {
 }
 
 enum Task {
-    Hash(oneshot::Sender<Result<String, Error>>),
+    /// With the words that say the most about the user.
+    Hash(Vec<String>, oneshot::Sender<Result<String, Error>>),
     Verify(String, oneshot::Sender<Result<Verdict, Error>>),
 }
 
 impl Passwords {
-    /// Starts `threads` hashing threads.
+    /// Starts `threads` hashing threads. New passwords need a zxcvbn score of at least `min_score`, from 0 (any) to 4.
     ///
     /// # Errors
     /// When the parameters are not argon2's, or the system gives no thread or no randomness.
-    pub fn start(cost: HashCost, threads: usize) -> io::Result<Self> {
+    pub fn start(cost: HashCost, min_score: u8, threads: usize) -> io::Result<Self> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.to_string()))?;
         let (queue, jobs) = bounded(QUEUE_PER_THREAD * threads);
         for n in 0..threads {
-            let mut hasher = Hasher { params: params.clone(), memory: Vec::new() };
+            let mut hasher = Hasher { params: params.clone(), min_score, memory: Vec::new() };
             let jobs = jobs.clone();
             thread::Builder::new().name(format!("hash-{n}")).spawn(move || hasher.run(&jobs))?;
         }
@@ -109,13 +115,14 @@ impl Passwords {
         Ok(Self { queue, decoy })
     }
 
-    /// Hashes a new password with a fresh salt; returns the PHC string.
+    /// Hashes a new password of the user with this email, with a fresh salt; returns the PHC string.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once when the queue is full.
-    pub async fn hash(&self, password: Password) -> Result<String, Error> {
+    /// [`Error::WeakPassword`], or [`Error::Overloaded`] at once when the queue is full.
+    pub async fn hash(&self, password: Password, email: &str) -> Result<String, Error> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Job { password, task: Task::Hash(reply) })?;
+        let about = std::iter::once(email).chain(email.split(['@', '.'])).map(str::to_owned).collect();
+        self.submit(Job { password, task: Task::Hash(about, reply) })?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -147,6 +154,7 @@ fn stopped() -> Error {
 /// One thread's parameters and its memory block, which is re-used from one hash to the next.
 struct Hasher {
     params: Params,
+    min_score: u8,
     memory: Vec<Block>,
 }
 
@@ -173,14 +181,33 @@ impl Hasher {
     /// A job whose caller has gone (its deadline passed) is dropped unhashed. A reply nobody waits for is no error.
     fn perform(&mut self, Job { password, task }: Job) {
         match task {
-            Task::Hash(reply) if !reply.is_closed() => {
-                let _ = reply.send(self.hash(&password));
+            Task::Hash(about, reply) if !reply.is_closed() => {
+                let _ = reply.send(self.check_strength(&password, &about).and_then(|()| self.hash(&password)));
             }
             Task::Verify(stored, reply) if !reply.is_closed() => {
                 let _ = reply.send(self.verify(&password, &stored));
             }
-            Task::Hash(_) | Task::Verify(..) => {}
+            Task::Hash(..) | Task::Verify(..) => {}
         }
+    }
+
+    /// Scores by zxcvbn, which knows tens of thousands of common passwords (OWASP ASVS 5.0 clauses 6.2.4 and 6.2.11).
+    fn check_strength(&self, password: &Password, about: &[String]) -> Result<(), Error> {
+        if self.min_score == 0 {
+            return Ok(());
+        }
+        let scored: String = password.0.chars().take(SCORED_CHARACTERS).collect();
+        let about: Vec<&str> = about.iter().map(String::as_str).chain(SERVICE_WORDS).collect();
+        let entropy = zxcvbn::zxcvbn(&scored, &about);
+        if u8::from(entropy.score()) >= self.min_score {
+            return Ok(());
+        }
+        // The library's sentences are fixed texts, which never quote the password.
+        let feedback = entropy.feedback();
+        let warning = feedback.and_then(zxcvbn::feedback::Feedback::warning).map(|warning| warning.to_string());
+        let suggestions = feedback.map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
+        let advice: Vec<_> = warning.into_iter().chain(suggestions.iter().map(ToString::to_string)).collect();
+        Err(Error::WeakPassword { field: "password", advice: advice.join(" ") })
     }
 
     fn hash(&mut self, password: &Password) -> Result<String, Error> {
@@ -259,7 +286,7 @@ mod tests {
 
     fn hasher(cost: HashCost) -> Hasher {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).unwrap();
-        Hasher { params, memory: Vec::new() }
+        Hasher { params, min_score: 0, memory: Vec::new() }
     }
 
     #[test]

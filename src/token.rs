@@ -40,6 +40,16 @@ pub struct Claims {
     pub exp: u64,
 }
 
+impl Claims {
+    /// Against the time `now`, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`Error::TokenExpired`] when `exp` is [`LEEWAY_SECONDS`] or more in the past.
+    pub fn check_expiry(&self, now: u64) -> Result<(), Error> {
+        if self.exp.saturating_add(LEEWAY_SECONDS) <= now { Err(Error::TokenExpired) } else { Ok(()) }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     iss: &'a str,
@@ -115,11 +125,17 @@ impl TokenKind {
     /// [`Error::TokenExpired`] when all holds but `exp` is [`LEEWAY_SECONDS`] or more in the past, else
     /// [`Error::TokenInvalid`], which never says what was wrong.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, Error> {
-        let claims = self.verified_payload(token, now).ok_or(Error::TokenInvalid)?;
-        if claims.exp.saturating_add(LEEWAY_SECONDS) <= now {
-            return Err(Error::TokenExpired);
-        }
+        let claims = self.verify_expired(token, now)?;
+        claims.check_expiry(now)?;
         Ok(claims)
+    }
+
+    /// As [`TokenKind::verify`], but a token may have expired, however long ago.
+    ///
+    /// # Errors
+    /// [`Error::TokenInvalid`].
+    pub fn verify_expired(&self, token: &str, now: u64) -> Result<Claims, Error> {
+        self.verified_payload(token, now).ok_or(Error::TokenInvalid)
     }
 
     fn verified_payload(&self, token: &str, now: u64) -> Option<Claims> {

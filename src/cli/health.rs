@@ -10,7 +10,7 @@ use std::{
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::{Failed, Outcome, WRONG_USAGE, report};
+use super::{Failed, Report, WRONG_USAGE, report};
 use crate::config::{Config, Sources};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,7 +20,7 @@ struct Healthy {
     result: &'static str,
 }
 
-impl Outcome for Healthy {
+impl Report for Healthy {
     fn line(&self) -> String {
         "The server is ready".to_owned()
     }

@@ -2,6 +2,7 @@
 
 mod health;
 mod secrets;
+mod sessions;
 mod tokens;
 mod user;
 
@@ -13,7 +14,7 @@ use serde::Serialize;
 use crate::{
     config::{Config, SETTINGS, Sources, StoreConfig},
     error::Error,
-    session::Lifetimes,
+    session::SessionPolicy,
     store::{Backend, OpenError, Store},
     user::Email,
 };
@@ -40,6 +41,14 @@ Examples:
 
 Works straight in the store: on Redis whether or not servers run, on the embedded store while the server is stopped.
 Exits 1 when the user has no tokens or the store is away.";
+
+const SESSIONS_EXAMPLES: &str = "\
+Examples:
+  auth-service sessions list ada@example.com
+  auth-service sessions end ada@example.com SESSION_ID
+
+Works straight in the store: on Redis whether or not servers run, on the embedded store while the server is stopped.
+Exits 1 when there is no such session or the store is away; a user without sessions is an empty list.";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -82,6 +91,7 @@ pub fn run() -> Invocation {
     };
     let code = match matches.subcommand() {
         Some(("tokens", matches)) => tokens::run(matches, &sources),
+        Some(("sessions", matches)) => sessions::run(matches, &sources),
         Some(("user", matches)) => user::run(matches, &sources),
         Some(("secrets", matches)) => secrets::run(matches),
         Some(("health", matches)) => health::run(matches, &sources),
@@ -124,6 +134,22 @@ fn command() -> Command {
         .subcommand(group(Command::new("tokens").about("A user's tokens").after_help(TOKENS_EXAMPLES)).subcommand(
             Command::new("revoke").about("End all of a user's tokens").arg(email()).after_help(TOKENS_EXAMPLES),
         ))
+        .subcommand(
+            group(Command::new("sessions").about("A user's sessions").after_help(SESSIONS_EXAMPLES))
+                .subcommand(
+                    Command::new("list")
+                        .about("Print a user's live sessions")
+                        .arg(email())
+                        .after_help(SESSIONS_EXAMPLES),
+                )
+                .subcommand(
+                    Command::new("end")
+                        .about("End one session")
+                        .arg(email())
+                        .arg(Arg::new("id").value_name("ID").required(true).help("As `sessions list` prints it"))
+                        .after_help(SESSIONS_EXAMPLES),
+                ),
+        )
         .subcommand(
             group(Command::new("user").about("An account").after_help(USER_EXAMPLES))
                 .subcommand(Command::new("show").about("Print an account").arg(email()).after_help(USER_EXAMPLES))
@@ -170,7 +196,7 @@ fn flags(setting: &'static crate::config::Setting) -> impl Iterator<Item = Arg> 
 }
 
 /// What a command found, printed as one line for people or one object for programs.
-trait Outcome: Serialize {
+trait Report: Serialize {
     fn line(&self) -> String;
 }
 
@@ -199,7 +225,7 @@ impl From<Error> for Failed {
     }
 }
 
-fn report(matches: &ArgMatches, outcome: Result<impl Outcome, Failed>) -> ExitCode {
+fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>) -> ExitCode {
     let json = matches.get_flag("json");
     // Our own structs of text and numbers always serialize.
     match outcome {
@@ -233,8 +259,16 @@ where
         let directory = directory.display();
         return Err(usage(format!("there is no embedded store in {directory}; set DATA_DIR, or REDIS_URL for Redis")));
     }
-    // No command opens a session, so that the lifetimes are never used.
-    let backend = Backend::open(&config, Lifetimes { access_seconds: 0, refresh_seconds: 0 });
+    // No command opens or refreshes a session, so that the policy is never used.
+    let policy = SessionPolicy {
+        access_seconds: 0,
+        refresh_seconds: 0,
+        rotation: false,
+        grace_seconds: 0,
+        max_age_seconds: None,
+        max_sessions: 1,
+    };
+    let backend = Backend::open(&config, policy);
     let opened = |error| match error {
         OpenError::Settings(message) => usage(message),
         OpenError::Failed(message) => Failed::new("store_not_opened", message),

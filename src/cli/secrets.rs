@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::{Failed, Outcome, report};
+use super::{Failed, Report, report};
 use crate::{error::Error, secret::Secret};
 
 #[derive(Serialize)]
@@ -16,7 +16,7 @@ struct Generated {
 }
 
 /// The one output of two lines: `.env` wants each setting on its own.
-impl Outcome for Generated {
+impl Report for Generated {
     fn line(&self) -> String {
         format!("AUTH_SECRET_KEY={}\nREFRESH_SECRET_KEY={}", self.auth_secret_key, self.refresh_secret_key)
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::{Failed, Outcome, on_store, report};
+use super::{Failed, Report, on_store, report};
 use crate::config::Sources;
 
 #[derive(Serialize)]
@@ -14,7 +14,7 @@ struct Revoked {
     email: String,
 }
 
-impl Outcome for Revoked {
+impl Report for Revoked {
     fn line(&self) -> String {
         format!("All tokens of {} are removed", self.email)
     }

@@ -1,16 +1,13 @@
 //! `auth-service user`.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::process::ExitCode;
 
 use clap::ArgMatches;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Failed, Outcome, on_store, report};
-use crate::config::Sources;
+use super::{Failed, Report, on_store, report};
+use crate::{clock::rfc3339, config::Sources, session::Outcome};
 
 #[derive(Serialize)]
 struct Shown {
@@ -19,7 +16,7 @@ struct Shown {
     created_at: String,
 }
 
-impl Outcome for Shown {
+impl Report for Shown {
     fn line(&self) -> String {
         format!("{} id {} created {}", self.email, self.id, self.created_at)
     }
@@ -31,7 +28,7 @@ struct Deleted {
     email: String,
 }
 
-impl Outcome for Deleted {
+impl Report for Deleted {
     fn line(&self) -> String {
         format!("The account {} and all its tokens are deleted", self.email)
     }
@@ -48,19 +45,16 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
 fn show(matches: &ArgMatches, sources: &Sources) -> Result<Shown, Failed> {
     on_store(matches, sources, async |store, email| {
         let user = store.find_user(email.tag()).await?.ok_or_else(|| not_found(email.as_str()))?.user;
-        let created_at = UNIX_EPOCH + Duration::from_secs(user.created_at);
-        let created_at = humantime::format_rfc3339_seconds(created_at).to_string();
-        Ok(Shown { email: user.email, id: user.id, created_at })
+        Ok(Shown { email: user.email, id: user.id, created_at: rfc3339(user.created_at) })
     })
 }
 
 fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
     on_store(matches, sources, async |store, email| {
         let email_text = email.as_str().to_owned();
-        if store.delete_user(email.tag()).await? {
-            Ok(Deleted { result: "user_deleted", email: email_text })
-        } else {
-            Err(not_found(&email_text))
+        match store.delete_user(email.tag(), None, None).await? {
+            Outcome::Done => Ok(Deleted { result: "user_deleted", email: email_text }),
+            Outcome::NotThere | Outcome::Refused => Err(not_found(&email_text)),
         }
     })
 }

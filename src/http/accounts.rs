@@ -1,6 +1,4 @@
-//! Routes of accounts: sign-up and the own profile.
-
-use std::time::{Duration, UNIX_EPOCH};
+//! Routes of accounts: sign-up, the own profile, password and deletion.
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
@@ -9,10 +7,10 @@ use uuid::Uuid;
 use super::{
     AppState, Done,
     error::Problem,
-    extract::{BearerToken, Form, OptionalForm},
-    json,
+    extract::{Form, OptionalForm, PresentedTokens},
+    json, json_for,
 };
-use crate::error::Error;
+use crate::{audit::Caller, clock::rfc3339};
 
 #[derive(Serialize)]
 struct ProfileBody {
@@ -28,28 +26,54 @@ struct ProfileData {
     created_at: String,
 }
 
-pub(super) async fn sign_up(State(app): State<AppState>, mut form: Form) -> Result<Response, Problem> {
-    let (Some(email), Some(password)) = (form.email(), form.new_password(app.password_min_length)) else {
+pub(super) async fn sign_up(State(app): State<AppState>, caller: Caller, mut form: Form) -> Result<Response, Problem> {
+    let (Some(email), Some(password)) = (form.email(), form.new_password("password", app.password_min_length)) else {
         return Err(form.into_problem());
     };
-    app.in_time(app.auth.sign_up(email, password)).await?;
+    app.in_time(app.auth.sign_up(&caller, email, password)).await?;
     Ok(json(StatusCode::CREATED, &Done { result: "Account successfully created" }))
 }
 
 pub(super) async fn current_user(
     State(app): State<AppState>,
-    BearerToken(token): BearerToken,
+    tokens: PresentedTokens,
     OptionalForm(form): OptionalForm,
 ) -> Result<Response, Problem> {
-    let token = token.ok_or(Error::TokenMissing)?;
+    let by = app.authorize(&tokens).await?;
     let email = match form {
-        Some(form) if form.has("access_token") => return Err(Problem::TWO_TOKENS),
-        Some(mut form) => Some(form.email().ok_or_else(|| form.into_problem())?),
+        Some(mut form) => Some(form.owners_email()?),
         None => None,
     };
-    let profile = app.in_time(app.auth.current_user(&token, email.as_ref())).await?;
-    let created_at = UNIX_EPOCH + Duration::from_secs(profile.created_at);
-    let created_at = humantime::format_rfc3339_seconds(created_at).to_string();
-    let data = ProfileData { email: profile.email, id: profile.id, created_at };
-    Ok(json(StatusCode::OK, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
+    let profile = app.in_time(app.auth.current_user(&by, email.as_ref())).await?;
+    let data = ProfileData { email: profile.email, id: profile.id, created_at: rfc3339(profile.created_at) };
+    Ok(json_for(&by, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
+}
+
+pub(super) async fn change_password(
+    State(app): State<AppState>,
+    caller: Caller,
+    tokens: PresentedTokens,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = app.authorize(&tokens).await?;
+    let current = form.password("current_password");
+    let (Some(current), Some(new)) = (current, form.new_password("new_password", app.password_min_length)) else {
+        return Err(form.into_problem());
+    };
+    app.in_time(app.auth.change_password(&caller, &by, &current, new)).await?;
+    Ok(json_for(&by, &Done { result: "Password changed, all other sessions ended" }))
+}
+
+pub(super) async fn delete_user(
+    State(app): State<AppState>,
+    caller: Caller,
+    tokens: PresentedTokens,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = app.authorize(&tokens).await?;
+    let Some(password) = form.password("password") else {
+        return Err(form.into_problem());
+    };
+    app.in_time(app.auth.delete_user(&caller, &by, &password)).await?;
+    Ok(json(StatusCode::OK, &Done { result: "Account deleted" }))
 }

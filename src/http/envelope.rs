@@ -17,6 +17,7 @@ use axum::{
 
 use super::{
     AppState, Phase,
+    caller::RequestId,
     error::{Failure, Problem},
 };
 
@@ -27,9 +28,10 @@ const HEADERS_MAX: usize = 64;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-pub(super) async fn wrap(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn wrap(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let request_id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match refusal(&request) {
@@ -80,8 +82,10 @@ fn refusal(request: &Request) -> Option<Problem> {
     if request.headers().len() > HEADERS_MAX {
         return Some(Problem::TOO_MANY_HEADERS);
     }
-    // RFC 6750, section 5.3: URLs end up in logs and histories, so nothing is ever read from them.
-    request.uri().query().map(|_| Problem::QUERY)
+    // RFC 6750, section 5.3: URLs end up in logs and histories, so nothing secret is ever read from them. One route
+    // takes a parameter, and checks it.
+    let takes_query = request.method() == Method::DELETE && request.uri().path() == "/sessions";
+    request.uri().query().filter(|_| !takes_query).map(|_| Problem::QUERY)
 }
 
 /// The client's id if it is sane, else one of ours: unique, but not random.

@@ -80,6 +80,11 @@ impl Problem {
         "query_not_allowed",
         "This route takes no query parameters; send fields in the JSON body and tokens in headers",
     );
+    pub(super) const QUERY_OF_SESSIONS: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "query_not_allowed",
+        "The only query parameter that this route takes is except=current",
+    );
     pub(super) const HOST: Self =
         Self::new(StatusCode::BAD_REQUEST, "invalid_host", "An HTTP/1.1 request needs exactly one Host header");
     pub(super) const TOO_MANY_HEADERS: Self = Self::new(
@@ -163,6 +168,31 @@ impl From<Error> for Problem {
                 "The token has expired; refresh the access token, or sign in again",
                 CHALLENGE_INVALID,
             ),
+            Error::TokenReused => Self::unauthorized(
+                "token_reused",
+                "The refresh token was used before, so its session is ended; sign in again",
+                CHALLENGE_INVALID,
+            ),
+            Error::WeakPassword { field, advice } => Self::invalid(vec![FieldError {
+                field,
+                message: format!("is too easy to guess. {advice}").trim_end().to_owned().into(),
+            }]),
+            Error::WrongPassword => Self::new(
+                StatusCode::FORBIDDEN,
+                "wrong_password",
+                "The present password is not right; nothing is changed",
+            ),
+            Error::SessionNotFound => {
+                Self::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found; GET /sessions lists yours")
+            }
+            Error::Throttled(seconds) => Self {
+                header: Some((header::RETRY_AFTER, seconds.into())),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_attempts",
+                    "Too many attempts; try again after the seconds that the Retry-After header gives",
+                )
+            },
             Error::TokenNotFound => Self::new(StatusCode::NOT_FOUND, "token_not_found", "Access token not found"),
             Error::UserNotFound => Self::new(StatusCode::NOT_FOUND, "user_not_found", "User not found"),
             Error::NotOwner => Self::new(

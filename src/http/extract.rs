@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -99,30 +99,43 @@ impl Form {
         email
     }
 
-    /// A password for an account that exists: any that could ever have been accepted.
-    pub(super) fn password(&mut self) -> Option<Password> {
-        let text = self.text("password")?;
-        if text.is_empty() {
-            self.error("password", "must not be empty".into());
+    /// The email that goes with an access token in the header.
+    ///
+    /// # Errors
+    /// When it is not valid, or when the body holds an access token too (RFC 6750, section 2: one way at a time).
+    pub(super) fn owners_email(&mut self) -> Result<Email, Problem> {
+        if self.fields.contains_key("access_token") {
+            return Err(Problem::TWO_TOKENS);
+        }
+        self.email().ok_or_else(|| Problem::invalid(std::mem::take(&mut self.errors)))
+    }
+
+    /// A password of an account that exists: any that could ever have been accepted.
+    pub(super) fn password(&mut self, field: &'static str) -> Option<Password> {
+        let length = self.text(field)?.len();
+        if length == 0 {
+            self.error(field, "must not be empty".into());
             return None;
         }
-        if text.len() > PASSWORD_MAX_BYTES {
-            self.error("password", format!("must not have more than {PASSWORD_MAX_BYTES} bytes").into());
+        if length > PASSWORD_MAX_BYTES {
+            self.error(field, format!("must not have more than {PASSWORD_MAX_BYTES} bytes").into());
             return None;
         }
-        Some(Password::new(text))
+        self.text(field).map(Password::new)
     }
 
     /// A password to be set.
-    pub(super) fn new_password(&mut self, min_length: usize) -> Option<Password> {
-        if self.text("password")?.is_empty() {
-            self.error("password", format!("must have at least {min_length} characters").into());
-            return None;
+    pub(super) fn new_password(&mut self, field: &'static str, min_length: usize) -> Option<Password> {
+        let too_short = |form: &mut Self| {
+            form.error(field, format!("must have at least {min_length} characters").into());
+            None
+        };
+        if self.text(field)?.is_empty() {
+            return too_short(self);
         }
-        let password = self.password()?;
+        let password = self.password(field)?;
         if password.code_points() < min_length {
-            self.error("password", format!("must have at least {min_length} characters").into());
-            return None;
+            return too_short(self);
         }
         Some(password)
     }
@@ -142,11 +155,6 @@ impl Form {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
-    }
-
-    /// Whether the object has `field` at all.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.contains_key(field)
     }
 
     /// All that was noted.
@@ -221,24 +229,36 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The access token of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 6750).
-pub(super) struct BearerToken(pub(super) Option<String>);
+/// The tokens of a protected request.
+pub(super) struct PresentedTokens {
+    /// Of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 6750).
+    pub(super) access: Option<String>,
+    /// Of the `Refresh-Token` header, which is asked for only when the access token has expired.
+    pub(super) refresh: Option<String>,
+}
 
-impl<S: Sync> FromRequestParts<S> for BearerToken {
+const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
+
+impl<S: Sync> FromRequestParts<S> for PresentedTokens {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let value = match (values.next(), values.next()) {
-            (_, Some(_)) => return Err(Problem::TWO_TOKENS),
-            (value, None) => value,
-        };
-        // A value that is not ASCII is a token like any other bad one.
-        let token = value.map(|value| value.to_str().unwrap_or("?"));
-        let token = token.map(|token| match token.split_at_checked(7) {
+        let access = only_value(&parts.headers, &header::AUTHORIZATION)?;
+        let access = access.map(|token| match token.split_at_checked(7) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,
             _ => token,
         });
-        Ok(Self(token.filter(|token| !token.is_empty()).map(str::to_owned)))
+        let refresh = only_value(&parts.headers, &REFRESH_TOKEN)?;
+        let owned = |token: Option<&str>| token.filter(|token| !token.is_empty()).map(str::to_owned);
+        Ok(Self { access: owned(access), refresh: owned(refresh) })
+    }
+}
+
+fn only_value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::TWO_TOKENS),
+        // A value that is not ASCII is a token like any other bad one.
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or("?"))),
     }
 }

@@ -16,11 +16,8 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -29,7 +26,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::Phase;
+use tower::Service;
+
+use super::{Phase, caller::Peer};
 
 /// For the headers of a request, and for the pause before the next one on a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -129,13 +128,19 @@ async fn serve_connection(accepted: Accepted, router: Router, mut phase: watch::
     let Accepted { stream, place, load } = accepted;
     let _held = (place, load);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
+    // An error means that the client has gone already.
+    let Ok(peer) = stream.peer_addr().map(|address| Peer(address.ip())) else { return };
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADERS_MAX_BYTES)
         .max_buf_size(BUFFER_BYTES)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     tokio::select! {

@@ -2,10 +2,15 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
-use super::error::Problem;
-use crate::{auth::Auth, config::TokenRemoval, error::Error};
+use super::{error::Problem, extract::PresentedTokens};
+use crate::{
+    auth::{Auth, Authorized},
+    config::TokenRemoval,
+    error::Error,
+};
 
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub struct App {
     pub token_removal: TokenRemoval,
     /// Deadline of a use case.
     pub request_timeout: Duration,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
 }
@@ -41,6 +48,12 @@ impl AppState {
     #[must_use]
     pub fn new(app: App) -> Self {
         Self(Arc::new(app))
+    }
+
+    /// Looks at the tokens of a protected request.
+    pub(super) async fn authorize(&self, tokens: &PresentedTokens) -> Result<Authorized, Problem> {
+        let access_token = tokens.access.as_deref().ok_or(Error::TokenMissing)?;
+        self.in_time(self.auth.authorize(access_token, tokens.refresh.as_deref())).await
     }
 
     /// Runs a use case within the request's deadline.

@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::{
     AppState, Done,
     error::Problem,
-    extract::{BearerToken, Form, OptionalForm},
+    extract::{Form, OptionalForm, PresentedTokens},
     json,
 };
-use crate::{config::TokenRemoval, error::Error};
+use crate::{audit::Caller, config::TokenRemoval};
 
 /// RFC 6749, section 5.1.
 const TOKEN_TYPE: &str = "Bearer";
@@ -29,35 +29,49 @@ struct RefreshedBody {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_in: Option<u64>,
     result: &'static str,
 }
 
-pub(super) async fn authenticate(State(app): State<AppState>, mut form: Form) -> Result<Response, Problem> {
-    let (Some(email), Some(password)) = (form.email(), form.password()) else {
+pub(super) async fn authenticate(
+    State(app): State<AppState>,
+    caller: Caller,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let (Some(email), Some(password)) = (form.email(), form.password("password")) else {
         return Err(form.into_problem());
     };
-    let tokens = app.in_time(app.auth.authenticate(&email, &password)).await?;
-    let lifetimes = app.auth.lifetimes();
+    let tokens = app.in_time(app.auth.authenticate(&caller, &email, &password)).await?;
     let body = SignedInBody {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,
         token_type: TOKEN_TYPE,
-        expires_in: lifetimes.access_seconds,
-        refresh_expires_in: lifetimes.refresh_seconds,
+        expires_in: tokens.expires_in,
+        refresh_expires_in: tokens.refresh_expires_in,
         result: "Authentication successful",
     };
     Ok(json(StatusCode::OK, &body))
 }
 
-pub(super) async fn refresh_access_token(State(app): State<AppState>, mut form: Form) -> Result<Response, Problem> {
+pub(super) async fn refresh_access_token(
+    State(app): State<AppState>,
+    caller: Caller,
+    mut form: Form,
+) -> Result<Response, Problem> {
     let Some(refresh_token) = form.text("refresh_token") else {
         return Err(form.into_problem());
     };
-    let access_token = app.in_time(app.auth.refresh_access_token(refresh_token)).await?;
+    let tokens = app.in_time(app.auth.refresh_access_token(&caller, refresh_token)).await?;
+    let (refresh_token, refresh_expires_in) = tokens.refresh.unzip();
     let body = RefreshedBody {
-        access_token,
+        access_token: tokens.access_token,
         token_type: TOKEN_TYPE,
-        expires_in: app.auth.lifetimes().access_seconds,
+        expires_in: tokens.expires_in,
+        refresh_token,
+        refresh_expires_in,
         result: "Access token refreshed successfully",
     };
     Ok(json(StatusCode::OK, &body))
@@ -65,22 +79,26 @@ pub(super) async fn refresh_access_token(State(app): State<AppState>, mut form: 
 
 pub(super) async fn remove_access_token(
     State(app): State<AppState>,
-    BearerToken(token): BearerToken,
+    caller: Caller,
+    tokens: PresentedTokens,
     OptionalForm(form): OptionalForm,
 ) -> Result<Response, Problem> {
     let email = match form {
-        Some(form) if token.is_some() && form.has("access_token") => return Err(Problem::TWO_TOKENS),
-        Some(mut form) => Some(form.email().ok_or_else(|| form.into_problem())?),
+        // Without a token in the header there is nothing that a field named access_token could contradict.
+        Some(mut form) if tokens.access.is_none() => Some(form.email().ok_or_else(|| form.into_problem())?),
+        Some(mut form) => Some(form.owners_email()?),
         None => None,
     };
-    match (email, token) {
-        (Some(email), _) if app.token_removal == TokenRemoval::Open => {
-            app.in_time(app.auth.remove_access_token(&email)).await?;
+    let done = Done { result: "Access token removed" };
+    match email {
+        Some(email) if app.token_removal == TokenRemoval::Open => {
+            app.in_time(app.auth.remove_access_token(&caller, &email)).await?;
+            Ok(json(StatusCode::OK, &done))
         }
-        (email, Some(token)) => {
-            app.in_time(app.auth.remove_own_access_token(&token, email.as_ref())).await?;
+        email => {
+            let by = app.authorize(&tokens).await?;
+            app.in_time(app.auth.remove_own_access_token(&caller, &by, email.as_ref())).await?;
+            Ok(json(StatusCode::OK, &done))
         }
-        (_, None) => return Err(Error::TokenMissing.into()),
     }
-    Ok(json(StatusCode::OK, &Done { result: "Access token removed" }))
 }

@@ -12,7 +12,8 @@ use crate::{
     config::StoreConfig,
     error::Error,
     id::Id,
-    session::{Lifetimes, NewSession},
+    session::{NewSession, Outcome, Refreshed, Session, SessionPolicy},
+    throttle::{Admission, Counter, Limit},
     user::{Profile, User},
 };
 
@@ -39,11 +40,11 @@ impl Backend {
     ///
     /// # Errors
     /// When the address cannot be read, or the data directory cannot be used (another process has it, too open a mode).
-    pub fn open(config: &StoreConfig, lifetimes: Lifetimes) -> Result<Self, OpenError> {
+    pub fn open(config: &StoreConfig, policy: SessionPolicy) -> Result<Self, OpenError> {
         match config {
-            StoreConfig::Redis { url } => Ok(Self::Redis(Arc::new(redis::Backend::new(url, lifetimes)?))),
+            StoreConfig::Redis { url } => Ok(Self::Redis(Arc::new(redis::Backend::new(url, policy)?))),
             StoreConfig::Embedded { directory } => {
-                Ok(Self::Embedded(Arc::new(embedded::Embedded::open(directory, lifetimes)?)))
+                Ok(Self::Embedded(Arc::new(embedded::Embedded::open(directory, policy)?)))
             }
         }
     }
@@ -121,18 +122,20 @@ impl Store {
         }
     }
 
-    /// Removes an account and all its tokens; `false` when there was none.
+    /// Removes an account and all that belongs to it, its tokens included; not there also if it is no longer as it was
+    /// read. If a session is `asking`, it must live.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn delete_user(&self, tag: Id) -> Result<bool, Error> {
+    pub async fn delete_user(&self, tag: Id, seen: Option<&StoredUser>, asking: Option<Id>) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.delete_user(tag).await,
-            Self::Embedded(embedded) => embedded.delete_user(tag).await,
+            Self::Redis(redis) => redis.delete_user(tag, seen, asking).await,
+            Self::Embedded(embedded) => embedded.delete_user(tag, seen, asking).await,
         }
     }
 
-    /// Opens a session for the account that was read as `seen`, and stores `upgraded` in its place if given; `false`
+    /// Opens a session for the account that was read as `seen`, and stores `upgraded` in its place if given; the oldest
+    /// sessions beyond the policy's number end. Forgets the account's failures, and makes `address` known to it. `false`
     /// when the account has changed or gone since, and nothing is changed.
     ///
     /// # Errors
@@ -142,11 +145,12 @@ impl Store {
         tag: Id,
         seen: &StoredUser,
         upgraded: Option<&User>,
-        session: NewSession,
+        session: &NewSession,
+        address: Id,
     ) -> Result<bool, Error> {
         match self {
-            Self::Redis(redis) => redis.open_session(tag, seen, upgraded, session).await,
-            Self::Embedded(embedded) => embedded.open_session(tag, seen, upgraded, session).await,
+            Self::Redis(redis) => redis.open_session(tag, seen, upgraded, session, address).await,
+            Self::Embedded(embedded) => embedded.open_session(tag, seen, upgraded, session, address).await,
         }
     }
 
@@ -172,15 +176,68 @@ impl Store {
         }
     }
 
-    /// Renews the session's access entry for a new access token; `false` when its refresh token lives no more, and
-    /// nothing is changed.
+    /// Renews the session's access entry for a new access token, which the policy may cut short. With rotation, spends
+    /// the refresh token `refresh_id`, and `next_id` becomes the session's; a token that was spent gives the one that
+    /// took its place within the policy's grace, and ends the session after it.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn refresh(&self, tag: Id, sid: Id) -> Result<bool, Error> {
+    pub async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Id) -> Result<Refreshed, Error> {
         match self {
-            Self::Redis(redis) => redis.refresh(tag, sid).await,
-            Self::Embedded(embedded) => embedded.refresh(tag, sid).await,
+            Self::Redis(redis) => redis.refresh(tag, sid, refresh_id, next_id).await,
+            Self::Embedded(embedded) => embedded.refresh(tag, sid, refresh_id, next_id).await,
+        }
+    }
+
+    /// Renews the session's access entry and writes nothing else; the entry's seconds, cut to what is left of the
+    /// session, or `None` when the refresh token lives no more, and nothing is changed.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Redis(redis) => redis.renew(tag, sid, refresh_id).await,
+            Self::Embedded(embedded) => embedded.renew(tag, sid, refresh_id).await,
+        }
+    }
+
+    /// The user's live sessions, newest first; `None` if the session that is `asking` lives no more.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {
+        match self {
+            Self::Redis(redis) => redis.list_sessions(tag, asking).await,
+            Self::Embedded(embedded) => embedded.list_sessions(tag, asking),
+        }
+    }
+
+    /// Ends one session. If a session is `asking`, it must live.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        match self {
+            Self::Redis(redis) => redis.end_session(tag, sid, asking).await,
+            Self::Embedded(embedded) => embedded.end_session(tag, sid, asking).await,
+        }
+    }
+
+    /// Ends all of the user's sessions but `sid`, which must live and moves to the new `epoch`. With a `change`, also
+    /// replaces the record, and is not there if that is no longer as it was read.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn keep_only(
+        &self,
+        tag: Id,
+        sid: Id,
+        epoch: Id,
+        change: Option<(&StoredUser, &User)>,
+    ) -> Result<Outcome, Error> {
+        match self {
+            Self::Redis(redis) => redis.keep_only(tag, sid, epoch, change).await,
+            Self::Embedded(embedded) => embedded.keep_only(tag, sid, epoch, change).await,
         }
     }
 
@@ -192,6 +249,43 @@ impl Store {
         match self {
             Self::Redis(redis) => redis.remove_tokens(tag).await,
             Self::Embedded(embedded) => embedded.remove_tokens(tag).await,
+        }
+    }
+
+    /// Admits a try at an account's password; one that is counted counts as failed until [`Store::open_session`] or
+    /// [`Store::keep_only`] forgets it, or [`Store::withdraw`] takes it back.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {
+        match self {
+            Self::Redis(redis) => redis.admit(tag, address).await,
+            Self::Embedded(embedded) => embedded.admit(tag, address),
+        }
+    }
+
+    /// Takes back a try that was counted but not judged.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn withdraw(&self, tag: Id) -> Result<(), Error> {
+        match self {
+            Self::Redis(redis) => redis.withdraw(tag).await,
+            Self::Embedded(embedded) => {
+                embedded.withdraw(tag);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds to an address' count unless its limit is reached: then the seconds until it starts anew, and nothing is added.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn count(&self, counter: Counter, address: Id, limit: Limit, add: u64) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Redis(redis) => redis.count(counter, address, limit, add).await,
+            Self::Embedded(embedded) => Ok(embedded.count(counter, address, limit, add)),
         }
     }
 

@@ -14,8 +14,8 @@ use std::{
 
 use deadpool_redis::{Pool, PoolError, Runtime};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
@@ -203,12 +203,6 @@ impl Link {
     pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let mut current = self.state.current()?;
         let answer = command.query_async(&mut current.connection).await;
-        self.state.judge(answer, current.serial)
-    }
-
-    pub(super) async fn run_pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Error> {
-        let mut current = self.state.current()?;
-        let answer = pipeline.query_async(&mut current.connection).await;
         self.state.judge(answer, current.serial)
     }
 

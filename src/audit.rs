@@ -1,0 +1,106 @@
+//! The audit trail: one structured line for each security event, under the target `audit`.
+
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use crate::{id::Id, user::Email};
+
+/// The target of every line, for routing: `RUST_LOG=info,audit=off`.
+pub const TARGET: &str = "audit";
+
+/// Who asks, as far as the connection tells.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The client's address, seen through trusted proxies.
+    pub address: IpAddr,
+    /// What the client calls itself, cut to 256 characters.
+    pub user_agent: String,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// An account was created.
+    SignedUp,
+    /// A session was opened.
+    SignedIn,
+    /// An email or a password was wrong.
+    SignInFailed,
+    /// A try was refused unjudged.
+    Throttled,
+    /// An access token was minted for a refresh token.
+    Refreshed,
+    /// A spent refresh token came again; its session is ended.
+    TokenReused,
+    /// All of a user's tokens were removed.
+    TokensRemoved,
+    /// One session, or all but one, were ended.
+    SessionEnded,
+    /// A password was changed; all other sessions are ended.
+    PasswordChanged,
+    /// An account was deleted.
+    UserDeleted,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignedUp => "signed_up",
+            Self::SignedIn => "signed_in",
+            Self::SignInFailed => "sign_in_failed",
+            Self::Throttled => "throttled",
+            Self::Refreshed => "refreshed",
+            Self::TokenReused => "token_reused",
+            Self::TokensRemoved => "tokens_removed",
+            Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDeleted => "user_deleted",
+        }
+    }
+}
+
+/// Whom an event is about, as far as is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Subject<'a> {
+    /// The user's id.
+    pub user_id: Option<Uuid>,
+    /// The session's id.
+    pub session_id: Option<Id>,
+    /// Written only with `AUDIT_EMAILS=on`.
+    pub email: Option<&'a Email>,
+}
+
+impl Subject<'_> {
+    /// A user's session.
+    #[must_use]
+    pub fn session(user_id: Uuid, session_id: Id) -> Self {
+        Self { user_id: Some(user_id), session_id: Some(session_id), email: None }
+    }
+}
+
+/// Writes the trail.
+#[derive(Debug, Clone, Copy)]
+pub struct Audit {
+    /// Whether lines may hold email addresses.
+    pub emails: bool,
+}
+
+impl Audit {
+    /// Writes one line.
+    pub fn record(self, event: Event, caller: &Caller, subject: Subject<'_>) {
+        let user_id = subject.user_id.map(tracing::field::display);
+        let session_id = subject.session_id.map(tracing::field::display);
+        let email = subject.email.filter(|_| self.emails).map(Email::as_str);
+        let Caller { address, request_id, .. } = caller;
+        let event = event.name();
+        tracing::info!(target: TARGET, event, user_id, session_id, email, %address, request_id, "audit");
+    }
+}
+
+/// A setting that a careful operator would change.
+pub fn settings_warning(setting: &str, message: &str) {
+    tracing::warn!(target: TARGET, event = "settings_warning", setting, "{message}");
+}

@@ -1,0 +1,143 @@
+//! Who sends a request: its address, seen through trusted proxies, and what the client calls itself.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+};
+use ipnet::IpNet;
+
+use super::AppState;
+use crate::audit::Caller;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const USER_AGENT_MAX_CHARACTERS: usize = 256;
+
+/// The address at the other end of the connection; every request has it as an extension.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// The id that the request's answer and log line have; every request has it as an extension.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) HeaderValue);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
+        let request_id = parts.extensions.get().and_then(|RequestId(id)| id.to_str().ok()).unwrap_or_default();
+        Ok(Self {
+            address: client_address(peer, &parts.headers, &app.trusted_proxies),
+            user_agent: user_agent(&parts.headers),
+            request_id: request_id.to_owned(),
+        })
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> String {
+    let value = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(value);
+    text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARACTERS).collect()
+}
+
+/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged
+/// through a proxy that does not set it, and neither is believed.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !is_trusted(peer, trusted) {
+        return peer;
+    }
+    let chain = |name: &HeaderName, address: fn(&str) -> Option<IpAddr>| {
+        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+        let hops: Vec<_> = values.flat_map(|value| value.split(',')).map(|hop| address(hop.trim())).collect();
+        (!hops.is_empty()).then(|| last_untrusted(peer, &hops, trusted))
+    };
+    match (chain(&X_FORWARDED_FOR, bare_address), chain(&header::FORWARDED, forwarded_for)) {
+        (Some(address), None) | (None, Some(address)) => address,
+        (Some(one), Some(other)) if one == other => one,
+        _ => peer,
+    }
+}
+
+/// From the right, where the nearest proxy writes: the first address that is no proxy of ours. What cannot be read ends
+/// the chain of trust.
+fn last_untrusted(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &[IpNet]) -> IpAddr {
+    let mut nearest = peer;
+    for hop in hops.iter().rev() {
+        let Some(hop) = hop else { return nearest };
+        nearest = hop.to_canonical();
+        if !is_trusted(nearest, trusted) {
+            return nearest;
+        }
+    }
+    nearest
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// An address, with or without brackets and port.
+fn bare_address(text: &str) -> Option<IpAddr> {
+    let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    unbracketed.parse().ok().or_else(with_port)
+}
+
+/// The `for` parameter of one element of `Forwarded` (RFC 7239).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut parameters = element.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    bare_address(value.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        assert_eq!(client("192.0.2.9", &[("x-forwarded-for", "198.51.100.1")]), "192.0.2.9");
+        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "198.51.100.1")]), "198.51.100.1");
+        assert_eq!(client("::ffff:10.0.0.1", &[("x-forwarded-for", "198.51.100.1")]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_chain_is_read_from_the_right() {
+        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "203.0.113.7, 198.51.100.1, 10.9.9.9")]), "198.51.100.1");
+        let two = [("x-forwarded-for", "203.0.113.7"), ("x-forwarded-for", "198.51.100.1")];
+        assert_eq!(client("10.0.0.1", &two), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "198.51.100.1, nonsense")]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "10.1.1.1, 10.2.2.2")]), "10.1.1.1");
+    }
+
+    #[test]
+    fn forwarded_is_read_as_rfc_7239_writes_it() {
+        assert_eq!(client("10.0.0.1", &[("forwarded", "for=198.51.100.1;proto=https, for=10.3.3.3")]), "198.51.100.1");
+        assert_eq!(client("fd00::1", &[("forwarded", r#"proto=http;For="[2001:db8::17]:4711""#)]), "2001:db8::17");
+        assert_eq!(client("10.0.0.1", &[("forwarded", "for=unknown")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn headers_that_disagree_are_not_believed() {
+        let both = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=203.0.113.7")];
+        assert_eq!(client("10.0.0.1", &both), "10.0.0.1");
+        let agree = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=198.51.100.1")];
+        assert_eq!(client("10.0.0.1", &agree), "198.51.100.1");
+    }
+}

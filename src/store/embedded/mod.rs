@@ -1,0 +1,264 @@
+//! The embedded store: one redb file, one writer thread that commits in groups, reads on snapshots.
+//!
+//! An operation is answered after the commit that holds it has reached the disk, so a crash loses nothing acknowledged.
+
+mod counts;
+mod tables;
+mod writer;
+
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
+
+use self::{
+    counts::Counts,
+    tables::{EPOCHS, KNOWN, SESSIONS, Tables, USERS, live_sessions},
+    writer::Writer,
+};
+use super::{OpenError, StoredUser, decode_profile, decode_user, encode_user};
+use crate::{
+    error::{Error, Outage},
+    id::Id,
+    session::{NewSession, Outcome, Refreshed, Session, SessionPolicy},
+    throttle::{Admission, Counter, KNOWN_SECONDS, Limit},
+    user::{Profile, User},
+};
+
+/// Of pages, in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The store of one data directory, which no other process can open meanwhile.
+pub struct Embedded {
+    directory: PathBuf,
+    database: Arc<Database>,
+    writer: Writer,
+    counts: Counts,
+    policy: SessionPolicy,
+}
+
+impl Embedded {
+    pub(super) fn open(directory: &Path, policy: SessionPolicy) -> Result<Self, OpenError> {
+        prepare_directory(directory)?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(directory.join("store.redb"))
+            .map_err(|error| open_error(directory, error))?;
+        let database = Arc::new(database);
+        create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;
+        let writer =
+            Writer::start(Arc::clone(&database)).map_err(|error| OpenError::in_directory(directory, &error))?;
+        Ok(Self { directory: directory.to_owned(), database, writer, counts: Counts::default(), policy })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
+        let record = encode_user(user)?;
+        self.writer.write(move |tables, _| tables.create_user(tag, &record)).await
+    }
+
+    pub(super) fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
+        let record =
+            self.read(|snapshot| Ok(snapshot.open_table(USERS)?.get(tag.as_str())?.map(|r| r.value().to_vec())))?;
+        record.map(decode_user).transpose()
+    }
+
+    pub(super) async fn delete_user(
+        &self,
+        tag: Id,
+        seen: Option<&StoredUser>,
+        asking: Option<Id>,
+    ) -> Result<Outcome, Error> {
+        let seen = seen.map(|seen| seen.revision.clone());
+        let outcome = self.writer.write(move |tables, now| tables.delete_user(tag, seen.as_deref(), asking, now)).await;
+        if matches!(outcome, Ok(Outcome::Done)) {
+            self.counts.forget(tag);
+        }
+        outcome
+    }
+
+    pub(super) async fn open_session(
+        &self,
+        tag: Id,
+        seen: &StoredUser,
+        upgraded: Option<&User>,
+        session: &NewSession,
+        address: Id,
+    ) -> Result<bool, Error> {
+        let (seen, upgraded) = (seen.revision.clone(), upgraded.map(encode_user).transpose()?);
+        let (session, policy) = (session.clone(), self.policy);
+        let opened = self
+            .writer
+            .write(move |tables, now| {
+                tables.open_session(tag, &seen, upgraded.as_deref(), &session, address, policy, now)
+            })
+            .await?;
+        if opened {
+            self.counts.forget(tag);
+        }
+        Ok(opened)
+    }
+
+    pub(super) fn check_access(&self, tag: Id, sid: Id) -> Result<bool, Error> {
+        self.read(|snapshot| access_lives(snapshot, tag, sid))
+    }
+
+    pub(super) fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
+        self.read(|snapshot| {
+            if !access_lives(snapshot, tag, sid)? {
+                return Ok(Ok(None));
+            }
+            let users = snapshot.open_table(USERS)?;
+            let record = users.get(tag.as_str())?;
+            Ok(record.ok_or(Error::UserNotFound).and_then(|record| decode_profile(record.value())).map(Some))
+        })?
+    }
+
+    pub(super) async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Id) -> Result<Refreshed, Error> {
+        let policy = self.policy;
+        self.writer.write(move |tables, now| tables.refresh(tag, sid, refresh_id, next_id, policy, now)).await
+    }
+
+    pub(super) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
+        let policy = self.policy;
+        self.writer.write(move |tables, now| tables.renew(tag, sid, refresh_id, policy, now)).await
+    }
+
+    pub(super) fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {
+        self.read(|snapshot| {
+            if let Some(sid) = asking
+                && !access_lives(snapshot, tag, sid)?
+            {
+                return Ok(None);
+            }
+            let now = now();
+            let epoch = snapshot.open_table(EPOCHS)?.get(tag.as_str())?;
+            let Some(epoch) = epoch.filter(|epoch| epoch.value().1 > now) else { return Ok(Some(Vec::new())) };
+            let mut live = live_sessions(&snapshot.open_table(SESSIONS)?, tag, epoch.value().0, now)?;
+            live.reverse();
+            Ok(Some(live))
+        })
+    }
+
+    pub(super) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        self.writer.write(move |tables, now| tables.end_session(tag, sid, asking, now)).await
+    }
+
+    pub(super) async fn keep_only(
+        &self,
+        tag: Id,
+        sid: Id,
+        epoch: Id,
+        change: Option<(&StoredUser, &User)>,
+    ) -> Result<Outcome, Error> {
+        let change = match change {
+            Some((seen, user)) => Some((seen.revision.clone(), encode_user(user)?)),
+            None => None,
+        };
+        let changes_password = change.is_some();
+        let keep_only = move |tables: &mut Tables<'_>, now| {
+            let change = change.as_ref().map(|(seen, record)| (seen.as_slice(), record.as_slice()));
+            tables.keep_only(tag, sid, epoch, change, now)
+        };
+        let outcome = self.writer.write(keep_only).await;
+        if changes_password && matches!(outcome, Ok(Outcome::Done)) {
+            self.counts.forget(tag);
+        }
+        outcome
+    }
+
+    pub(super) async fn remove_tokens(&self, tag: Id) -> Result<bool, Error> {
+        self.writer.write(move |tables, now| tables.remove_tokens(tag, now)).await
+    }
+
+    pub(super) fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {
+        let now = now();
+        let known_at = self.read(|snapshot| {
+            Ok(snapshot.open_table(KNOWN)?.get((tag.as_str(), address.as_str()))?.map(|at| at.value()))
+        })?;
+        if known_at.is_some_and(|at| at + KNOWN_SECONDS > now / 1_000) {
+            return Ok(Admission::Known);
+        }
+        Ok(self.counts.admit(tag, now))
+    }
+
+    pub(super) fn withdraw(&self, tag: Id) {
+        self.counts.withdraw(tag);
+    }
+
+    pub(super) fn count(&self, counter: Counter, address: Id, limit: Limit, add: u64) -> Option<u64> {
+        self.counts.count(counter, address, limit, add, now())
+    }
+
+    pub(super) fn ready(&self) -> Result<(), Error> {
+        if self.writer.has_failed() { Err(Error::Unavailable(Outage::Refused)) } else { Ok(()) }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Error> {
+        let look = || look(&self.database.begin_read()?);
+        look().map_err(|error| storage_failure(&error))
+    }
+}
+
+fn prepare_directory(directory: &Path) -> Result<(), OpenError> {
+    let failed = |error| OpenError::in_directory(directory, &error);
+    match fs::metadata(directory) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => Err(OpenError::Settings(format!(
+            "DATA_DIR {0} is open to other users: run `chmod 700 {0}`, or name a directory that is not there yet",
+            directory.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(_) => fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed),
+    }
+}
+
+fn open_error(directory: &Path, error: DatabaseError) -> OpenError {
+    let directory = directory.display();
+    OpenError::Failed(match error {
+        DatabaseError::DatabaseAlreadyOpen => format!(
+            "the embedded store in {directory} is held by another process, probably a running server: stop it first, \
+             or use Redis to run several"
+        ),
+        other => format!("the embedded store in {directory} cannot be opened: {other}"),
+    })
+}
+
+fn create_tables(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(USERS)?;
+    transaction.open_table(EPOCHS)?;
+    transaction.open_table(SESSIONS)?;
+    transaction.open_table(KNOWN)?;
+    Ok(transaction.commit()?)
+}
+
+fn storage_failure(error: &redb::Error) -> Error {
+    tracing::error!(%error, "the embedded store failed");
+    Error::Unavailable(Outage::Refused)
+}
+
+/// The embedded store's clock, in milliseconds since the Unix epoch.
+fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn access_lives(snapshot: &ReadTransaction, tag: Id, sid: Id) -> Result<bool, redb::Error> {
+    let epochs = snapshot.open_table(EPOCHS)?;
+    let sessions = snapshot.open_table(SESSIONS)?;
+    let (Some(epoch), Some(session)) = (epochs.get(tag.as_str())?, sessions.get((tag.as_str(), sid.as_str()))?) else {
+        return Ok(false);
+    };
+    let ((epoch, epoch_end), (session_epoch, access_end, ..), now) = (epoch.value(), session.value(), now());
+    Ok(epoch_end > now && session_epoch == epoch && access_end > now)
+}

@@ -1,0 +1,172 @@
+//! The one thread that writes: it carries out what is queued in groups, and answers once the group is on disk.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use redb::Database;
+use tokio::sync::oneshot;
+
+use super::{
+    now, storage_failure,
+    tables::{SessionKey, Tables},
+};
+use crate::error::{Error, Outage};
+
+/// Operations that may wait for the writer.
+const QUEUE: usize = 1024;
+/// Operations that share one commit, and so one flush to the disk.
+const COMMIT_GROUP: usize = 256;
+/// How often expired entries are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Changes the tables, if it returns [`Changed::Yes`].
+type Request = Box<dyn FnOnce(&mut Tables<'_>, u64) -> Result<Applied, redb::Error> + Send>;
+
+/// Whether an operation wrote anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changed {
+    Yes,
+    No,
+}
+
+struct Applied {
+    changed: Changed,
+    /// Called once the change is on disk; dropped if it is not.
+    answer: Box<dyn FnOnce() + Send>,
+}
+
+/// The way to the thread; dropping it waits until all that was queued is done.
+pub(super) struct Writer {
+    /// `None` only while dropping.
+    queue: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Writer {
+    pub(super) fn start(database: Arc<Database>) -> std::io::Result<Self> {
+        let (queue, requests) = bounded(QUEUE);
+        let failed = Arc::new(AtomicBool::new(false));
+        let work = Work { database, failed: Arc::clone(&failed), sweep_from: None };
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run(&requests))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), failed })
+    }
+
+    /// Whether the last commit failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Runs `operation` with the time in milliseconds; its answer comes when its change is on disk.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tables<'_>, u64) -> Result<(Changed, T), redb::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let request: Request = Box::new(move |tables, now| {
+            let (changed, value) = operation(tables, now)?;
+            // Nobody may be waiting any more: the write stands all the same.
+            let answer = Box::new(move || drop(reply.send(value)));
+            Ok(Applied { changed, answer })
+        });
+        let queue = self.queue.as_ref().ok_or(Error::Unavailable(Outage::Unreachable))?;
+        queue.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => Error::Unavailable(Outage::Unreachable),
+        })?;
+        answer.await.map_err(|_| Error::Unavailable(Outage::Refused))
+    }
+}
+
+/// So that the file is closed in order, and the next start has nothing to repair.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Work {
+    database: Arc<Database>,
+    failed: Arc<AtomicBool>,
+    /// Where the next sweep goes on; `None` at the start of the table.
+    sweep_from: Option<SessionKey>,
+}
+
+impl Work {
+    /// Ends when the store is dropped, after all that was queued.
+    fn run(mut self, requests: &Receiver<Request>) {
+        let mut swept = Instant::now();
+        let mut anything_to_sweep = true;
+        loop {
+            let first = if anything_to_sweep {
+                requests.recv_timeout(SWEEP_EVERY)
+            } else {
+                requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match first {
+                Ok(first) => {
+                    let outcome = self.commit(first, requests);
+                    self.failed.store(outcome.is_err(), Ordering::Relaxed);
+                    if let Err(error) = outcome {
+                        storage_failure(&error);
+                    }
+                    anything_to_sweep = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if swept.elapsed() >= SWEEP_EVERY {
+                anything_to_sweep = self.sweep().unwrap_or_else(|error| {
+                    storage_failure(&error);
+                    true
+                });
+                swept = Instant::now();
+            }
+        }
+    }
+
+    /// Carries out `first` and what else is waiting in one transaction. On an error nothing of it has happened, and
+    /// dropping the answers tells the callers.
+    fn commit(&self, first: Request, requests: &Receiver<Request>) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let applied = {
+            let mut tables = Tables::open(&transaction)?;
+            let now = now();
+            let group = std::iter::once(first).chain(requests.try_iter()).take(COMMIT_GROUP);
+            group.map(|request| request(&mut tables, now)).collect::<Result<Vec<_>, _>>()?
+        };
+        if applied.iter().any(|applied| applied.changed == Changed::Yes) {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        for Applied { answer, .. } in applied {
+            answer();
+        }
+        Ok(())
+    }
+
+    /// Removes some of what has expired; `false` when no entry is left that could expire.
+    fn sweep(&mut self) -> Result<bool, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let (changed, next, any_left) = Tables::open(&transaction)?.sweep(self.sweep_from, now())?;
+        self.sweep_from = next;
+        if changed == Changed::Yes {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(any_left)
+    }
+}
