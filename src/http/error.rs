@@ -18,7 +18,7 @@ pub(super) struct Problem {
     code: &'static str,
     message: &'static str,
     fields: Vec<FieldError>,
-    header: Option<(HeaderName, HeaderValue)>,
+    extra: Extra,
     detail: Option<String>,
 }
 
@@ -45,10 +45,36 @@ struct FieldBody<'a> {
     message: &'a Cow<'static, str>,
 }
 
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
-const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 /// Seconds; the conditions that ask for a retry pass quickly or not at all.
-const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
+const RETRY_SOON: u64 = 1;
+
+/// The one more header that some error answers have.
+#[derive(Debug, Clone, Copy)]
+enum Extra {
+    None,
+    /// 405: the methods that the route does have (RFC 9110, section 15.5.6).
+    Allow(&'static str),
+    /// 401: whether a token came (RFC 6750, section 3).
+    Challenge {
+        token_came: bool,
+    },
+    /// 429, 503: in seconds.
+    RetryAfter(u64),
+}
+
+impl Extra {
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        Some(match self {
+            Self::None => return None,
+            Self::Allow(methods) => (header::ALLOW, HeaderValue::from_static(methods)),
+            Self::Challenge { token_came: false } => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Challenge { token_came: true } => {
+                (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+            }
+            Self::RetryAfter(seconds) => (header::RETRY_AFTER, seconds.into()),
+        })
+    }
+}
 
 impl Problem {
     pub(super) const BODY_NOT_JSON: Self = Self::new(
@@ -103,37 +129,36 @@ impl Problem {
         "Correct the fields listed in \"fields\" and send the request again",
     );
 
+    pub(super) const DEADLINE: Self =
+        Self::unavailable("deadline_exceeded", "The request took too long; try again shortly");
+    pub(super) const SHUTTING_DOWN: Self =
+        Self::unavailable("shutting_down", "This server is shutting down; send the request to another replica");
+
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, fields: Vec::new(), header: None, detail: None }
+        Self { status, code, message, fields: Vec::new(), extra: Extra::None, detail: None }
     }
 
-    fn unavailable(code: &'static str, message: &'static str) -> Self {
-        let header = Some((header::RETRY_AFTER, RETRY_SOON));
-        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
+    const fn unavailable(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with(Extra::RetryAfter(RETRY_SOON))
     }
 
-    fn unauthorized(code: &'static str, message: &'static str, challenge: HeaderValue) -> Self {
-        let header = Some((header::WWW_AUTHENTICATE, challenge));
-        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, code, message) }
+    const fn unauthorized(code: &'static str, message: &'static str, token_came: bool) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message).with(Extra::Challenge { token_came })
     }
 
-    /// `allow` lists the methods that the route does have, as RFC 9110 section 15.5.6 wants.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
-        let header = Some((header::ALLOW, HeaderValue::from_static(allow)));
+    const fn with(mut self, extra: Extra) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// `allow` lists the methods that the route does have.
+    pub(super) const fn method_not_allowed(allow: &'static str) -> Self {
         let message = "This route does not have that method; the Allow header lists those it has";
-        Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).with(Extra::Allow(allow))
     }
 
     pub(super) fn invalid(fields: Vec<FieldError>) -> Self {
         Self { fields, ..Self::VALIDATION }
-    }
-
-    pub(super) fn deadline_exceeded() -> Self {
-        Self::unavailable("deadline_exceeded", "The request took too long; try again shortly")
-    }
-
-    pub(super) fn shutting_down() -> Self {
-        Self::unavailable("shutting_down", "This server is shutting down; send the request to another replica")
     }
 
     fn internal(detail: String) -> Self {
@@ -148,30 +173,26 @@ impl From<Error> for Problem {
             Error::EmailTaken => {
                 Self::new(StatusCode::CONFLICT, "email_taken", "Duplicate record exists with the same email id")
             }
-            Error::InvalidCredentials => Self::unauthorized(
-                "invalid_credentials",
-                "Authentication failed - incorrect email or password",
-                CHALLENGE,
-            ),
+            Error::InvalidCredentials => {
+                Self::unauthorized("invalid_credentials", "Authentication failed - incorrect email or password", false)
+            }
             Error::TokenMissing => Self::unauthorized(
                 "token_missing",
                 "Send an access token in the Authorization header; sign in to get one",
-                CHALLENGE,
+                false,
             ),
-            Error::TokenInvalid => Self::unauthorized(
-                "invalid_token",
-                "The token is not valid; sign in to get a new one",
-                CHALLENGE_INVALID,
-            ),
+            Error::TokenInvalid => {
+                Self::unauthorized("invalid_token", "The token is not valid; sign in to get a new one", true)
+            }
             Error::TokenExpired => Self::unauthorized(
                 "token_expired",
                 "The token has expired; refresh the access token, or sign in again",
-                CHALLENGE_INVALID,
+                true,
             ),
             Error::TokenReused => Self::unauthorized(
                 "token_reused",
                 "The refresh token was used before, so its session is ended; sign in again",
-                CHALLENGE_INVALID,
+                true,
             ),
             Error::WeakPassword { field, advice } => Self::invalid(vec![FieldError {
                 field,
@@ -185,14 +206,12 @@ impl From<Error> for Problem {
             Error::SessionNotFound => {
                 Self::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found; GET /sessions lists yours")
             }
-            Error::Throttled(seconds) => Self {
-                header: Some((header::RETRY_AFTER, seconds.into())),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too_many_attempts",
-                    "Too many attempts; try again after the seconds that the Retry-After header gives",
-                )
-            },
+            Error::Throttled(seconds) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts; try again after the seconds that the Retry-After header gives",
+            )
+            .with(Extra::RetryAfter(seconds)),
             Error::TokenNotFound => Self::new(StatusCode::NOT_FOUND, "token_not_found", "Access token not found"),
             Error::UserNotFound => Self::new(StatusCode::NOT_FOUND, "user_not_found", "User not found"),
             Error::NotOwner => Self::new(
@@ -218,7 +237,7 @@ impl IntoResponse for Problem {
         let body =
             ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields: fields.as_slice() };
         let mut response = json(self.status, &body);
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.extra.header() {
             response.headers_mut().insert(name, value);
         }
         response.extensions_mut().insert(Failure { code: self.code, detail: self.detail });

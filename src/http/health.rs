@@ -12,7 +12,7 @@ pub(super) async fn livez() -> Response {
 /// Says whether requests should be sent here: the store takes writes, and no shutdown has begun.
 pub(super) async fn readyz(State(app): State<AppState>) -> Result<Response, Problem> {
     if *app.phase.borrow() != Phase::Serving {
-        return Err(Problem::shutting_down());
+        return Err(Problem::SHUTTING_DOWN);
     }
     app.in_time(app.auth.ready()).await?;
     Ok(json(StatusCode::OK, &Done { result: "Ready" }))

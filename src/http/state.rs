@@ -60,7 +60,7 @@ impl AppState {
     pub(super) async fn in_time<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
         match timeout(self.request_timeout, use_case).await {
             Ok(outcome) => outcome.map_err(Problem::from),
-            Err(_) => Err(Problem::deadline_exceeded()),
+            Err(_) => Err(Problem::DEADLINE),
         }
     }
 }

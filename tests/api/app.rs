@@ -71,9 +71,15 @@ impl TestApp {
 
     /// In a working directory of the test's: what an earlier server stored in `data` there is there.
     pub(crate) fn start_in(directory: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        // The cheapest hash that the settings allow: these tests are not about its cost.
-        let defaults =
-            [("PORT", "0"), ("ARGON2_MEMORY_KIB", "7168"), ("ARGON2_ITERATIONS", "1"), ("LOG_FORMAT", "json")];
+        // The cheapest hash that the settings allow, and no limit for the one address that all tests come from: few
+        // tests are about these, and set them.
+        let defaults = [
+            ("PORT", "0"),
+            ("ARGON2_MEMORY_KIB", "7168"),
+            ("ARGON2_ITERATIONS", "1"),
+            ("LOG_FORMAT", "json"),
+            ("ADDRESS_LIMIT", "0"),
+        ];
         let settings = defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         Self::spawn(directory, settings)
     }

@@ -39,7 +39,6 @@ pub struct Embedded {
     database: Arc<Database>,
     writer: Writer,
     counts: Counts,
-    policy: SessionPolicy,
 }
 
 impl Embedded {
@@ -52,8 +51,8 @@ impl Embedded {
         let database = Arc::new(database);
         create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;
         let writer =
-            Writer::start(Arc::clone(&database)).map_err(|error| OpenError::in_directory(directory, &error))?;
-        Ok(Self { directory: directory.to_owned(), database, writer, counts: Counts::default(), policy })
+            Writer::start(Arc::clone(&database), policy).map_err(|error| OpenError::in_directory(directory, &error))?;
+        Ok(Self { directory: directory.to_owned(), database, writer, counts: Counts::default() })
     }
 
     /// The data directory.
@@ -96,12 +95,10 @@ impl Embedded {
         address: Id,
     ) -> Result<bool, Error> {
         let (seen, upgraded) = (seen.revision.clone(), upgraded.map(encode_user).transpose()?);
-        let (session, policy) = (session.clone(), self.policy);
+        let session = session.clone();
         let opened = self
             .writer
-            .write(move |tables, now| {
-                tables.open_session(tag, &seen, upgraded.as_deref(), &session, address, policy, now)
-            })
+            .write(move |tables, now| tables.open_session(tag, &seen, upgraded.as_deref(), &session, address, now))
             .await?;
         if opened {
             self.counts.forget(tag);
@@ -125,13 +122,11 @@ impl Embedded {
     }
 
     pub(super) async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Id) -> Result<Refreshed, Error> {
-        let policy = self.policy;
-        self.writer.write(move |tables, now| tables.refresh(tag, sid, refresh_id, next_id, policy, now)).await
+        self.writer.write(move |tables, now| tables.refresh(tag, sid, refresh_id, next_id, now)).await
     }
 
     pub(super) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
-        let policy = self.policy;
-        self.writer.write(move |tables, now| tables.renew(tag, sid, refresh_id, policy, now)).await
+        self.writer.write(move |tables, now| tables.renew(tag, sid, refresh_id, now)).await
     }
 
     pub(super) fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {

@@ -71,6 +71,7 @@ pub(super) struct Tables<'t> {
     epochs: Table<'t, &'static str, (&'static str, u64)>,
     sessions: Table<'t, (&'static str, &'static str), SessionValue<'static>>,
     known: Table<'t, (&'static str, &'static str), u64>,
+    policy: SessionPolicy,
 }
 
 type Result<T> = std::result::Result<T, redb::Error>;
@@ -97,12 +98,13 @@ pub(super) fn live_sessions(
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self> {
+    pub(super) fn open(transaction: &'t WriteTransaction, policy: SessionPolicy) -> Result<Self> {
         Ok(Self {
             users: transaction.open_table(USERS)?,
             epochs: transaction.open_table(EPOCHS)?,
             sessions: transaction.open_table(SESSIONS)?,
             known: transaction.open_table(KNOWN)?,
+            policy,
         })
     }
 
@@ -141,7 +143,6 @@ impl<'t> Tables<'t> {
         upgraded: Option<&[u8]>,
         new: &NewSession,
         address: Id,
-        policy: SessionPolicy,
         now: u64,
     ) -> Result<(Changed, bool)> {
         let unchanged = self.users.get(tag.as_str())?.is_some_and(|record| record.value() == seen);
@@ -151,6 +152,7 @@ impl<'t> Tables<'t> {
         if let Some(record) = upgraded {
             self.users.insert(tag.as_str(), record)?;
         }
+        let policy = self.policy;
         let (epoch, epoch_end) = self.live_epoch(tag, now)?.unwrap_or((new.epoch, 0));
         let live = live_sessions(&self.sessions, tag, epoch.as_str(), now)?;
         for oldest in live.iter().take((live.len() + 1).saturating_sub(policy.max_sessions)) {
@@ -180,12 +182,12 @@ impl<'t> Tables<'t> {
         sid: Id,
         refresh_id: Id,
         next_id: Id,
-        policy: SessionPolicy,
         now: u64,
     ) -> Result<(Changed, Refreshed)> {
         let Some((mut entry, epoch_end)) = self.live_session(tag, sid, now)? else {
             return Ok((Changed::No, Refreshed::Gone));
         };
+        let policy = self.policy;
         let (details, seconds) = (&mut entry.details, now / 1_000);
         if refresh_id != details.refresh_id {
             if !in_grace(details, refresh_id, policy, seconds) {
@@ -217,18 +219,11 @@ impl<'t> Tables<'t> {
         Ok((Changed::Yes, Refreshed::Live { access_seconds, successor }))
     }
 
-    pub(super) fn renew(
-        &mut self,
-        tag: Id,
-        sid: Id,
-        refresh_id: Id,
-        policy: SessionPolicy,
-        now: u64,
-    ) -> Result<(Changed, Option<u64>)> {
+    pub(super) fn renew(&mut self, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<(Changed, Option<u64>)> {
         let Some((mut entry, _)) = self.live_session(tag, sid, now)? else { return Ok((Changed::No, None)) };
         let details = &entry.details;
-        let valid = refresh_id == details.refresh_id || in_grace(details, refresh_id, policy, now / 1_000);
-        let seconds = policy.access_seconds.min((entry.end - now) / 1_000);
+        let valid = refresh_id == details.refresh_id || in_grace(details, refresh_id, self.policy, now / 1_000);
+        let seconds = self.policy.access_seconds.min((entry.end - now) / 1_000);
         if !valid || seconds == 0 {
             return Ok((Changed::No, None));
         }

@@ -17,7 +17,10 @@ use super::{
     now, storage_failure,
     tables::{SessionKey, Tables},
 };
-use crate::error::{Error, Outage};
+use crate::{
+    error::{Error, Outage},
+    session::SessionPolicy,
+};
 
 /// Operations that may wait for the writer.
 const QUEUE: usize = 1024;
@@ -51,10 +54,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>) -> std::io::Result<Self> {
+    pub(super) fn start(database: Arc<Database>, policy: SessionPolicy) -> std::io::Result<Self> {
         let (queue, requests) = bounded(QUEUE);
         let failed = Arc::new(AtomicBool::new(false));
-        let work = Work { database, failed: Arc::clone(&failed), sweep_from: None };
+        let work = Work { database, policy, failed: Arc::clone(&failed), sweep_from: None };
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run(&requests))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), failed })
     }
@@ -98,6 +101,7 @@ impl Drop for Writer {
 
 struct Work {
     database: Arc<Database>,
+    policy: SessionPolicy,
     failed: Arc<AtomicBool>,
     /// Where the next sweep goes on; `None` at the start of the table.
     sweep_from: Option<SessionKey>,
@@ -141,7 +145,7 @@ impl Work {
     fn commit(&self, first: Request, requests: &Receiver<Request>) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         let applied = {
-            let mut tables = Tables::open(&transaction)?;
+            let mut tables = Tables::open(&transaction, self.policy)?;
             let now = now();
             let group = std::iter::once(first).chain(requests.try_iter()).take(COMMIT_GROUP);
             group.map(|request| request(&mut tables, now)).collect::<Result<Vec<_>, _>>()?
@@ -160,7 +164,7 @@ impl Work {
     /// Removes some of what has expired; `false` when no entry is left that could expire.
     fn sweep(&mut self) -> Result<bool, redb::Error> {
         let transaction = self.database.begin_write()?;
-        let (changed, next, any_left) = Tables::open(&transaction)?.sweep(self.sweep_from, now())?;
+        let (changed, next, any_left) = Tables::open(&transaction, self.policy)?.sweep(self.sweep_from, now())?;
         self.sweep_from = next;
         if changed == Changed::Yes {
             transaction.commit()?;
