@@ -2,14 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{Auth, Authorized};
+use super::{Auth, Authorized, Verified};
 use crate::{
     audit::{Caller, Event, Subject},
     error::Error,
     id::Id,
     password::Password,
     session::Outcome,
-    store::StoredUser,
     throttle::{Counter, Limit},
     user::{Email, Profile, User},
 };
@@ -61,11 +60,17 @@ impl Auth {
         current: &Password,
         new: Password,
     ) -> Result<(), Error> {
-        let stored = self.verify_own_password(caller, by, current).await?;
-        let phc = self.shared.passwords.hash(new, &stored.user.email).await.map_err(|error| match error {
-            Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
-            other => other,
-        })?;
+        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, current).await?;
+        let phc = match self.shared.passwords.hash(new, &stored.user.email).await {
+            Ok(phc) => phc,
+            Err(error) => {
+                self.withdraw(by.claims.tag, admission).await;
+                return Err(match error {
+                    Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
+                    other => other,
+                });
+            }
+        };
         let user = User { phc, ..stored.user.clone() };
         let (tag, sid) = (by.claims.tag, by.claims.sid);
         match self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await? {
@@ -82,7 +87,7 @@ impl Auth {
     /// # Errors
     /// As [`Auth::change_password`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
-        let stored = self.verify_own_password(caller, by, password).await?;
+        let Verified { stored, .. } = self.verify_own_password(caller, by, password).await?;
         match self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await? {
             Outcome::Done => {}
             Outcome::NotThere => return Err(Error::Overloaded),
@@ -98,15 +103,14 @@ impl Auth {
         caller: &Caller,
         by: &Authorized,
         password: &Password,
-    ) -> Result<StoredUser, Error> {
+    ) -> Result<Verified, Error> {
         if !self.store.check_access(by.claims.tag, by.claims.sid).await? {
             return Err(self.refused(by));
         }
-        match self.verify_password(caller, None, by.claims.tag, password).await {
-            Ok((stored, _)) => Ok(stored),
-            Err(Error::InvalidCredentials) => Err(Error::WrongPassword),
-            Err(error) => Err(error),
-        }
+        self.verify_password(caller, None, by.claims.tag, password).await.map_err(|error| match error {
+            Error::InvalidCredentials => Error::WrongPassword,
+            other => other,
+        })
     }
 }
 

@@ -58,6 +58,15 @@ pub struct Authorized {
     pub renewed: Option<String>,
 }
 
+/// A password that was right.
+struct Verified {
+    stored: StoredUser,
+    /// A stronger hash to store in place of the present one.
+    upgrade: Option<String>,
+    /// To be withdrawn if what the password was for does not come about.
+    admission: Admission,
+}
+
 impl Auth {
     /// Puts the parts together.
     #[must_use]
@@ -121,7 +130,7 @@ impl Auth {
         email: Option<&Email>,
         tag: Id,
         password: &Password,
-    ) -> Result<(StoredUser, Option<String>), Error> {
+    ) -> Result<Verified, Error> {
         let address = self.shared.addresses.of(caller.address);
         let (over_limit, admission, stored) = tokio::join!(
             self.count(Counter::Failures, address, self.failure_limit(), 0),
@@ -152,7 +161,7 @@ impl Auth {
             }
         };
         match stored {
-            Some(stored) if verdict.matches => Ok((stored, verdict.upgrade)),
+            Some(stored) if verdict.matches => Ok(Verified { stored, upgrade: verdict.upgrade, admission }),
             _ => {
                 self.shared.audit.record(Event::SignInFailed, caller, subject);
                 self.count(Counter::Failures, address, self.failure_limit(), 1).await?;
