@@ -82,8 +82,10 @@ impl Auth {
             };
             let upgraded = verdict.upgrade.map(|phc| User { phc, ..stored.user.clone() });
             let session = NewSession { sid: Id::random()?, epoch: Id::random()? };
+            // Read first, so that the entries outlive the tokens: one that ended by itself is then known to be expired.
+            let now = (self.clock)();
             if self.store.open_session(tag, &stored, upgraded.as_ref(), session).await? {
-                return self.issue_both(stored.user.id, tag, session.sid);
+                return self.issue_both(stored.user.id, tag, session.sid, now);
             }
         }
         Err(Error::Overloaded)
@@ -94,10 +96,12 @@ impl Auth {
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::UserNotFound`], or the store's.
     pub async fn current_user(&self, access_token: &str, email: Option<&Email>) -> Result<Profile, Error> {
-        let claims = self.tokens.access.verify(access_token, (self.clock)())?;
-        let profile = self.store.profile(claims.tag, claims.sid).await?.ok_or(Error::TokenInvalid)?;
+        let now = (self.clock)();
+        let Claims { tag, sid, exp, .. } = self.tokens.access.verify(access_token, now)?;
+        let profile =
+            self.store.profile(tag, sid).await?.ok_or_else(|| without_entry(exp, now, Error::TokenInvalid))?;
         match email {
-            Some(email) if email.tag() != claims.tag => Err(Error::UserNotFound),
+            Some(email) if email.tag() != tag => Err(Error::UserNotFound),
             _ => Ok(profile),
         }
     }
@@ -113,8 +117,7 @@ impl Auth {
         if self.store.refresh(tag, sid).await? {
             return self.issue_access(sub, tag, sid, now);
         }
-        // Within the leeway the entry may have ended by itself: then the token has expired, it was not removed.
-        Err(if exp <= now { Error::TokenExpired } else { Error::TokenNotFound })
+        Err(without_entry(exp, now, Error::TokenNotFound))
     }
 
     /// Removes all tokens of `email`.
@@ -130,9 +133,10 @@ impl Auth {
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::NotOwner`], or the store's.
     pub async fn remove_own_access_token(&self, access_token: &str, email: Option<&Email>) -> Result<(), Error> {
-        let Claims { tag, sid, .. } = self.tokens.access.verify(access_token, (self.clock)())?;
+        let now = (self.clock)();
+        let Claims { tag, sid, exp, .. } = self.tokens.access.verify(access_token, now)?;
         if !self.store.check_access(tag, sid).await? {
-            return Err(Error::TokenInvalid);
+            return Err(without_entry(exp, now, Error::TokenInvalid));
         }
         match email {
             Some(email) if email.tag() != tag => Err(Error::NotOwner),
@@ -152,8 +156,7 @@ impl Auth {
         if self.store.remove_tokens(tag).await? { Ok(()) } else { Err(Error::TokenNotFound) }
     }
 
-    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id) -> Result<SignedIn, Error> {
-        let iat = (self.clock)();
+    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, iat: u64) -> Result<SignedIn, Error> {
         let exp = iat + self.lifetimes.refresh_seconds;
         let refresh_token = self.tokens.refresh.issue(&Claims { sub, tag, sid, jti: Id::random()?, iat, exp })?;
         Ok(SignedIn { access_token: self.issue_access(sub, tag, sid, iat)?, refresh_token })
@@ -163,4 +166,10 @@ impl Auth {
         let exp = iat + self.lifetimes.access_seconds;
         self.tokens.access.issue(&Claims { sub, tag, sid, jti: Id::random()?, iat, exp })
     }
+}
+
+/// What to say of a token that verified but has no entry: within the leeway the entry has ended by itself, before that
+/// it was removed.
+fn without_entry(exp: u64, now: u64, removed: Error) -> Error {
+    if exp <= now { Error::TokenExpired } else { removed }
 }
