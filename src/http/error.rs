@@ -123,6 +123,11 @@ impl Problem {
         Self { fields, ..Self::VALIDATION }
     }
 
+    /// For a request without a body on a route where something else could have said who is meant.
+    pub(super) fn email_required() -> Self {
+        Self::invalid(vec![FieldError { field: "email", message: "is required".into() }])
+    }
+
     pub(super) fn deadline_exceeded() -> Self {
         Self::unavailable("deadline_exceeded", "The request took too long; try again shortly")
     }

@@ -80,6 +80,8 @@ pub(super) async fn remove_access_token(
         (email, Some(token)) => {
             app.in_time(app.auth.remove_own_access_token(&token, email.as_ref())).await?;
         }
+        // An open removal asks for no token, so what is missing is the body.
+        (None, None) if app.token_removal == TokenRemoval::Open => return Err(Problem::email_required()),
         (_, None) => return Err(Error::TokenMissing.into()),
     }
     Ok(json(StatusCode::OK, &Done { result: "Access token removed" }))
