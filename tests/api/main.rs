@@ -7,9 +7,21 @@ mod raw;
 mod redis_server;
 mod runner;
 
+mod authenticate;
+mod current_user;
+mod old_client;
+mod refresh_access_token;
+mod remove_access_token;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [sign_up::tests()];
+    let suites = [
+        old_client::tests(),
+        sign_up::tests(),
+        authenticate::tests(),
+        current_user::tests(),
+        refresh_access_token::tests(),
+        remove_access_token::tests(),
+    ];
     runner::run(suites.into_iter().flatten().collect())
 }
