@@ -9,6 +9,7 @@ mod runner;
 
 mod authenticate;
 mod current_user;
+mod forged_tokens;
 mod old_client;
 mod refresh_access_token;
 mod remove_access_token;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         current_user::tests(),
         refresh_access_token::tests(),
         remove_access_token::tests(),
+        forged_tokens::tests(),
     ];
     runner::run(suites.into_iter().flatten().collect())
 }
