@@ -228,7 +228,7 @@ where
         email.ok_or_else(|| usage("EMAIL must be a valid email address, such as name@example.com".to_owned()))?;
     let config = Config::load_store(sources).map_err(|problems| usage(problems.join("; ")))?;
     if let StoreConfig::Embedded { directory } = &config
-        && !directory.is_dir()
+        && !Backend::exists(&config)
     {
         let directory = directory.display();
         return Err(usage(format!("there is no embedded store in {directory}; set DATA_DIR, or REDIS_URL for Redis")));

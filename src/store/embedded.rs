@@ -26,6 +26,9 @@ use crate::{
     user::{Profile, User},
 };
 
+/// In the data directory.
+const FILE: &str = "store.redb";
+
 /// User tag to record.
 const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
 /// User tag to epoch and its end.
@@ -68,11 +71,16 @@ struct Request {
 }
 
 impl Embedded {
+    /// Whether there is a store in `directory`.
+    pub(super) fn is_in(directory: &Path) -> bool {
+        directory.join(FILE).is_file()
+    }
+
     pub(super) fn open(directory: &Path, lifetimes: Lifetimes) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create(directory.join("store.redb"))
+            .create(directory.join(FILE))
             .map_err(|error| open_error(directory, error))?;
         let database = Arc::new(database);
         create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;
