@@ -8,11 +8,13 @@ mod redis_server;
 mod runner;
 
 mod authenticate;
+mod command_line;
 mod current_user;
 mod forged_tokens;
 mod old_client;
 mod refresh_access_token;
 mod remove_access_token;
+mod settings;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
@@ -24,6 +26,8 @@ fn main() -> std::process::ExitCode {
         refresh_access_token::tests(),
         remove_access_token::tests(),
         forged_tokens::tests(),
+        settings::tests(),
+        command_line::tests(),
     ];
     runner::run(suites.into_iter().flatten().collect())
 }
