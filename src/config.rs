@@ -149,8 +149,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Flags by their setting's name, over the process environment, over `.env` in the working directory. What cannot be
-    /// read is told with the other wrong settings, and so not to a command that needs none.
+    /// Flags by their setting's name, over the process environment, over `.env` in the working directory. What cannot
+    /// be read is told with the other wrong settings, and so not to a command that needs none.
     #[must_use]
     pub fn new(flags: HashMap<String, String>) -> Self {
         let (mut environment, mut problems) = (HashMap::new(), Vec::new());

@@ -1,15 +1,14 @@
 //! Tokens that nobody was given, made by hand with the server's own secrets: items 24 to 31 of the security checklist.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha384, Sha512};
 
 use crate::{
-    app::{ACCESS_SECRET, REFRESH_SECRET, Session, TestApp},
-    raw::{self, Answer},
+    app::{ACCESS_SECRET, REFRESH_SECRET, TestApp},
+    handmade::{Kind, assert_refusal, encode, for_both_kinds, kinds, message, sign, start, unix_now},
+    raw,
     runner::Store,
     suite,
 };
@@ -28,130 +27,6 @@ suite! {
         text_that_is_not_quite_a_token_is_refused,
         claims_that_are_not_one_clean_object_are_refused,
     ]
-}
-
-/// One kind of token: where it goes, and what a genuine one is made of.
-struct Kind {
-    secret: &'static str,
-    typ: &'static str,
-    /// The genuine token that the server gave.
-    genuine: String,
-    ask: fn(&TestApp, &str) -> Answer,
-}
-
-fn start(store: Store) -> TestApp {
-    TestApp::start_with(store, &[("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)])
-}
-
-fn kinds(session: &Session) -> [Kind; 2] {
-    let access = Kind {
-        secret: ACCESS_SECRET,
-        typ: "at+jwt",
-        genuine: session.access_token.clone(),
-        ask: |app, token| app.current_user(token),
-    };
-    let refresh = Kind {
-        secret: REFRESH_SECRET,
-        typ: "rt+jwt",
-        genuine: session.refresh_token.clone(),
-        ask: |app, token| app.refresh_access_token(token),
-    };
-    [access, refresh]
-}
-
-impl Kind {
-    fn header(&self) -> Value {
-        json!({"typ": self.typ, "alg": "HS256"})
-    }
-
-    /// The claims of the genuine token.
-    fn claims(&self) -> Value {
-        let payload = self.genuine.split('.').nth(1).unwrap();
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-    }
-
-    /// With a header that is written as the server writes it; `json!` would sort its fields.
-    fn sign(&self, claims: &Value) -> String {
-        self.sign_text(&claims.to_string())
-    }
-
-    fn sign_text(&self, claims: &str) -> String {
-        sign(&format!(r#"{{"typ":"{}","alg":"HS256"}}"#, self.typ), claims, self.secret)
-    }
-
-    fn with(&self, claim: &str, value: Value) -> String {
-        let mut claims = self.claims();
-        claims[claim] = value;
-        self.sign(&claims)
-    }
-
-    fn without(&self, claim: &str) -> String {
-        let mut claims = self.claims();
-        claims.as_object_mut().unwrap().remove(claim).unwrap();
-        self.sign(&claims)
-    }
-
-    fn with_header(&self, header: &Value) -> String {
-        sign(&header.to_string(), &self.claims().to_string(), self.secret)
-    }
-
-    /// The genuine header with one more field.
-    fn with_header_field(&self, name: &str, value: Value) -> String {
-        let mut header = self.header();
-        header[name] = value;
-        self.with_header(&header)
-    }
-
-    #[track_caller]
-    fn assert_accepted(&self, app: &TestApp, token: &str) {
-        let answer = (self.ask)(app, token);
-        assert_eq!(answer.status, 200, "{} {answer:?}", self.typ);
-    }
-
-    #[track_caller]
-    fn assert_refused(&self, app: &TestApp, token: &str, why: &str) {
-        assert_refusal(&(self.ask)(app, token), token, "invalid_token", &format!("{} {why}", self.typ));
-    }
-}
-
-fn encode(text: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(text)
-}
-
-fn message(header: &str, claims: &str) -> String {
-    format!("{}.{}", encode(header), encode(claims))
-}
-
-fn sign(header: &str, claims: &str, secret: &str) -> String {
-    let message = message(header, claims);
-    let signature = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(&message).finalize();
-    format!("{message}.{}", encode(signature.into_bytes()))
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-#[track_caller]
-fn assert_refusal(answer: &Answer, token: &str, code: &str, why: &str) {
-    assert_eq!((answer.status, &answer.json()["code"]), (401, &json!(code)), "{why}: {answer:?}");
-    answer.assert_error(401, code);
-    assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{why}");
-    let parts = token.split('.').filter(|part| part.len() > 8);
-    for part in parts {
-        assert!(!answer.body.contains(part), "{why}: the answer repeats what was sent");
-    }
-}
-
-/// Runs a check for both kinds of tokens of a live session, and sees afterwards that the session is still good: what was
-/// refused was refused for its own sake.
-fn for_both_kinds(store: Store, check: impl Fn(&TestApp, &Kind)) {
-    let app = start(store);
-    for kind in kinds(&app.new_session()) {
-        check(&app, &kind);
-        kind.assert_accepted(&app, &kind.genuine);
-        kind.assert_accepted(&app, &kind.sign(&kind.claims()));
-    }
 }
 
 fn handmade_tokens_with_live_ids_are_accepted(store: Store) {
@@ -185,7 +60,7 @@ fn other_algorithms_are_refused(store: Store) {
             kind.assert_refused(app, &format!("{message}.{}", encode(hs512.into_bytes())), alg);
         }
         for alg in [json!(null), json!(256), json!(["HS256"]), json!({"HS256": true})] {
-            kind.assert_refused(app, &kind.with_header_field("alg", alg), "alg is no text");
+            kind.assert_refused(app, &kind.with_header(&json!({"typ": kind.typ, "alg": alg})), "alg is no text");
         }
         kind.assert_refused(app, &kind.with_header(&json!({"typ": kind.typ})), "no alg");
     });
@@ -205,14 +80,14 @@ fn headers_that_say_more_are_refused(store: Store) {
             ("x5c", json!(["MIIB"])),
             ("cty", json!("JWT")),
             ("zip", json!("DEF")),
-            ("typ", json!("JWT")),
+            ("alg", json!("HS256")),
         ] {
-            kind.assert_refused(app, &kind.with_header_field(name, value), name);
+            kind.assert_refused(app, &kind.with_header_field(name, &value), name);
         }
         // A key that the token brings along, and that did sign it.
         let header = json!({"typ": kind.typ, "alg": "HS256", "jwk": jwk}).to_string();
         kind.assert_refused(app, &sign(&header, &kind.claims().to_string(), &"k".repeat(32)), "jwk");
-        for header in ["", "{}", "null", "[]", "x"] {
+        for header in ["", "{}", "null", "[]", "x", r#"{"typ":"JWT","alg":"HS256"}"#, r#"{"alg":"HS256"}"#] {
             kind.assert_refused(app, &sign(header, &kind.claims().to_string(), kind.secret), header);
         }
     });
@@ -225,7 +100,7 @@ fn kids_are_never_looked_up(store: Store) {
             ["1", "../../../../dev/null", "/etc/passwd", "x' UNION SELECT 'secret'; --", "*", "\0", "\r\nDEL x", &long]
         {
             // Signed with ours, and with what a look-up of such a kid would have found.
-            kind.assert_refused(app, &kind.with_header_field("kid", json!(kid)), "kid");
+            kind.assert_refused(app, &kind.with_header_field("kid", &json!(kid)), "kid");
             let header = json!({"typ": kind.typ, "alg": "HS256", "kid": kid}).to_string();
             kind.assert_refused(app, &sign(&header, &kind.claims().to_string(), ""), "kid");
             kind.assert_refused(app, &sign(&header, &kind.claims().to_string(), "secret"), "kid");
@@ -234,7 +109,7 @@ fn kids_are_never_looked_up(store: Store) {
     // A megabyte does not get as far as a token: headers and bodies end at 16 KiB.
     let app = start(store);
     let [access, refresh] = kinds(&app.new_session());
-    let huge = |kind: &Kind| kind.with_header_field("kid", json!("k".repeat(1_000_000)));
+    let huge = |kind: &Kind| kind.with_header_field("kid", &json!("k".repeat(1_000_000)));
     assert_eq!((access.ask)(&app, &huge(&access)).status, 431);
     (refresh.ask)(&app, &huge(&refresh)).assert_error(413, "body_too_large");
 }
@@ -276,7 +151,7 @@ fn expiry_is_enforced_with_five_seconds_of_leeway(store: Store) {
 fn times_in_the_future_are_refused(store: Store) {
     for_both_kinds(store, |app, kind| {
         for claim in ["iat", "nbf"] {
-            for seconds in [10, 3_600] {
+            for seconds in [30, 3_600] {
                 kind.assert_refused(app, &kind.with(claim, json!(unix_now() + seconds)), claim);
             }
             for value in [json!("0"), json!(-1), json!(1e300), json!([0]), json!(u64::MAX)] {
@@ -363,11 +238,10 @@ fn one_kind_of_token_is_never_the_other(store: Store) {
     for (kind, other) in [(&access, &refresh), (&refresh, &access)] {
         kind.assert_refused(&app, &other.genuine, "the other kind");
         // Each mark of a kind tells by itself: the key, and the typ.
-        let header = |kind: &Kind| format!(r#"{{"typ":"{}","alg":"HS256"}}"#, kind.typ);
         let claims = kind.claims().to_string();
-        kind.assert_refused(&app, &sign(&header(kind), &claims, other.secret), "the other's key");
-        kind.assert_refused(&app, &sign(&header(other), &claims, kind.secret), "the other's typ");
-        kind.assert_accepted(&app, &sign(&header(kind), &claims, kind.secret));
+        kind.assert_refused(&app, &sign(&kind.header(), &claims, other.secret), "the other's key");
+        kind.assert_refused(&app, &sign(&other.header(), &claims, kind.secret), "the other's typ");
+        kind.assert_accepted(&app, &sign(&kind.header(), &claims, kind.secret));
     }
     let removal = app.send("DELETE", "/access-token", &[("Authorization", &refresh.genuine)], None);
     assert_refusal(&removal, &refresh.genuine, "invalid_token", "a refresh token removes nothing");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
 mod app;
+mod handmade;
 mod raw;
 mod redis_server;
 mod runner;

@@ -44,10 +44,11 @@ fn old_client_signs_up_signs_in_fetches_refreshes_and_removes(store: Store) {
     let user = |token: &str| app.send("GET", "/user", &[("Authorization", token)], Some(&only_email));
     let profile = user(&access_token);
     let data = profile.json()["data"].clone();
+    let (id, created_at) = (data["id"].as_str().unwrap(), data["created_at"].as_str().unwrap());
     profile.assert(
         200,
         &json!({
-            "data": {"email": email, "id": data["id"].as_str().unwrap(), "created_at": data["created_at"].as_str().unwrap()},
+            "data": {"email": email, "id": id, "created_at": created_at},
             "result": "User profile fetched successfully", "status": 200,
         }),
     );
