@@ -1,6 +1,14 @@
 //! Settings: from flags, the environment, `NAME_FILE` or `.env`, in this order; all checked before anything starts.
 
-use std::{collections::HashMap, env, fs, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    env::{self, VarError},
+    fs,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -16,6 +24,13 @@ pub struct Setting {
     pub help: &'static str,
     /// May also come from the file that `NAME_FILE` names.
     pub secret: bool,
+}
+
+impl Setting {
+    /// The names it goes by: its own, and that of its file.
+    pub fn names(&self) -> impl Iterator<Item = String> + use<> {
+        std::iter::once(self.name.to_owned()).chain(self.secret.then(|| format!("{}_FILE", self.name)))
+    }
 }
 
 const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
@@ -165,36 +180,65 @@ pub struct Config {
 /// Where settings are looked up.
 pub struct Sources {
     flags: HashMap<String, String>,
-    environment: fn(&str) -> Option<String>,
+    environment: HashMap<String, String>,
     dotenv: HashMap<String, String>,
+    /// What could not be read, in sentences.
+    problems: Vec<String>,
 }
 
 impl Sources {
-    /// Flags by their setting's name, over the process environment, over `.env` in the working directory.
-    ///
-    /// # Errors
-    /// A sentence, when `.env` is there but cannot be read.
-    pub fn new(flags: HashMap<String, String>) -> Result<Self, String> {
-        let dotenv = match dotenvy::from_path_iter(".env") {
-            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|error| match error {
-                // The library's message holds the line, which may be a secret.
-                dotenvy::Error::LineParse(..) => {
-                    ".env has a line that is not NAME=value; quote values that have spaces".to_owned()
+    /// Flags by their setting's name, over the process environment, over `.env` in the working directory. What cannot
+    /// be read is told with the other wrong settings, and so not to a command that needs none.
+    #[must_use]
+    pub fn new(flags: HashMap<String, String>) -> Self {
+        let (mut environment, mut problems) = (HashMap::new(), Vec::new());
+        for name in SETTINGS.iter().flat_map(Setting::names) {
+            match env::var(&name) {
+                Ok(value) => {
+                    environment.insert(name, value);
                 }
-                other => format!(".env cannot be read: {other}"),
-            })?,
-            Err(error) if error.not_found() => HashMap::new(),
-            Err(error) => return Err(format!(".env cannot be read: {error}")),
-        };
-        Ok(Self { flags, environment: |name| env::var(name).ok(), dotenv })
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => problems.push(format!("{name} must be UTF-8 text")),
+            }
+        }
+        let (dotenv, problem) = read_dotenv();
+        problems.extend(problem);
+        Self { flags, environment, dotenv, problems }
     }
 
     /// An empty value counts as none, so that `NAME=` in a compose file unsets.
     fn get(&self, name: &str) -> Option<String> {
         let flag = self.flags.get(name).cloned();
-        let value = flag.or_else(|| (self.environment)(name)).or_else(|| self.dotenv.get(name).cloned());
+        let value = flag.or_else(|| self.environment.get(name).cloned()).or_else(|| self.dotenv.get(name).cloned());
         value.filter(|value| !value.is_empty())
     }
+}
+
+/// The lines that can be read, and what is wrong with the first that cannot.
+fn read_dotenv() -> (HashMap<String, String>, Option<String>) {
+    let (mut values, mut problem) = (HashMap::new(), None);
+    let unreadable = |error| format!(".env cannot be read: {error}");
+    match dotenvy::from_path_iter(".env") {
+        Ok(lines) => {
+            for line in lines {
+                match line {
+                    Ok((name, value)) => {
+                        values.insert(name, value);
+                    }
+                    // The library's message holds the line, which may be a secret.
+                    Err(dotenvy::Error::LineParse(..)) => {
+                        let what = ".env has a line that is not NAME=value; quote values that have spaces";
+                        problem.get_or_insert_with(|| what.to_owned());
+                    }
+                    // The next read would only fail again.
+                    Err(error) => return (values, Some(unreadable(error))),
+                }
+            }
+        }
+        Err(error) if error.not_found() => {}
+        Err(error) => problem = Some(unreadable(error)),
+    }
+    (values, problem)
 }
 
 impl Config {
@@ -223,6 +267,9 @@ impl Config {
     }
 }
 
+/// A setting is wrong, and that has been noted.
+struct Reported;
+
 /// Reads one setting after the other and collects what is wrong.
 struct Reader<'a> {
     sources: &'a Sources,
@@ -231,7 +278,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn read<T>(sources: &'a Sources, read: impl FnOnce(&mut Self) -> T) -> Result<T, Vec<String>> {
-        let mut reader = Self { sources, problems: Vec::new() };
+        let mut reader = Self { sources, problems: sources.problems.clone() };
         let value = read(&mut reader);
         if reader.problems.is_empty() { Ok(value) } else { Err(reader.problems) }
     }
@@ -293,8 +340,11 @@ impl<'a> Reader<'a> {
     }
 
     fn store(&mut self) -> StoreConfig {
-        if let Some(url) = self.secret_text("REDIS_URL") {
-            if !url.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        // A file that was named but cannot be used means Redis all the same.
+        if let Some(url) = self.secret_text("REDIS_URL").unwrap_or_else(|Reported| Some(String::new())) {
+            if !url.is_empty()
+                && !url.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+            {
                 self.problem("REDIS_URL", "must have the form redis://[user:password@]host[:port][/database]");
             }
             return StoreConfig::Redis { url: Secret::new(url) };
@@ -308,26 +358,27 @@ impl<'a> Reader<'a> {
         let required = matches!(store, StoreConfig::Redis { .. });
         let access = self.secret_text("AUTH_SECRET_KEY");
         let refresh = self.secret_text("REFRESH_SECRET_KEY");
-        if access.is_none() && refresh.is_none() && !required {
+        if matches!((&access, &refresh), (Ok(None), Ok(None))) && !required {
             return None;
         }
         for (name, value) in [("AUTH_SECRET_KEY", &access), ("REFRESH_SECRET_KEY", &refresh)] {
             match value {
-                None if required => {
+                Err(Reported) => {}
+                Ok(None) if required => {
                     self.problem(name, "is required with Redis; make one with `auth-service secrets generate`");
                 }
-                None => self
+                Ok(None) => self
                     .problem(name, "must be set when the other secret is; `auth-service secrets generate` makes both"),
-                Some(value) if value.len() < SECRET_MIN_BYTES => {
+                Ok(Some(value)) if value.len() < SECRET_MIN_BYTES => {
                     self.problem(name, "must have at least 32 bytes; make one with `auth-service secrets generate`");
                 }
-                Some(value) if SAMPLE_MARKS.iter().any(|mark| value.to_ascii_lowercase().contains(mark)) => {
+                Ok(Some(value)) if SAMPLE_MARKS.iter().any(|mark| value.to_ascii_lowercase().contains(mark)) => {
                     self.problem(name, "is a sample from documentation; make one with `auth-service secrets generate`");
                 }
-                Some(_) => {}
+                Ok(Some(_)) => {}
             }
         }
-        let (access, refresh) = (access?, refresh?);
+        let (Ok(Some(access)), Ok(Some(refresh))) = (access, refresh) else { return None };
         if access == refresh {
             self.problem("REFRESH_SECRET_KEY", "must differ from AUTH_SECRET_KEY");
         }
@@ -335,23 +386,24 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of `NAME`, or of the file that `NAME_FILE` names, without its last line break.
-    fn secret_text(&mut self, name: &str) -> Option<String> {
+    fn secret_text(&mut self, name: &str) -> Result<Option<String>, Reported> {
         let file_name = format!("{name}_FILE");
-        match (self.sources.get(name), self.sources.get(&file_name)) {
+        let path = match (self.sources.get(name), self.sources.get(&file_name)) {
             (Some(_), Some(_)) => {
                 self.problem(name, &format!("and {file_name} are both set; keep one"));
-                None
+                return Err(Reported);
             }
-            (Some(value), None) => Some(value),
-            (None, Some(path)) => match fs::read_to_string(path) {
-                Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()),
-                Err(error) => {
-                    self.problem(&file_name, &format!("names a file that cannot be read: {}", error.kind()));
-                    None
-                }
-            },
-            (None, None) => None,
-        }
+            (value, None) => return Ok(value),
+            (None, Some(path)) => path,
+        };
+        let what = match fs::read_to_string(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned()) {
+            // Not the same as unset: whoever names a file means it to hold something.
+            Ok(text) if text.is_empty() => "names a file that is empty".to_owned(),
+            Ok(text) => return Ok(Some(text)),
+            Err(error) => format!("names a file that cannot be read: {}", error.kind()),
+        };
+        self.problem(&file_name, &what);
+        Err(Reported)
     }
 
     fn number<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T

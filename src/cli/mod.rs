@@ -6,13 +6,17 @@ mod sessions;
 mod tokens;
 mod user;
 
-use std::{collections::HashMap, process::ExitCode};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use crate::{
-    config::{Config, SETTINGS, Sources, StoreConfig},
+    config::{Config, SETTINGS, Setting, Sources, StoreConfig},
     error::Error,
     session::SessionPolicy,
     store::{Backend, OpenError, Store},
@@ -81,14 +85,11 @@ pub enum Invocation {
 /// Parses the command line, and carries out every command but serving. Wrong usage ends the process with status 2.
 pub fn run() -> Invocation {
     let matches = command().get_matches();
-    let flags = SETTINGS.iter().flat_map(flag_names).filter_map(|name| {
+    let flags = SETTINGS.iter().flat_map(Setting::names).filter_map(|name| {
         let value = matches.get_one::<String>(&name)?.clone();
         Some((name, value))
     });
-    let sources = match Sources::new(flags.collect::<HashMap<_, _>>()) {
-        Ok(sources) => sources,
-        Err(problem) => return Invocation::Done(wrong_settings(&[problem])),
-    };
+    let sources = Sources::new(flags.collect::<HashMap<_, _>>());
     let code = match matches.subcommand() {
         Some(("tokens", matches)) => tokens::run(matches, &sources),
         Some(("sessions", matches)) => sessions::run(matches, &sources),
@@ -174,13 +175,8 @@ fn email() -> Arg {
     Arg::new("email").value_name("EMAIL").required(true).help("The account's email address")
 }
 
-fn flag_names(setting: &crate::config::Setting) -> impl Iterator<Item = String> {
-    let file = setting.secret.then(|| format!("{}_FILE", setting.name));
-    std::iter::once(setting.name.to_owned()).chain(file)
-}
-
-fn flags(setting: &'static crate::config::Setting) -> impl Iterator<Item = Arg> {
-    flag_names(setting).map(|name| {
+fn flags(setting: &'static Setting) -> impl Iterator<Item = Arg> {
+    setting.names().map(|name| {
         let help = if name == setting.name {
             format!("{} [default: {}]", setting.help, setting.default)
         } else {
@@ -228,19 +224,23 @@ impl From<Error> for Failed {
 fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>) -> ExitCode {
     let json = matches.get_flag("json");
     // Our own structs of text and numbers always serialize.
-    match outcome {
-        Ok(outcome) if json => println!("{}", serde_json::to_string(&outcome).unwrap_or_default()),
-        Ok(outcome) => println!("{}", outcome.line()),
+    let (line, exit) = match outcome {
+        Ok(outcome) if json => (serde_json::to_string(&outcome).unwrap_or_default(), 0),
+        Ok(outcome) => (outcome.line(), 0),
+        Err(failed) if json => (serde_json::to_string(&failed).unwrap_or_default(), failed.exit),
         Err(failed) => {
-            if json {
-                println!("{}", serde_json::to_string(&failed).unwrap_or_default());
-            } else {
-                eprintln!("auth-service: {}", failed.error);
-            }
+            eprintln!("auth-service: {}", failed.error);
             return ExitCode::from(failed.exit);
         }
+    };
+    match writeln!(io::stdout(), "{line}") {
+        // The reader may have gone before the end, as `head` does: what was asked for is done all the same.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("auth-service: the outcome cannot be written: {error}");
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::from(exit),
     }
-    ExitCode::SUCCESS
 }
 
 /// Runs `work` on the store that the settings name, for the account of the EMAIL argument.
@@ -254,7 +254,7 @@ where
         email.ok_or_else(|| usage("EMAIL must be a valid email address, such as name@example.com".to_owned()))?;
     let config = Config::load_store(sources).map_err(|problems| usage(problems.join("; ")))?;
     if let StoreConfig::Embedded { directory } = &config
-        && !directory.is_dir()
+        && !Backend::exists(&config)
     {
         let directory = directory.display();
         return Err(usage(format!("there is no embedded store in {directory}; set DATA_DIR, or REDIS_URL for Redis")));

@@ -49,6 +49,15 @@ impl Backend {
         }
     }
 
+    /// Whether there is something to open; for Redis, only opening it tells.
+    #[must_use]
+    pub fn exists(config: &StoreConfig) -> bool {
+        match config {
+            StoreConfig::Redis { .. } => true,
+            StoreConfig::Embedded { directory } => embedded::Embedded::is_in(directory),
+        }
+    }
+
     /// One look at the store before serving. Redis that is away is not an error, it may come later: then the reason is
     /// returned. Redis that answers but can never serve is.
     ///

@@ -110,6 +110,11 @@ impl TestApp {
     /// Kills it without notice and starts it again, with the same settings and data, on a new port.
     pub(crate) fn kill_and_restart(mut self) -> Self {
         self.kill();
+        self.restart()
+    }
+
+    /// Starts it again after it was killed, likewise.
+    pub(crate) fn restart(self) -> Self {
         Self::spawn(Arc::clone(&self.directory), self.settings.clone())
     }
 

@@ -30,6 +30,8 @@ use crate::{
     user::{Profile, User},
 };
 
+/// In the data directory.
+const FILE: &str = "store.redb";
 /// Of pages, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -42,11 +44,16 @@ pub struct Embedded {
 }
 
 impl Embedded {
+    /// Whether there is a store in `directory`.
+    pub(super) fn is_in(directory: &Path) -> bool {
+        directory.join(FILE).is_file()
+    }
+
     pub(super) fn open(directory: &Path, policy: SessionPolicy) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create(directory.join("store.redb"))
+            .create(directory.join(FILE))
             .map_err(|error| open_error(directory, error))?;
         let database = Arc::new(database);
         create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;

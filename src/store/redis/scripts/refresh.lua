@@ -27,7 +27,8 @@ local session_ttl = ARGV[2] ~= '' and math.min(tonumber(ARGV[4]), left) or acces
 redis.call('SET', KEYS[2], epoch, 'EX', access_ttl)
 redis.call('HSET', KEYS[3], 'l', now)
 -- Session, epoch and index live exactly as long as the last token, so that removal can tell whether there was one.
+-- PTTL, as TTL rounds: they would then end up to half a second before the token.
 for _, key in ipairs({KEYS[3], KEYS[1], KEYS[4]}) do
-  if redis.call('TTL', key) < session_ttl then redis.call('EXPIRE', key, session_ttl) end
+  if redis.call('PTTL', key) < session_ttl * 1000 then redis.call('EXPIRE', key, session_ttl) end
 end
 return {access_ttl, ARGV[2] ~= '' and current or '', spent_at or 0, session_end}
