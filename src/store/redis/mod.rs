@@ -71,7 +71,7 @@ impl Backend {
                 Err(error) => Ok(Some(format!("Redis at {name} is not ready: {}", link::reason(&error)))),
             },
             Err(link::ExclusiveError::Redis(error)) if link::is_refusal(&error) => Err(OpenError::Settings(format!(
-                "Redis at {name} refused REDIS_URL's user name or password: {}",
+                "Redis at {name} refused REDIS_URL's user name, password or database: {}",
                 link::reason(&error)
             ))),
             Err(error) => Ok(Some(format!("Redis at {name} cannot be reached: {error}"))),
