@@ -147,7 +147,8 @@ impl Embedded {
     }
 
     pub(super) fn ready(&self) -> Result<(), Error> {
-        if self.failed.load(Ordering::Relaxed) { Err(Error::Unavailable(Outage::Refused)) } else { Ok(()) }
+        let writes = self.writer.as_ref().is_some_and(|writer| !writer.is_finished());
+        if self.failed.load(Ordering::Relaxed) || !writes { Err(Error::Unavailable(Outage::Refused)) } else { Ok(()) }
     }
 
     async fn write(&self, write: Write) -> Result<bool, Error> {
@@ -419,10 +420,11 @@ impl Tables<'_> {
         if let Some(record) = upgraded {
             self.users.insert(tag.as_str(), record)?;
         }
-        let epoch = self.live_epoch(tag, now)?.map_or(epoch, |(epoch, _)| epoch);
+        let (epoch, epoch_end) = self.live_epoch(tag, now)?.unwrap_or((epoch, 0));
         let access_end = now + lifetimes.access_seconds * 1_000;
         let refresh_end = now + lifetimes.refresh_seconds * 1_000;
-        self.epochs.insert(tag.as_str(), (epoch.as_str(), refresh_end))?;
+        // Never shortened: sessions of a longer lifetime, before a change of settings, keep theirs.
+        self.epochs.insert(tag.as_str(), (epoch.as_str(), epoch_end.max(refresh_end)))?;
         self.sessions.insert((tag.as_str(), sid.as_str()), (epoch.as_str(), access_end, refresh_end))?;
         Ok(true)
     }
