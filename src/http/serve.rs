@@ -178,8 +178,9 @@ impl Server {
         drop(listener);
         phase.send_replace(Phase::Closing);
         tracing::info!("stopping: requests in flight finish");
-        for Worker { connections, thread, .. } in workers {
-            drop(connections);
+        // All hear of it before the first is waited for, so that their timeouts run side by side.
+        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
+        for thread in threads {
             // A panic there has been reported by the panic hook.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
