@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -152,6 +153,21 @@ impl TestApp {
             status.is_some()
         });
         status.unwrap()
+    }
+
+    /// Starts where the server should refuse to: its exit status, and all that it said.
+    pub(crate) fn refused(directory: &Path, settings: &[(&str, &str)]) -> (i32, String) {
+        let settings = settings.iter().chain(&[("PORT", "0")]).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let mut child = command(directory, &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // For the case that it runs after all.
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code().unwrap_or_else(|| panic!("it goes on: {said}")), said)
     }
 
     /// Runs the command line with this server's settings and data.
