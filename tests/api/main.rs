@@ -8,9 +8,11 @@ mod redis_server;
 mod runner;
 
 mod outage;
+mod redis_store;
+mod replicas;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [outage::tests(), sign_up::tests()];
+    let suites = [outage::tests(), redis_store::tests(), replicas::tests(), sign_up::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }
