@@ -7,12 +7,25 @@ mod raw;
 mod redis_server;
 mod runner;
 
+mod embedded_store;
+mod layering;
 mod outage;
 mod redis_store;
 mod replicas;
+mod shutdown;
 mod sign_up;
+mod store_contract;
 
 fn main() -> std::process::ExitCode {
-    let suites = [outage::tests(), redis_store::tests(), replicas::tests(), sign_up::tests()];
+    let suites = [
+        embedded_store::tests(),
+        layering::tests(),
+        outage::tests(),
+        redis_store::tests(),
+        replicas::tests(),
+        shutdown::tests(),
+        sign_up::tests(),
+        store_contract::tests(),
+    ];
     runner::run(suites.into_iter().flatten().collect())
 }
