@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
 mod app;
+mod proxy;
 mod raw;
 mod redis_server;
 mod runner;
@@ -10,6 +11,7 @@ mod runner;
 mod embedded_store;
 mod layering;
 mod outage;
+mod redis_start;
 mod redis_store;
 mod replicas;
 mod shutdown;
@@ -21,6 +23,7 @@ fn main() -> std::process::ExitCode {
         embedded_store::tests(),
         layering::tests(),
         outage::tests(),
+        redis_start::tests(),
         redis_store::tests(),
         replicas::tests(),
         shutdown::tests(),
