@@ -1,13 +1,14 @@
 //! The embedded store: one redb file, one writer thread that commits in groups, reads on snapshots.
 //!
 //! An operation is answered after the commit that holds it has reached the disk, so a crash loses nothing acknowledged.
+//! After a failure of the disk (a full one, say) the writer opens the file anew until it can be used again.
 
 use std::{
     fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -15,7 +16,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 use tokio::sync::oneshot;
 
 use super::{OpenError, StoredUser, decode_profile, decode_user, encode_user};
@@ -47,11 +48,19 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// The store of one data directory, which no other process can open meanwhile.
 pub struct Embedded {
     directory: PathBuf,
-    database: Arc<Database>,
+    file: Arc<File>,
     /// `None` only while dropping.
     queue: Option<Sender<Request>>,
     writer: Option<JoinHandle<()>>,
-    failed: Arc<AtomicBool>,
+}
+
+/// The database file, which only the writer opens and closes.
+struct File {
+    path: PathBuf,
+    /// `None` only while it is opened anew.
+    database: RwLock<Option<Database>>,
+    /// Since the disk failed; redb then refuses everything until the file has been opened anew.
+    failed: AtomicBool,
 }
 
 enum Write {
@@ -70,22 +79,17 @@ struct Request {
 impl Embedded {
     pub(super) fn open(directory: &Path, lifetimes: Lifetimes) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(directory.join("store.redb"))
-            .map_err(|error| open_error(directory, error))?;
-        let database = Arc::new(database);
-        create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;
+        let path = directory.join("store.redb");
+        let database = open_database(&path).map_err(|error| open_error(directory, &error))?;
+        let file = Arc::new(File { path, database: RwLock::new(Some(database)), failed: AtomicBool::new(false) });
         let (queue, requests) = bounded(QUEUE);
-        let failed = Arc::new(AtomicBool::new(false));
-        let writer =
-            Writer { database: Arc::clone(&database), lifetimes, failed: Arc::clone(&failed), sweep_from: None };
+        let writer = Writer { file: Arc::clone(&file), lifetimes, sweep_from: None };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&requests))
             .map_err(|error| OpenError::in_directory(directory, &error))?;
         let directory = directory.to_owned();
-        Ok(Self { directory, database, queue: Some(queue), writer: Some(writer), failed })
+        Ok(Self { directory, file, queue: Some(queue), writer: Some(writer) })
     }
 
     /// The data directory.
@@ -148,7 +152,11 @@ impl Embedded {
 
     pub(super) fn ready(&self) -> Result<(), Error> {
         let writes = self.writer.as_ref().is_some_and(|writer| !writer.is_finished());
-        if self.failed.load(Ordering::Relaxed) || !writes { Err(Error::Unavailable(Outage::Refused)) } else { Ok(()) }
+        if self.file.failed.load(Ordering::Relaxed) || !writes {
+            Err(Error::Unavailable(Outage::Refused))
+        } else {
+            Ok(())
+        }
     }
 
     async fn write(&self, write: Write) -> Result<bool, Error> {
@@ -162,8 +170,7 @@ impl Embedded {
     }
 
     fn read<T>(&self, look: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Error> {
-        let look = || look(&self.database.begin_read()?);
-        look().map_err(|error| storage_failure(&error))
+        self.file.with(|database| look(&database.begin_read()?)).map_err(|error| storage_failure(&error))
     }
 }
 
@@ -175,6 +182,29 @@ impl Drop for Embedded {
             // A panic there has been reported by the panic hook.
             let _ = writer.join();
         }
+    }
+}
+
+impl File {
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.as_ref().ok_or(redb::Error::PreviousIo).and_then(work)
+    }
+
+    /// Holds no lock while the file is closed and opened, which may take long: readers are told no meanwhile.
+    fn open_anew_if_failed(&self) -> Result<(), redb::Error> {
+        if !self.failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let replace = |new| {
+            let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *database, new)
+        };
+        drop(replace(None));
+        replace(Some(open_database(&self.path)?));
+        self.failed.store(false, Ordering::Relaxed);
+        tracing::info!("the embedded store is back");
+        Ok(())
     }
 }
 
@@ -190,10 +220,16 @@ fn prepare_directory(directory: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn open_error(directory: &Path, error: DatabaseError) -> OpenError {
+fn open_database(path: &Path) -> Result<Database, redb::Error> {
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+    create_tables(&database)?;
+    Ok(database)
+}
+
+fn open_error(directory: &Path, error: &redb::Error) -> OpenError {
     let directory = directory.display();
     OpenError::Failed(match error {
-        DatabaseError::DatabaseAlreadyOpen => format!(
+        redb::Error::DatabaseAlreadyOpen => format!(
             "the embedded store in {directory} is held by another process, probably a running server: stop it first, \
              or use Redis to run several"
         ),
@@ -241,9 +277,8 @@ fn session_lives(
 }
 
 struct Writer {
-    database: Arc<Database>,
+    file: Arc<File>,
     lifetimes: Lifetimes,
-    failed: Arc<AtomicBool>,
     /// Where the next sweep goes on; `None` at the start of the table.
     sweep_from: Option<(Id, Id)>,
 }
@@ -274,8 +309,9 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if swept.elapsed() >= SWEEP_EVERY {
-                anything_to_sweep = self.sweep().unwrap_or_else(|error| {
-                    storage_failure(&error);
+                let swept_all = self.file.open_anew_if_failed().and_then(|()| self.sweep());
+                anything_to_sweep = swept_all.unwrap_or_else(|error| {
+                    self.fail(&error);
                     true
                 });
                 swept = Instant::now();
@@ -287,8 +323,7 @@ impl Writer {
     fn commit(&self, first: Request, requests: &Receiver<Request>) {
         let group: Vec<Request> = std::iter::once(first).chain(requests.try_iter().take(COMMIT_GROUP - 1)).collect();
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.write, r.reply)).unzip();
-        let outcome = self.apply_all(&writes);
-        self.failed.store(outcome.is_err(), Ordering::Relaxed);
+        let outcome = self.file.with(|database| self.apply_all(database, &writes));
         match outcome {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
@@ -297,7 +332,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                storage_failure(&error);
+                self.fail(&error);
                 for reply in replies {
                     let _ = reply.send(Err(Error::Unavailable(Outage::Refused)));
                 }
@@ -305,8 +340,13 @@ impl Writer {
         }
     }
 
-    fn apply_all(&self, writes: &[Write]) -> Result<Vec<bool>, redb::Error> {
-        let transaction = self.database.begin_write()?;
+    fn fail(&self, error: &redb::Error) {
+        storage_failure(error);
+        self.file.failed.store(true, Ordering::Relaxed);
+    }
+
+    fn apply_all(&self, database: &Database, writes: &[Write]) -> Result<Vec<bool>, redb::Error> {
+        let transaction = database.begin_write()?;
         let answers = {
             let mut tables = Tables {
                 users: transaction.open_table(USERS)?,
@@ -326,7 +366,12 @@ impl Writer {
 
     /// Removes expired entries; `false` when no entry is left that could expire.
     fn sweep(&mut self) -> Result<bool, redb::Error> {
-        let transaction = self.database.begin_write()?;
+        let file = Arc::clone(&self.file);
+        file.with(|database| self.sweep_in(database))
+    }
+
+    fn sweep_in(&mut self, database: &Database) -> Result<bool, redb::Error> {
+        let transaction = database.begin_write()?;
         let (mut removed, left);
         {
             let mut epochs = transaction.open_table(EPOCHS)?;

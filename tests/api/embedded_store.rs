@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
 };
@@ -30,6 +31,7 @@ suite! {
         a_second_process_is_refused_and_the_first_goes_on,
         it_says_that_it_serves_one_replica_only,
         expired_sessions_disappear_from_the_file,
+        a_full_disk_is_503_and_passes_without_a_restart,
     ]
     every_store: [
         an_expired_token_is_401_on_every_store,
@@ -174,7 +176,7 @@ fn expired_sessions_disappear_from_the_file() {
     }
 }
 
-/// Users, epochs and sessions in a copy of the store: the server holds the file itself. `None` while it is being written.
+/// Users, epochs and sessions in a copy of the store, as the server holds the file itself; `None` amid a write.
 fn entries(directory: &Path) -> Option<(u64, u64, u64)> {
     const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
     const EPOCHS: TableDefinition<'_, &str, (&str, u64)> = TableDefinition::new("epochs");
@@ -186,6 +188,36 @@ fn entries(directory: &Path) -> Option<(u64, u64, u64)> {
     let users = snapshot.open_table(USERS).ok()?.len().ok()?;
     let epochs = snapshot.open_table(EPOCHS).ok()?.len().ok()?;
     Some((users, epochs, snapshot.open_table(SESSIONS).ok()?.len().ok()?))
+}
+
+fn a_full_disk_is_503_and_passes_without_a_restart() {
+    let app = TestApp::start_on_small_disk(&[]);
+    let session = app.new_session();
+    let limit = |bytes: &str| {
+        let arguments = ["--pid", &app.pid().to_string(), &format!("--fsize={bytes}:")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    };
+    let mut acknowledged = vec![session.email.clone()];
+    for _ in 0..2 {
+        limit("0");
+        for _ in 0..3 {
+            app.sign_up(&unique_email(), PASSWORD).assert_error(503, "store_refused");
+            app.send("GET", "/readyz", &[], None).assert_error(503, "store_refused");
+            let answer = app.current_user(&session.access_token);
+            assert!([200, 503].contains(&answer.status), "{answer:?}");
+            assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
+        }
+        limit("unlimited");
+        wait_until("it is ready again", || app.send("GET", "/readyz", &[], None).status == 200);
+        acknowledged.push(app.new_session().email);
+        assert_eq!(app.current_user(&session.access_token).status, 200);
+        assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
+    }
+    assert!(!app.output().contains("panicked"), "{}", app.output());
+    let app = app.kill_and_restart();
+    for email in acknowledged {
+        assert_eq!(app.authenticate(&email, PASSWORD).status, 200);
+    }
 }
 
 fn an_expired_token_is_401_on_every_store(store: Store) {

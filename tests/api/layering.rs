@@ -330,7 +330,7 @@ fn what_is_allowed_is_not_reported() {
         ("http/tokens.rs", "use super::{AppState, error::Problem}; use axum::extract::State;"),
         (
             "auth.rs",
-            "// crate::http::App\n/* axum::Router */ const T: &str = \"crate::http redis::cmd\"; let r = r#\"axum::\"#;",
+            "// crate::http::App\n/* axum::A */ const T: &str = \"crate::http redis::cmd\"; let r = r#\"clap::\"#;",
         ),
         ("auth.rs", "fn f<'a>(x: &'a str, c: char) -> bool { c == '\"' || c == '\\'' } // use crate::http"),
         ("auth.rs", "let x = other::redis::thing; let axum = 1;"),

@@ -77,7 +77,7 @@ impl Scene {
         }
     }
 
-    /// Every answer within a second: 503 with one of `codes` from `away` and from `/readyz`; the process itself is well.
+    /// Each within a second: 503 with one of `codes` from `away` and from `/readyz`; the process itself is well.
     fn assert_away(&self, away: &[Route], codes: &[&str]) {
         for round in 0..3 {
             for &route in away {
