@@ -38,6 +38,9 @@ const BUFFER_BYTES: usize = 32 * 1024;
 /// When the system has no file descriptor left, accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// At the end: for requests that have arrived but have not been read yet.
+const UNREAD_PAUSE: Duration = Duration::from_millis(50);
+
 /// A connection, its place among [`Server::max_connections`], and its place among its worker's.
 struct Accepted {
     stream: StdTcpStream,
@@ -137,10 +140,17 @@ async fn serve_connection(accepted: Accepted, router: Router, mut phase: watch::
         .half_close(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
+    let closing = async {
+        // An error means that the server is gone, which is closing too.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+        // A shutdown closes a connection on which it has read nothing, even if a request is there to be read.
+        sleep(UNREAD_PAUSE).await;
+    };
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     tokio::select! {
+        biased;
         _ = connection.as_mut() => {}
-        () = async { drop(phase.wait_for(|phase| *phase == Phase::Closing).await) } => {
+        () = closing => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
