@@ -38,7 +38,7 @@ pub enum Error {
     NotOwner,
     /// The hashing queue is full; nothing was done.
     Overloaded,
-    /// The store did not do what was asked; a write may or may not have happened if the outage is a [`Outage::Timeout`].
+    /// The store gave no good answer; a write may or may not have happened.
     Unavailable(Outage),
     /// A fault of ours; the text goes to the log, never to the client.
     Internal(String),

@@ -6,13 +6,13 @@
 //! |---|---|---|
 //! | faces | [`http`], [`cli`] | requests and commands in, answers out; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`] | one method per route; knows neither HTTP nor a driver |
-//! | services | [`store`], [`token`], [`password`] | Redis and redb, JWT, argon2: each outside crate in one place |
-//! | records | [`user`], [`session`] | plain data |
-//! | ground | [`config`], [`error`], [`secret`], [`id`] | `error` and `id` import nothing of ours |
+//! | services | [`store`], [`token`], [`password`], [`audit`] | Redis and redb, JWT, argon2: each outside crate in one place |
+//! | records | [`user`], [`session`], [`throttle`] | plain data and plain rules |
+//! | ground | [`clock`], [`config`], [`error`], [`secret`], [`id`] | `error` and `id` import nothing of ours |
 //!
 //! A request: `http/serve.rs` (connection) → `http/envelope.rs` (id, log, checks of every request) → `http/mod.rs`
-//! (routes) → a handler in `http/accounts.rs`, `tokens.rs` or `health.rs` → a method of [`auth::Auth`] →
-//! [`token::TokenKind::verify`] and one operation of [`store::Store`].
+//! (routes) → a handler in `http/accounts.rs`, `sessions.rs`, `tokens.rs` or `health.rs` → a method of [`auth::Auth`] →
+//! [`token::TokenKind::verify`] and an operation of [`store::Store`].
 
 pub mod audit;
 pub mod auth;

@@ -37,6 +37,9 @@ const BUFFER_BYTES: usize = 32 * 1024;
 /// When the system has no file descriptor left, accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// At the end: for requests that have arrived but have not been read yet.
+const UNREAD_PAUSE: Duration = Duration::from_millis(50);
+
 /// A connection, its place among [`Server::max_connections`], and its place among its worker's.
 struct Accepted {
     stream: StdTcpStream,
@@ -142,10 +145,17 @@ async fn serve_connection(accepted: Accepted, router: Router, mut phase: watch::
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    let closing = async {
+        // An error means that the server is gone, which is closing too.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+        // A shutdown closes a connection on which it has read nothing, even if a request is there to be read.
+        sleep(UNREAD_PAUSE).await;
+    };
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     tokio::select! {
+        biased;
         _ = connection.as_mut() => {}
-        () = async { drop(phase.wait_for(|phase| *phase == Phase::Closing).await) } => {
+        () = closing => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -183,8 +193,9 @@ impl Server {
         drop(listener);
         phase.send_replace(Phase::Closing);
         tracing::info!("stopping: requests in flight finish");
-        for Worker { connections, thread, .. } in workers {
-            drop(connections);
+        // All hear of it before the first is waited for, so that their timeouts run side by side.
+        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
+        for thread in threads {
             // A panic there has been reported by the panic hook.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }

@@ -91,8 +91,8 @@ impl Backend {
 }
 
 /// The operations. Each is atomic against all others of the same user, on every replica, and has happened when it
-/// returns `Ok`. On `Err` a read did nothing; a write may have happened if the error is an
-/// [`Outage::Timeout`](crate::error::Outage::Timeout), and then has happened whole.
+/// returns `Ok`. On `Err` a read did nothing; a write may have happened if the error is [`Error::Unavailable`] (the
+/// answer may be what was lost), and then has happened whole.
 pub enum Store {
     /// Shared by all replicas.
     Redis(redis::Redis),
@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Renews the session's access entry and writes nothing else; the entry's seconds, cut to what is left of the
-    /// session, or `None` when the refresh token lives no more, and nothing is changed.
+    /// refresh token, or `None` when the refresh token lives no more, and nothing is changed.
     ///
     /// # Errors
     /// See [`Store`].

@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -71,21 +72,26 @@ impl TestApp {
 
     /// In a working directory of the test's: what an earlier server stored in `data` there is there.
     pub(crate) fn start_in(directory: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        // The cheapest hash that the settings allow, and no limit for the one address that all tests come from: few
-        // tests are about these, and set them.
-        let defaults = [
-            ("PORT", "0"),
-            ("ARGON2_MEMORY_KIB", "7168"),
-            ("ARGON2_ITERATIONS", "1"),
-            ("LOG_FORMAT", "json"),
-            ("ADDRESS_LIMIT", "0"),
-        ];
-        let settings = defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        Self::spawn(directory, settings)
+        Self::spawn(directory, with_defaults(settings))
+    }
+
+    /// On an embedded store whose disk the test can make full, by `prlimit --fsize`: a shell has the server ignore the
+    /// signal that would end it at the limit.
+    pub(crate) fn start_on_small_disk(settings: &[(&str, &str)]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let settings = with_defaults(settings);
+        let server = command(directory.path(), &settings);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\""]).arg(server.get_program());
+        shell.current_dir(directory.path()).env_clear().envs(&settings).stdin(Stdio::null());
+        Self::run(shell, directory, settings)
     }
 
     fn spawn(directory: Arc<TempDir>, settings: BTreeMap<String, String>) -> Self {
-        let mut command = command(directory.path(), &settings);
+        Self::run(command(directory.path(), &settings), directory, settings)
+    }
+
+    fn run(mut command: Command, directory: Arc<TempDir>, settings: BTreeMap<String, String>) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&output));
@@ -165,6 +171,21 @@ impl TestApp {
         status.unwrap()
     }
 
+    /// Starts where the server should refuse to: its exit status, and all that it said.
+    pub(crate) fn refused(directory: &Path, settings: &[(&str, &str)]) -> (i32, String) {
+        let settings = settings.iter().chain(&[("PORT", "0")]).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let mut child = command(directory, &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // For the case that it runs after all.
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code().unwrap_or_else(|| panic!("it goes on: {said}")), said)
+    }
+
     /// Runs the command line with this server's settings and data.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         command(self.directory.path(), &self.settings).args(arguments).output().unwrap()
@@ -229,6 +250,19 @@ impl Drop for TestApp {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn with_defaults(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    // The cheapest hash that the settings allow, and no limit for the one address that all tests come from: few tests
+    // are about these, and set them.
+    let defaults = [
+        ("PORT", "0"),
+        ("ARGON2_MEMORY_KIB", "7168"),
+        ("ARGON2_ITERATIONS", "1"),
+        ("LOG_FORMAT", "json"),
+        ("ADDRESS_LIMIT", "0"),
+    ];
+    defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 /// The program, in a directory and with settings; nothing of the tests' own environment reaches it.

@@ -64,10 +64,15 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self { reader: BufReader::new(stream) }
+        Self::try_open(port).unwrap()
+    }
+
+    /// An error means that nobody listens.
+    pub(crate) fn try_open(port: u16) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { reader: BufReader::new(stream) })
     }
 
     /// An error means that the server has closed the connection.
@@ -132,9 +137,9 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     text.into_bytes()
 }
 
-/// Sends bytes on a connection of their own and reads one answer.
+/// Sends bytes on a connection of their own and reads one answer; `None` when the server is gone or closes without one.
 pub(crate) fn exchange(port: u16, bytes: &[u8]) -> Option<Answer> {
-    let mut connection = Connection::open(port);
+    let mut connection = Connection::try_open(port).ok()?;
     // The server may answer and close before it has read all; its answer counts.
     let _ = connection.write(bytes);
     connection.read()

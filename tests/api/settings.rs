@@ -311,7 +311,7 @@ fn redis_with_wrong_credentials_stops_the_start_and_prints_no_password() {
     let redis = RedisServer::start(&[]);
     redis.command::<()>(&["CONFIG", "SET", "requirepass", "the right one"]);
     let url = format!("redis://:planted@127.0.0.1:{}", redis.port());
-    for (url, what) in [(url, "refused REDIS_URL's user name or password"), (redis.url(), "NOAUTH")] {
+    for (url, what) in [(url, "refused REDIS_URL's user name, password or database"), (redis.url(), "NOAUTH")] {
         let settings =
             [("REDIS_URL", &*url), ("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)];
         let (_directory, mut command) = program(&[&settings[..], &[("PORT", "0")]].concat());

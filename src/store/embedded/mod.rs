@@ -3,6 +3,7 @@
 //! An operation is answered after the commit that holds it has reached the disk, so a crash loses nothing acknowledged.
 
 mod counts;
+mod file;
 mod tables;
 mod writer;
 
@@ -14,10 +15,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
+use redb::{ReadTransaction, ReadableDatabase};
 
 use self::{
     counts::Counts,
+    file::File,
     tables::{EPOCHS, KNOWN, SESSIONS, Tables, USERS, live_sessions},
     writer::Writer,
 };
@@ -31,14 +33,12 @@ use crate::{
 };
 
 /// In the data directory.
-const FILE: &str = "store.redb";
-/// Of pages, in bytes.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const FILE_NAME: &str = "store.redb";
 
 /// The store of one data directory, which no other process can open meanwhile.
 pub struct Embedded {
     directory: PathBuf,
-    database: Arc<Database>,
+    file: Arc<File>,
     writer: Writer,
     counts: Counts,
 }
@@ -46,20 +46,16 @@ pub struct Embedded {
 impl Embedded {
     /// Whether there is a store in `directory`.
     pub(super) fn is_in(directory: &Path) -> bool {
-        directory.join(FILE).is_file()
+        directory.join(FILE_NAME).is_file()
     }
 
     pub(super) fn open(directory: &Path, policy: SessionPolicy) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(directory.join(FILE))
-            .map_err(|error| open_error(directory, error))?;
-        let database = Arc::new(database);
-        create_tables(&database).map_err(|error| OpenError::Failed(format!("cannot prepare the store: {error}")))?;
+        let file = File::open(directory.join(FILE_NAME)).map_err(|error| open_error(directory, &error))?;
+        let file = Arc::new(file);
         let writer =
-            Writer::start(Arc::clone(&database), policy).map_err(|error| OpenError::in_directory(directory, &error))?;
-        Ok(Self { directory: directory.to_owned(), database, writer, counts: Counts::default() })
+            Writer::start(Arc::clone(&file), policy).map_err(|error| OpenError::in_directory(directory, &error))?;
+        Ok(Self { directory: directory.to_owned(), file, writer, counts: Counts::default() })
     }
 
     /// The data directory.
@@ -203,12 +199,11 @@ impl Embedded {
     }
 
     pub(super) fn ready(&self) -> Result<(), Error> {
-        if self.writer.has_failed() { Err(Error::Unavailable(Outage::Refused)) } else { Ok(()) }
+        if self.writer.writes() { Ok(()) } else { Err(Error::Unavailable(Outage::Refused)) }
     }
 
     fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Error> {
-        let look = || look(&self.database.begin_read()?);
-        look().map_err(|error| storage_failure(&error))
+        self.file.with(|database| look(&database.begin_read()?)).map_err(|error| storage_failure(&error))
     }
 }
 
@@ -224,24 +219,15 @@ fn prepare_directory(directory: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn open_error(directory: &Path, error: DatabaseError) -> OpenError {
+fn open_error(directory: &Path, error: &redb::Error) -> OpenError {
     let directory = directory.display();
     OpenError::Failed(match error {
-        DatabaseError::DatabaseAlreadyOpen => format!(
+        redb::Error::DatabaseAlreadyOpen => format!(
             "the embedded store in {directory} is held by another process, probably a running server: stop it first, \
              or use Redis to run several"
         ),
         other => format!("the embedded store in {directory} cannot be opened: {other}"),
     })
-}
-
-fn create_tables(database: &Database) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(USERS)?;
-    transaction.open_table(EPOCHS)?;
-    transaction.open_table(SESSIONS)?;
-    transaction.open_table(KNOWN)?;
-    Ok(transaction.commit()?)
 }
 
 fn storage_failure(error: &redb::Error) -> Error {

@@ -32,6 +32,7 @@ const SWEEP_REMOVE: usize = 1_000;
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Details {
     refresh_id: Id,
+    refresh_end: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spent: Option<Spent>,
     created_millis: u64,
@@ -164,6 +165,7 @@ impl<'t> Tables<'t> {
         self.put_epoch(tag, epoch, epoch_end.max(end))?;
         let details = Details {
             refresh_id: new.refresh_id,
+            refresh_end: end / 1_000,
             spent: None,
             created_millis: now,
             last_used_at: now / 1_000,
@@ -189,6 +191,9 @@ impl<'t> Tables<'t> {
         };
         let policy = self.policy;
         let (details, seconds) = (&mut entry.details, now / 1_000);
+        if details.refresh_end <= seconds {
+            return Ok((Changed::No, Refreshed::Gone));
+        }
         if refresh_id != details.refresh_id {
             if !in_grace(details, refresh_id, policy, seconds) {
                 self.sessions.remove((tag.as_str(), sid.as_str()))?;
@@ -206,6 +211,9 @@ impl<'t> Tables<'t> {
         let access_seconds = policy.access_seconds.min(left);
         let session_seconds = if policy.rotation { policy.refresh_seconds.min(left) } else { access_seconds };
         details.last_used_at = seconds;
+        if policy.rotation {
+            details.refresh_end = details.spent.map_or(seconds, |spent| spent.at) + session_seconds;
+        }
         let successor = details.spent.filter(|_| policy.rotation).map(|spent| Successor {
             refresh_id: details.refresh_id,
             iat: spent.at,
@@ -223,7 +231,7 @@ impl<'t> Tables<'t> {
         let Some((mut entry, _)) = self.live_session(tag, sid, now)? else { return Ok((Changed::No, None)) };
         let details = &entry.details;
         let valid = refresh_id == details.refresh_id || in_grace(details, refresh_id, self.policy, now / 1_000);
-        let seconds = self.policy.access_seconds.min((entry.end - now) / 1_000);
+        let seconds = self.policy.access_seconds.min(details.refresh_end.saturating_sub(now / 1_000));
         if !valid || seconds == 0 {
             return Ok((Changed::No, None));
         }

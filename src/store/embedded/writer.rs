@@ -1,10 +1,7 @@
 //! The one thread that writes: it carries out what is queued in groups, and answers once the group is on disk.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,6 +11,7 @@ use redb::Database;
 use tokio::sync::oneshot;
 
 use super::{
+    file::File,
     now, storage_failure,
     tables::{SessionKey, Tables},
 };
@@ -50,21 +48,20 @@ pub(super) struct Writer {
     /// `None` only while dropping.
     queue: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
-    failed: Arc<AtomicBool>,
+    file: Arc<File>,
 }
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>, policy: SessionPolicy) -> std::io::Result<Self> {
+    pub(super) fn start(file: Arc<File>, policy: SessionPolicy) -> std::io::Result<Self> {
         let (queue, requests) = bounded(QUEUE);
-        let failed = Arc::new(AtomicBool::new(false));
-        let work = Work { database, policy, failed: Arc::clone(&failed), sweep_from: None };
+        let work = Work { file: Arc::clone(&file), policy, sweep_from: None };
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run(&requests))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), failed })
+        Ok(Self { queue: Some(queue), thread: Some(thread), file })
     }
 
-    /// Whether the last commit failed.
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+    /// Whether writes can succeed: the disk does not fail, and the thread runs.
+    pub(super) fn writes(&self) -> bool {
+        !self.file.has_failed() && self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Runs `operation` with the time in milliseconds; its answer comes when its change is on disk.
@@ -100,9 +97,8 @@ impl Drop for Writer {
 }
 
 struct Work {
-    database: Arc<Database>,
+    file: Arc<File>,
     policy: SessionPolicy,
-    failed: Arc<AtomicBool>,
     /// Where the next sweep goes on; `None` at the start of the table.
     sweep_from: Option<SessionKey>,
 }
@@ -120,10 +116,8 @@ impl Work {
             };
             match first {
                 Ok(first) => {
-                    let outcome = self.commit(first, requests);
-                    self.failed.store(outcome.is_err(), Ordering::Relaxed);
-                    if let Err(error) = outcome {
-                        storage_failure(&error);
+                    if let Err(error) = self.file.with(|database| self.commit(database, first, requests)) {
+                        self.fail(&error);
                     }
                     anything_to_sweep = true;
                 }
@@ -131,8 +125,9 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if swept.elapsed() >= SWEEP_EVERY {
-                anything_to_sweep = self.sweep().unwrap_or_else(|error| {
-                    storage_failure(&error);
+                let swept_all = self.file.open_anew_if_failed().and_then(|()| self.sweep());
+                anything_to_sweep = swept_all.unwrap_or_else(|error| {
+                    self.fail(&error);
                     true
                 });
                 swept = Instant::now();
@@ -142,8 +137,8 @@ impl Work {
 
     /// Carries out `first` and what else is waiting in one transaction. On an error nothing of it has happened, and
     /// dropping the answers tells the callers.
-    fn commit(&self, first: Request, requests: &Receiver<Request>) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
+    fn commit(&self, database: &Database, first: Request, requests: &Receiver<Request>) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
         let applied = {
             let mut tables = Tables::open(&transaction, self.policy)?;
             let now = now();
@@ -161,16 +156,24 @@ impl Work {
         Ok(())
     }
 
+    fn fail(&self, error: &redb::Error) {
+        storage_failure(error);
+        self.file.fail();
+    }
+
     /// Removes some of what has expired; `false` when no entry is left that could expire.
     fn sweep(&mut self) -> Result<bool, redb::Error> {
-        let transaction = self.database.begin_write()?;
-        let (changed, next, any_left) = Tables::open(&transaction, self.policy)?.sweep(self.sweep_from, now())?;
+        let (next, any_left) = self.file.with(|database| {
+            let transaction = database.begin_write()?;
+            let (changed, next, any_left) = Tables::open(&transaction, self.policy)?.sweep(self.sweep_from, now())?;
+            if changed == Changed::Yes {
+                transaction.commit()?;
+            } else {
+                transaction.abort()?;
+            }
+            Ok((next, any_left))
+        })?;
         self.sweep_from = next;
-        if changed == Changed::Yes {
-            transaction.commit()?;
-        } else {
-            transaction.abort()?;
-        }
         Ok(any_left)
     }
 }

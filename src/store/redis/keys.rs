@@ -18,7 +18,7 @@ pub(super) fn access(tag: Id, sid: Id) -> String {
 }
 
 /// A session's refresh entry, a hash: `e` epoch, `j` id of its refresh token, `p` id of the one spent for it, `t` when
-/// that was, `c` created, `l` last used, `i` ip, `u` user agent, `x` the session's end or 0. Times in Unix seconds.
+/// that was, `n` its refresh token's end, `c` created, `l` last used, `i` ip, `u` user agent, `x` the session's end or 0. Times in Unix seconds.
 pub(super) fn session(tag: Id, sid: Id) -> String {
     format!("as:{{{tag}}}:r:{sid}")
 }

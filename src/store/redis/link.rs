@@ -25,7 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::OpenError;
+use super::{OpenError, outage};
 use crate::{
     error::{Error, Outage},
     secret::Secret,
@@ -159,9 +159,16 @@ pub(super) fn is_replica(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-/// Whether the server does not want this user.
+/// Whether the server does not want this user, or has no such database.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || error.detail().is_some_and(|detail| detail.contains("DB index"))
+}
+
+/// What requests hear while there is no connection.
+fn why(error: &RedisError) -> Outage {
+    outage(error).unwrap_or(Outage::Refused)
 }
 
 /// For the log.
@@ -176,9 +183,10 @@ pub(super) struct Link {
 }
 
 struct State {
-    current: Mutex<Option<Current>>,
+    /// While there is no connection: why.
+    current: Mutex<Result<Current, Outage>>,
     timeouts: AtomicU32,
-    lost: Arc<Notify>,
+    lost: Notify,
 }
 
 #[derive(Clone)]
@@ -191,8 +199,11 @@ struct Current {
 impl Link {
     /// Returns once the first attempt to connect has ended, well or not.
     pub(super) async fn start(address: Address) -> Self {
-        let state =
-            Arc::new(State { current: Mutex::new(None), timeouts: AtomicU32::new(0), lost: Arc::new(Notify::new()) });
+        let state = Arc::new(State {
+            current: Mutex::new(Err(Outage::Unreachable)),
+            timeouts: AtomicU32::new(0),
+            lost: Notify::new(),
+        });
         let (tried, mut first_try) = watch::channel(false);
         let keeper = tokio::spawn(keep(address, Arc::clone(&state), tried)).abort_handle();
         // An error means that the task has ended, which it does only with the runtime.
@@ -223,7 +234,7 @@ impl Drop for Link {
 impl State {
     fn current(&self) -> Result<Current, Error> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.clone().ok_or(Error::Unavailable(Outage::Unreachable))
+        current.clone().map_err(Error::Unavailable)
     }
 
     /// Drops a connection that will not serve again, so that the next request does not wait on it.
@@ -238,28 +249,33 @@ impl State {
         let dead = if error.is_timeout() {
             self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW
         } else {
+            // Not NOPERM: it is about one command, and another connection would hear the same.
             error.is_unrecoverable_error()
-                || is_refusal(&error)
+                || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
                 || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
         };
         if dead {
             tracing::debug!(error = reason(&error), "connection to Redis dropped");
-            self.drop_connection(serial);
+            self.drop_connection(serial, why(&error));
         }
         Err(error.into())
     }
 
-    fn drop_connection(&self, serial: u64) {
+    fn drop_connection(&self, serial: u64, why: Outage) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|current| current.serial == serial) {
-            *current = None;
+        if current.as_ref().is_ok_and(|current| current.serial == serial) {
+            *current = Err(why);
             self.lost.notify_one();
         }
     }
 
+    fn stay_down(&self, why: Outage) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
+    }
+
     fn install(&self, connection: MultiplexedConnection, serial: u64) {
         self.timeouts.store(0, Ordering::Relaxed);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Current { connection, serial });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Ok(Current { connection, serial });
     }
 }
 
@@ -278,7 +294,7 @@ async fn keep(address: Address, state: Arc<State>, tried: watch::Sender<bool>) {
                 state.install(connection.clone(), serial);
                 tried.send_replace(true);
                 watch_over(connection, serial, &state, &lost).await;
-                state.drop_connection(serial);
+                state.drop_connection(serial, Outage::Unreachable);
                 tracing::warn!("the connection to Redis is lost, reconnecting");
                 reported = true;
             }
@@ -287,6 +303,7 @@ async fn keep(address: Address, state: Arc<State>, tried: watch::Sender<bool>) {
                     tracing::warn!(error = reason(&error), "Redis cannot be used, trying again until it can");
                     reported = true;
                 }
+                state.stay_down(why(&error));
                 tried.send_replace(true);
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_LAST);

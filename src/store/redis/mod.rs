@@ -59,7 +59,7 @@ impl Backend {
             Ok(connection) => connection,
             Err(link::ExclusiveError::Redis(error)) if link::is_refusal(&error) => {
                 return Err(OpenError::Settings(format!(
-                    "Redis at {name} refused REDIS_URL's user name or password: {}",
+                    "Redis at {name} refused REDIS_URL's user name, password or database: {}",
                     link::reason(&error)
                 )));
             }
@@ -325,7 +325,9 @@ fn outage(error: &RedisError) -> Option<Outage> {
         Some(Outage::NotReplicated)
     } else if is("READONLY") || is("MISCONF") {
         Some(Outage::ReadOnly)
-    } else if ["NOAUTH", "WRONGPASS", "NOPERM", "BUSY", "UNBLOCKED", "NOGOODSLAVE"].contains(&code) {
+    } else if text.contains("The user executing the script can't")
+        || ["NOAUTH", "WRONGPASS", "NOPERM", "BUSY", "UNBLOCKED", "NOGOODSLAVE"].contains(&code)
+    {
         Some(Outage::Refused)
     } else {
         None

@@ -4,9 +4,10 @@
 -- ARGV: refresh id of the token, refresh id of its successor or '' for no rotation, access TTL, refresh TTL, grace, session id.
 -- Returns nothing for no session, 'reused', or: access TTL, successor's refresh id or '', its iat, session end.
 local epoch = redis.call('GET', KEYS[1])
-local session = redis.call('HMGET', KEYS[3], 'e', 'j', 'p', 't', 'x')
+local session = redis.call('HMGET', KEYS[3], 'e', 'j', 'p', 't', 'x', 'n')
 if not epoch or session[1] ~= epoch then return false end
 local now = tonumber(redis.call('TIME')[1])
+if now >= tonumber(session[6]) then return false end
 local current, spent, spent_at, session_end = session[2], session[3], tonumber(session[4]), tonumber(session[5])
 
 if ARGV[1] ~= current then
@@ -23,7 +24,11 @@ end
 local left = session_end > 0 and session_end - now or math.huge
 if left < 1 then return false end
 local access_ttl = math.min(tonumber(ARGV[3]), left)
-local session_ttl = ARGV[2] ~= '' and math.min(tonumber(ARGV[4]), left) or access_ttl
+local session_ttl = access_ttl
+if ARGV[2] ~= '' then
+  session_ttl = math.min(tonumber(ARGV[4]), left)
+  redis.call('HSET', KEYS[3], 'n', spent_at + session_ttl)
+end
 redis.call('SET', KEYS[2], epoch, 'EX', access_ttl)
 redis.call('HSET', KEYS[3], 'l', now)
 -- Session, epoch and index live exactly as long as the last token, so that removal can tell whether there was one.

@@ -1,0 +1,56 @@
+//! A network between the server and Redis that can lose connections without a word.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+/// Forwards to Redis.
+pub(crate) struct Proxy {
+    port: u16,
+    generation: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    pub(crate) fn start(redis: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let proxy = Self { port: listener.local_addr().unwrap().port(), generation: Arc::default() };
+        let generation = Arc::clone(&proxy.generation);
+        // Ends with the tests; each copier ends with its connection.
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", redis)) else { continue };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let generation = Arc::clone(&generation);
+                    thread::spawn(move || forward(from, to, &generation));
+                }
+            }
+        });
+        proxy
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on, what comes on the connections of today goes nowhere; they stay open.
+    pub(crate) fn forget_connections(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, generation: &AtomicU64) {
+    let born = generation.load(Ordering::SeqCst);
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if generation.load(Ordering::SeqCst) == born && to.write_all(&buffer[..count]).is_err() {
+            return;
+        }
+    }
+}
