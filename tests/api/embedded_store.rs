@@ -180,7 +180,8 @@ fn expired_sessions_disappear_from_the_file() {
 fn entries(directory: &Path) -> Option<(u64, u64, u64)> {
     const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
     const EPOCHS: TableDefinition<'_, &str, (&str, u64)> = TableDefinition::new("epochs");
-    const SESSIONS: TableDefinition<'_, (&str, &str), (&str, u64, u64, &[u8])> = TableDefinition::new("sessions");
+    type SessionValue = (&'static str, u64, u64, &'static [u8]);
+    const SESSIONS: TableDefinition<'_, (&str, &str), SessionValue> = TableDefinition::new("sessions");
     let copy = tempfile::NamedTempFile::new().unwrap();
     fs::copy(directory.join("store.redb"), copy.path()).unwrap();
     let database = Database::open(copy.path()).ok()?;
