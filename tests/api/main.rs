@@ -7,9 +7,10 @@ mod raw;
 mod redis_server;
 mod runner;
 
+mod documentation;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [sign_up::tests()];
+    let suites = [documentation::tests(), sign_up::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }
