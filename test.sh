@@ -33,7 +33,7 @@ step() {
         echo FAILED
         cat "$output"
         echo
-        fail "$name"
+        fail "$name, for the reason above"
     fi
     echo "ok ($((SECONDS - start)) s)"
 }
@@ -71,7 +71,7 @@ install_missing() {
     [[ -n $missing ]] || return 0
     type -P apt-get >/dev/null || fail "install" $missing "yourself: there is no apt-get here"
     ((EUID == 0)) || type -P sudo >/dev/null || fail "install" $missing "yourself: it needs root, and there is no sudo"
-    step "install $(echo $missing)" apt_install $missing
+    step "install $(echo $missing) by apt-get" apt_install $missing
     missing=$(missing_packages)
     [[ -z $missing ]] || fail "apt-get installed" $missing "but the program is not on the PATH"
 }
