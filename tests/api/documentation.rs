@@ -1,6 +1,6 @@
 //! The README and `.env.example` keep up with the code.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
 use auth_service::config::SETTINGS;
 
@@ -16,8 +16,9 @@ suite! {
     ]
 }
 
+/// A file of the project; cargo runs tests in its top directory.
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(path).unwrap()
 }
 
 /// Asserts that each of `rows` starts a row of a table.
