@@ -12,6 +12,7 @@ mod runner;
 mod authenticate;
 mod command_line;
 mod current_user;
+mod documentation;
 mod embedded_store;
 mod forged_tokens;
 mod layering;
@@ -29,21 +30,21 @@ mod store_contract;
 
 fn main() -> std::process::ExitCode {
     let suites = [
-        old_client::tests(),
-        sign_up::tests(),
         authenticate::tests(),
-        current_user::tests(),
-        refresh_access_token::tests(),
-        remove_access_token::tests(),
-        forged_tokens::tests(),
-        settings::tests(),
         command_line::tests(),
+        current_user::tests(),
+        documentation::tests(),
         embedded_store::tests(),
+        forged_tokens::tests(),
         layering::tests(),
+        old_client::tests(),
         outage::tests(),
         redis_start::tests(),
         redis_store::tests(),
+        refresh_access_token::tests(),
+        remove_access_token::tests(),
         replicas::tests(),
+        settings::tests(),
         shutdown::tests(),
         sign_up::tests(),
         store_contract::tests(),
