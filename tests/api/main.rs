@@ -7,9 +7,11 @@ mod raw;
 mod redis_server;
 mod runner;
 
+mod bodies;
+mod connections;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [sign_up::tests()];
+    let suites = [sign_up::tests(), bodies::tests(), connections::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }
