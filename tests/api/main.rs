@@ -9,9 +9,19 @@ mod runner;
 
 mod bodies;
 mod connections;
+mod envelope;
+mod hashing;
+mod logging;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [sign_up::tests(), bodies::tests(), connections::tests()];
+    let suites = [
+        sign_up::tests(),
+        bodies::tests(),
+        connections::tests(),
+        envelope::tests(),
+        hashing::tests(),
+        logging::tests(),
+    ];
     runner::run(suites.into_iter().flatten().collect())
 }
