@@ -11,7 +11,10 @@ mod bodies;
 mod connections;
 mod envelope;
 mod hashing;
+mod json;
+mod log_secrets;
 mod logging;
+mod requests;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
@@ -21,6 +24,9 @@ fn main() -> std::process::ExitCode {
         connections::tests(),
         envelope::tests(),
         hashing::tests(),
+        json::tests(),
+        log_secrets::tests(),
+        requests::tests(),
         logging::tests(),
     ];
     runner::run(suites.into_iter().flatten().collect())
