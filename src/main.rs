@@ -142,7 +142,11 @@ fn secrets(config: &Config) -> io::Result<Secrets> {
 /// To standard output; the level is `RUST_LOG`'s.
 fn start_tracing(format: Option<LogFormat>) {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stdout().is_terminal());
+    // What cannot be written is lost: reporting that on standard error would panic where that is gone as well.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stdout().is_terminal())
+        .log_internal_errors(false);
     let default = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     match format.unwrap_or(default) {
         LogFormat::Text => lines.init(),

@@ -34,15 +34,16 @@ pub(super) async fn wrap(State(app): State<AppState>, mut request: Request, next
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = match refusal(&request) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+    // What is refused unrouted may come from something that sees other requests in its bytes than we do.
+    let (mut response, close) = match refusal(&request) {
+        Some(problem) => (problem.into_response(), true),
+        None => (next.run(request).await, false),
     };
     let failure = response.extensions_mut().remove::<Failure>();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(REQUEST_ID, request_id.clone());
-    if *app.phase.borrow() != Phase::Serving {
+    if close || *app.phase.borrow() != Phase::Serving {
         headers.insert(header::CONNECTION, CLOSE);
     }
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);

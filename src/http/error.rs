@@ -161,11 +161,6 @@ impl Problem {
         Self { fields, ..Self::VALIDATION }
     }
 
-    /// For a request without a body on a route where something else could have said who is meant.
-    pub(super) fn email_required() -> Self {
-        Self::invalid(vec![FieldError { field: "email", message: "is required".into() }])
-    }
-
     fn internal(detail: String) -> Self {
         let message = "Something went wrong on our side; try again, and report the X-Request-Id if it stays";
         Self { detail: Some(detail), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message) }

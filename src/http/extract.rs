@@ -99,6 +99,13 @@ impl Form {
         email
     }
 
+    /// What a request without a body lacks on a route where something else could have said who is meant.
+    pub(super) fn email_required() -> Problem {
+        let mut nothing = Self { fields: BTreeMap::new(), errors: Vec::new() };
+        nothing.email();
+        nothing.into_problem()
+    }
+
     /// The email that goes with an access token in the header.
     ///
     /// # Errors

@@ -34,6 +34,9 @@ use super::{Phase, caller::Peer};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(8);
 const HEADERS_MAX_BYTES: usize = 16 * 1024;
 const BUFFER_BYTES: usize = 32 * 1024;
+/// For a client to take what was sent to it: one that reads nothing would else keep its place for ever. Milliseconds.
+#[cfg(target_os = "linux")]
+const UNREAD_TIMEOUT_MILLIS: u32 = 8_000;
 /// When the system has no file descriptor left, accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -225,6 +228,10 @@ async fn accept(listener: &TcpListener, workers: &[Worker], places: &Arc<Semapho
         let Some(worker) = workers.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed)) else { return };
         // An error means that the client is gone already.
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { continue };
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MILLIS) {
+            tracing::debug!(%error, "clients that read nothing are not cut off");
+        }
         // A worker that has ended takes its connections with it.
         let _ = worker.connections.send(Accepted { stream, place, load: Load::add(&worker.open) });
     }

@@ -96,7 +96,7 @@ pub(super) async fn remove_access_token(
             Ok(json(StatusCode::OK, &done))
         }
         // An open removal asks for no token, so what is missing is the body.
-        None if app.token_removal == TokenRemoval::Open && tokens.access.is_none() => Err(Problem::email_required()),
+        None if app.token_removal == TokenRemoval::Open && tokens.access.is_none() => Err(Form::email_required()),
         email => {
             let by = app.authorize(&tokens).await?;
             app.in_time(app.auth.remove_own_access_token(&caller, &by, email.as_ref())).await?;

@@ -150,6 +150,19 @@ impl TestApp {
         self.output.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Its log lines of requests, in the order of their answers.
+    pub(crate) fn request_log(&self) -> Vec<Value> {
+        self.log().into_iter().filter(|line| line["message"] == "request").collect()
+    }
+
+    /// CPU time that it has used, in clock ticks; Linux only.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name, in parentheses, may itself hold spaces.
+        let (_, rest) = stat.rsplit_once(')').unwrap();
+        rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -10,12 +10,19 @@ mod redis_server;
 mod runner;
 
 mod authenticate;
+mod bodies;
 mod command_line;
+mod connections;
 mod current_user;
 mod documentation;
 mod embedded_store;
+mod envelope;
 mod forged_tokens;
+mod hashing;
+mod json;
 mod layering;
+mod log_secrets;
+mod logging;
 mod old_client;
 mod outage;
 mod redis_start;
@@ -23,6 +30,7 @@ mod redis_store;
 mod refresh_access_token;
 mod remove_access_token;
 mod replicas;
+mod requests;
 mod settings;
 mod shutdown;
 mod sign_up;
@@ -31,12 +39,19 @@ mod store_contract;
 fn main() -> std::process::ExitCode {
     let suites = [
         authenticate::tests(),
+        bodies::tests(),
         command_line::tests(),
+        connections::tests(),
         current_user::tests(),
         documentation::tests(),
         embedded_store::tests(),
+        envelope::tests(),
         forged_tokens::tests(),
+        hashing::tests(),
+        json::tests(),
         layering::tests(),
+        log_secrets::tests(),
+        logging::tests(),
         old_client::tests(),
         outage::tests(),
         redis_start::tests(),
@@ -44,6 +59,7 @@ fn main() -> std::process::ExitCode {
         refresh_access_token::tests(),
         remove_access_token::tests(),
         replicas::tests(),
+        requests::tests(),
         settings::tests(),
         shutdown::tests(),
         sign_up::tests(),

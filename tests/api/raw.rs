@@ -113,6 +113,30 @@ impl Connection {
         Some(answer)
     }
 
+    /// Ends one direction, or both.
+    pub(crate) fn shutdown(&self, how: std::net::Shutdown) {
+        self.reader.get_ref().shutdown(how).unwrap();
+    }
+
+    pub(crate) fn set_write_timeout(&self, time: Duration) {
+        self.reader.get_ref().set_write_timeout(Some(time)).unwrap();
+    }
+
+    /// Whether the server has ended the connection at once, both ways.
+    pub(crate) fn was_reset(&self) -> bool {
+        matches!(self.reader.get_ref().take_error(), Ok(Some(_)))
+    }
+
+    /// Whether the server sends nothing, and does not close, for so long.
+    pub(crate) fn is_silent(&mut self, time: Duration) -> bool {
+        let stream = self.reader.get_ref();
+        let before = stream.read_timeout().unwrap();
+        stream.set_read_timeout(Some(time)).unwrap();
+        let silent = self.reader.buffer().is_empty() && self.reader.get_ref().peek(&mut [0]).is_err();
+        self.reader.get_ref().set_read_timeout(before).unwrap();
+        silent
+    }
+
     /// Whether the server closes the connection, without sending more, before the read timeout.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();

@@ -1,0 +1,149 @@
+//! Slow, silent, idle and deaf clients are cut off, and connections are limited in number.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    app::TestApp,
+    raw::{self, Connection},
+    redis_server::wait_until,
+    runner::Store,
+    suite,
+};
+
+suite! {
+    plain: [
+        a_slow_header_ends_the_connection,
+        a_silent_connection_ends,
+        an_idle_connection_ends,
+        a_slow_body_is_408_and_ends_the_connection,
+        a_client_that_reads_nothing_is_cut_off,
+        connections_over_the_limit_wait_until_another_ends,
+        slow_clients_give_their_places_back,
+    ]
+}
+
+/// The server's own limits are 5 and 8 seconds; the rest is for a busy machine.
+const CUT_OFF: Duration = Duration::from_secs(20);
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Writes one byte after the other, as slowly as it may without being idle, until the server ends the connection.
+#[track_caller]
+fn drip(connection: &mut Connection, byte: &[u8]) {
+    let start = Instant::now();
+    while connection.is_silent(Duration::from_millis(200)) && connection.write(byte).is_ok() {
+        assert!(start.elapsed() < CUT_OFF, "the connection is still open");
+    }
+}
+
+/// Waits for the end of a connection on which nothing is to come.
+#[track_caller]
+fn assert_ends(connection: &mut Connection) {
+    let start = Instant::now();
+    assert!(connection.is_closed());
+    assert!(start.elapsed() < CUT_OFF, "it took {:?}", start.elapsed());
+}
+
+fn a_slow_header_ends_the_connection() {
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    connection.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
+    drip(&mut connection, b"y");
+    assert_ends(&mut connection);
+    // Empty lines before a request may be skipped, but not for ever.
+    let mut connection = Connection::open(app.port());
+    drip(&mut connection, b"\r\n");
+    assert_ends(&mut connection);
+}
+
+fn a_silent_connection_ends() {
+    let app = TestApp::start(Store::Embedded);
+    assert_ends(&mut Connection::open(app.port()));
+}
+
+fn an_idle_connection_ends() {
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    for _ in 0..2 {
+        connection.write(LIVEZ.as_bytes()).unwrap();
+        assert_eq!(connection.read().unwrap().status, 200);
+    }
+    assert_ends(&mut connection);
+}
+
+fn a_slow_body_is_408_and_ends_the_connection() {
+    let app = TestApp::start(Store::Embedded);
+    let port = app.port();
+    let slow = |framing: (&'static str, &'static str), part: &'static [u8]| {
+        thread::spawn(move || {
+            let headers = [("Content-Type", "application/json"), framing];
+            let mut connection = Connection::open(port);
+            connection.write(&raw::request("GET", "/authenticate", &headers, None)).unwrap();
+            if part.is_empty() {
+                assert!(connection.is_silent(Duration::from_secs(1)), "the body has time");
+            } else {
+                drip(&mut connection, part);
+            }
+            connection.read().unwrap().assert_error(408, "request_timeout");
+            assert_ends(&mut connection);
+        })
+    };
+    let counted = ("Content-Length", "1000");
+    for client in [slow(counted, b""), slow(counted, b" "), slow(("Transfer-Encoding", "chunked"), b"1\r\n \r\n")] {
+        client.join().unwrap();
+    }
+}
+
+fn a_client_that_reads_nothing_is_cut_off() {
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    connection.set_write_timeout(Duration::from_secs(2));
+    let requests = LIVEZ.repeat(1000);
+    // Until neither side's buffers take more.
+    while connection.write(requests.as_bytes()).is_ok() {}
+    let start = Instant::now();
+    // Linux looks at a client that takes nothing at growing intervals.
+    while !connection.was_reset() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the connection is still open");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn connections_over_the_limit_wait_until_another_ends() {
+    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "2")]);
+    let served = || {
+        let mut connection = Connection::open(app.port());
+        connection.write(LIVEZ.as_bytes()).unwrap();
+        assert_eq!(connection.read().unwrap().status, 200);
+        connection
+    };
+    let first = served();
+    let mut second = served();
+    let mut third = Connection::open(app.port());
+    third.write(LIVEZ.as_bytes()).unwrap();
+    assert!(third.is_silent(Duration::from_secs(1)), "it was served beyond the limit");
+    second.write(LIVEZ.as_bytes()).unwrap();
+    assert_eq!(second.read().unwrap().status, 200, "those inside are served on");
+    drop(first);
+    assert_eq!(third.read().unwrap().status, 200);
+}
+
+fn slow_clients_give_their_places_back() {
+    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "20")]);
+    let slow: Vec<_> = (0..20)
+        .map(|n| {
+            let mut connection = Connection::open(app.port());
+            let parts = ["", "GET /li", "GET /livez HTTP/1.1\r\nHost: localhost\r\n", LIVEZ];
+            connection.write(parts[n % parts.len()].as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    let mut next = Connection::open(app.port());
+    next.write(LIVEZ.as_bytes()).unwrap();
+    assert!(next.is_silent(Duration::from_millis(500)), "all places are taken");
+    assert_eq!(next.read().unwrap().status, 200);
+    wait_until("new clients are served", || app.send("GET", "/livez", &[], None).status == 200);
+    drop(slow);
+}
