@@ -154,13 +154,21 @@ fn start_tracing(format: Option<LogFormat>) {
     }
 }
 
-/// SIGTERM is an orchestrator's, SIGINT a person's.
+/// SIGTERM is an orchestrator's, SIGINT a person's. A second one ends the process at once: nothing acknowledged is lost.
 fn stop_signal() -> io::Result<impl Future<Output = Leave>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+    let mut next = async move || {
         tokio::select! {
             _ = terminate.recv() => Leave::AfterDelay,
             _ = interrupt.recv() => Leave::AtOnce,
         }
+    };
+    Ok(async move {
+        let leave = next().await;
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(cli::FAILED.into());
+        });
+        leave
     })
 }

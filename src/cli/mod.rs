@@ -186,6 +186,7 @@ fn flags(setting: &'static Setting) -> impl Iterator<Item = Arg> {
             .long(name.to_ascii_lowercase().replace('_', "-"))
             .value_name(if name == setting.name { "VALUE" } else { "PATH" })
             .global(true)
+            .hide_short_help(true)
             .help_heading("Settings (each also from the environment or .env, in capitals with underscores)")
             .help(help)
     })
@@ -214,7 +215,7 @@ impl Failed {
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         match error {
-            Error::Unavailable(outage) => Self::new(outage.code(), format!("{outage}; nothing is known to be changed")),
+            Error::Unavailable(outage) => Self::new(outage.code(), format!("{outage}; run the command again later")),
             Error::Internal(detail) => Self::new("internal_error", detail),
             _ => Self::new("failed", "The command could not be carried out"),
         }
