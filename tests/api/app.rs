@@ -71,9 +71,15 @@ impl TestApp {
 
     /// In a working directory of the test's: what an earlier server stored in `data` there is there.
     pub(crate) fn start_in(directory: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
-        // The cheapest hash that the settings allow: these tests are not about its cost.
-        let defaults =
-            [("PORT", "0"), ("ARGON2_MEMORY_KIB", "7168"), ("ARGON2_ITERATIONS", "1"), ("LOG_FORMAT", "json")];
+        // The cheapest hash that the settings allow: these tests are not about its cost. Hashing has the lowest priority,
+        // so that on a busy machine it may take long all the same.
+        let defaults = [
+            ("PORT", "0"),
+            ("ARGON2_MEMORY_KIB", "7168"),
+            ("ARGON2_ITERATIONS", "1"),
+            ("REQUEST_TIMEOUT_SECONDS", "20"),
+            ("LOG_FORMAT", "json"),
+        ];
         let settings = defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         Self::spawn(directory, settings)
     }
