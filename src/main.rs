@@ -27,7 +27,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// Log lines that may wait to be written, about 3 MiB.
+const LOG_LINES: usize = 10_000;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(problems) => return cli::wrong_settings(&problems),
     };
-    start_tracing(config.log_format);
+    let _log = start_tracing(config.log_format);
     let policy = SessionPolicy {
         access_seconds: config.access_seconds,
         refresh_seconds: config.refresh_seconds,
@@ -139,19 +143,23 @@ fn secrets(config: &Config) -> io::Result<Secrets> {
     }
 }
 
-/// To standard output; the level is `RUST_LOG`'s.
-fn start_tracing(format: Option<LogFormat>) {
+/// To standard output, by a thread of its own: when nobody reads there, lines are dropped and requests go on. What is
+/// still to be written is, when the guard is dropped. The level is `RUST_LOG`'s.
+fn start_tracing(format: Option<LogFormat>) -> WorkerGuard {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(io::stdout());
     // What cannot be written is lost: reporting that on standard error would panic where that is gone as well.
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stdout().is_terminal())
+        .with_writer(writer)
         .log_internal_errors(false);
     let default = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     match format.unwrap_or(default) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+    guard
 }
 
 /// SIGTERM is an orchestrator's, SIGINT a person's. A second one ends the process at once: nothing acknowledged is lost.

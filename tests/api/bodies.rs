@@ -166,7 +166,7 @@ fn a_body_that_is_not_json_by_its_content_type_is_415() {
 }
 
 fn a_password_over_1024_bytes_is_refused_unhashed() {
-    let app = TestApp::start_with(Store::Embedded, &[("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")]);
+    let app = TestApp::start_with(Store::Embedded, &[("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "16")]);
     let email = unique_email();
     let before = app.cpu_ticks();
     assert_eq!(app.sign_up(&email, PASSWORD).status, 201);

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    process::Stdio,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ suite! {
         each_request_is_one_text_line,
         what_a_client_sends_forges_no_line,
         requests_are_served_when_nobody_reads_the_log_any_more,
+        requests_are_served_while_the_reader_of_the_log_stands_still,
     ]
 }
 
@@ -144,23 +146,42 @@ fn what_a_client_sends_forges_no_line() {
     }
 }
 
-fn requests_are_served_when_nobody_reads_the_log_any_more() {
-    let directory = tempfile::tempdir().unwrap();
+/// A server whose output the test reads by itself: the process, its output after the line that names the port, the port.
+fn start_with_own_reader(directory: &Path) -> (Child, BufReader<ChildStdout>, u16) {
     let settings = BTreeMap::from([("PORT".to_owned(), "0".to_owned()), ("LOG_FORMAT".to_owned(), "json".to_owned())]);
-    let mut server =
-        command(directory.path(), &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let port = log.find_map(|line| {
+    let mut server = command(directory, &settings).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stdout.take().unwrap());
+    let port = log.by_ref().lines().map_while(Result::ok).find_map(|line| {
         let (_, rest) = line.split_once("listening on http://127.0.0.1:")?;
         rest.split(',').next()?.parse().ok()
     });
+    (server, log, port.unwrap_or_default())
+}
+
+fn statuses(port: u16, requests: usize) -> Vec<Option<u16>> {
+    let request = raw::request("GET", "/livez", &[], None);
+    (0..requests).map(|_| raw::exchange(port, &request).map(|answer| answer.status)).collect()
+}
+
+fn requests_are_served_when_nobody_reads_the_log_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, log, port) = start_with_own_reader(directory.path());
     // Both pipes are broken from here on.
     drop((log, server.stderr.take()));
-    let request = raw::request("GET", "/livez", &[], None);
-    let statuses: Vec<_> =
-        (0..3).map(|_| port.and_then(|port| raw::exchange(port, &request)).map(|answer| answer.status)).collect();
+    let statuses = statuses(port, 3);
     let ended = server.try_wait().unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!((statuses, ended), (vec![Some(200); 3], None));
+}
+
+fn requests_are_served_while_the_reader_of_the_log_stands_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, log, port) = start_with_own_reader(directory.path());
+    // A pipe holds 64 KiB, which is far fewer lines.
+    let statuses = statuses(port, 1_000);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    drop(log);
+    assert_eq!(statuses, vec![Some(200); 1_000]);
 }

@@ -1,6 +1,8 @@
 //! The one thread that writes: it carries out what is queued in groups, and answers once the group is on disk.
 
 use std::{
+    collections::VecDeque,
+    iter,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -27,20 +29,17 @@ const COMMIT_GROUP: usize = 256;
 /// How often expired entries are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Changes the tables, if it returns [`Changed::Yes`].
-type Request = Box<dyn FnOnce(&mut Tables<'_>, u64) -> Result<Applied, redb::Error> + Send>;
+/// Carries out one operation: whether it changed anything, and the way to answer it.
+type Request = Box<dyn FnOnce(&mut Tables<'_>, u64) -> (Result<Changed, redb::Error>, Answer) + Send>;
+
+/// Called once the change is on disk; dropped if it is not, and then the caller hears of the failure.
+type Answer = Box<dyn FnOnce() + Send>;
 
 /// Whether an operation wrote anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Changed {
     Yes,
     No,
-}
-
-struct Applied {
-    changed: Changed,
-    /// Called once the change is on disk; dropped if it is not.
-    answer: Box<dyn FnOnce() + Send>,
 }
 
 /// The way to the thread; dropping it waits until all that was queued is done.
@@ -70,11 +69,10 @@ impl Writer {
         operation: impl FnOnce(&mut Tables<'_>, u64) -> Result<(Changed, T), redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let request: Request = Box::new(move |tables, now| {
-            let (changed, value) = operation(tables, now)?;
+        let request: Request = Box::new(move |tables, now| match operation(tables, now) {
             // Nobody may be waiting any more: the write stands all the same.
-            let answer = Box::new(move || drop(reply.send(value)));
-            Ok(Applied { changed, answer })
+            Ok((changed, value)) => (Ok(changed), Box::new(move || drop(reply.send(value)))),
+            Err(error) => (Err(error), Box::new(move || drop(reply))),
         });
         let queue = self.queue.as_ref().ok_or(Error::Unavailable(Outage::Unreachable))?;
         queue.try_send(request).map_err(|error| match error {
@@ -116,8 +114,12 @@ impl Work {
             };
             match first {
                 Ok(first) => {
-                    if let Err(error) = self.file.with(|database| self.commit(database, first, requests)) {
-                        self.fail(&error);
+                    let group = iter::once(first).chain(requests.try_iter()).take(COMMIT_GROUP);
+                    let (mut group, mut answers) = (group.collect(), Vec::new());
+                    match self.file.with(|database| self.commit(database, &mut group, &mut answers)) {
+                        Ok(()) => answers.into_iter().for_each(|answer| answer()),
+                        // Known before the callers hear of it: from then on the store is not ready.
+                        Err(error) => self.fail(&error),
                     }
                     anything_to_sweep = true;
                 }
@@ -135,25 +137,27 @@ impl Work {
         }
     }
 
-    /// Carries out `first` and what else is waiting in one transaction. On an error nothing of it has happened, and
-    /// dropping the answers tells the callers.
-    fn commit(&self, database: &Database, first: Request, requests: &Receiver<Request>) -> Result<(), redb::Error> {
+    /// Carries out the group in one transaction. On an error nothing of it has happened.
+    fn commit(
+        &self,
+        database: &Database,
+        group: &mut VecDeque<Request>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), redb::Error> {
         let transaction = database.begin_write()?;
-        let applied = {
+        let mut group_changed = Changed::No;
+        {
             let mut tables = Tables::open(&transaction, self.policy)?;
             let now = now();
-            let group = std::iter::once(first).chain(requests.try_iter()).take(COMMIT_GROUP);
-            group.map(|request| request(&mut tables, now)).collect::<Result<Vec<_>, _>>()?
-        };
-        if applied.iter().any(|applied| applied.changed == Changed::Yes) {
-            transaction.commit()?;
-        } else {
-            transaction.abort()?;
+            while let Some(request) = group.pop_front() {
+                let (changed, answer) = request(&mut tables, now);
+                answers.push(answer);
+                if changed? == Changed::Yes {
+                    group_changed = Changed::Yes;
+                }
+            }
         }
-        for Applied { answer, .. } in applied {
-            answer();
-        }
-        Ok(())
+        if group_changed == Changed::Yes { Ok(transaction.commit()?) } else { Ok(transaction.abort()?) }
     }
 
     fn fail(&self, error: &redb::Error) {
