@@ -21,6 +21,7 @@ use auth_service::{
     throttle::AddressDigest,
     token::Tokens,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -30,6 +31,8 @@ use tokio::{
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
+/// Of the store, the log and the runtimes, with some to spare.
+const FILES_BESIDES_CONNECTIONS: u64 = 100;
 /// Log lines that may wait to be written, about 3 MiB.
 const LOG_LINES: usize = 10_000;
 
@@ -119,9 +122,21 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy) -> io::R
         audit::settings_warning("TOKEN_REMOVAL", message);
     }
     let Config { max_connections, shutdown_delay, .. } = config;
+    raise_file_limit(max_connections);
     Server { listener, workers, max_connections, shutdown_delay }.run(phase_sender, leave).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each connection takes a file descriptor, and the usual soft limit of 1,024 of them is below `MAX_CONNECTIONS`.
+fn raise_file_limit(max_connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system refuses, the limit stays as it is, and the warning below says what that means.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let needed = max_connections as u64 + FILES_BESIDES_CONNECTIONS;
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < needed) {
+        tracing::warn!("MAX_CONNECTIONS={max_connections} wants {needed} open files, but the system allows {files}");
+    }
 }
 
 /// From the settings, or else from the data directory, whose lock the open store holds.
