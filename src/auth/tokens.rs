@@ -54,11 +54,13 @@ impl Auth {
             let origin = Origin { ip: caller.address.to_string(), user_agent: caller.user_agent.clone() };
             let (sid, refresh_id) = (Id::random()?, Id::random()?);
             let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin };
+            // Read before the store reads its clock, so that no token ends later than the session.
+            let now = self.now();
             if self.store.open_session(tag, &stored, upgraded.as_ref(), &session, address).await? {
                 let user_id = stored.user.id;
                 let subject = Subject { email: Some(email), ..Subject::session(user_id, sid) };
                 self.shared.audit.record(Event::SignedIn, caller, subject);
-                return self.issue_both(user_id, tag, sid, refresh_id);
+                return self.issue_both(user_id, tag, sid, refresh_id, now);
             }
         }
         Err(Error::Overloaded)
@@ -131,8 +133,8 @@ impl Auth {
         Ok(())
     }
 
-    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, refresh_id: Id) -> Result<SignedIn, Error> {
-        let (now, policy) = (self.now(), self.shared.policy);
+    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<SignedIn, Error> {
+        let policy = self.shared.policy;
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let (expires_in, refresh_expires_in) =
             (policy.access_seconds.min(longest), policy.refresh_seconds.min(longest));

@@ -20,10 +20,13 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             open_session: Script::new(include_str!("scripts/open_session.lua")),
-            refresh: Script::new(include_str!("scripts/refresh.lua")),
+            refresh: Script::new(concat!(include_str!("scripts/ending.lua"), include_str!("scripts/refresh.lua"))),
             renew: Script::new(include_str!("scripts/renew.lua")),
             list_sessions: Script::new(include_str!("scripts/list_sessions.lua")),
-            end_session: Script::new(include_str!("scripts/end_session.lua")),
+            end_session: Script::new(concat!(
+                include_str!("scripts/ending.lua"),
+                include_str!("scripts/end_session.lua")
+            )),
             keep_only: Script::new(include_str!("scripts/keep_only.lua")),
             delete_user: Script::new(include_str!("scripts/delete_user.lua")),
             admit: Script::new(include_str!("scripts/admit.lua")),

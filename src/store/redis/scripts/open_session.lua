@@ -28,13 +28,16 @@ if redis.call('ZCARD', KEYS[5]) >= limit then
   end
 end
 
-redis.call('SET', KEYS[2], epoch, 'EX', ARGV[5])
+redis.call('SET', KEYS[2], epoch, 'KEEPTTL')
 redis.call('SET', KEYS[3], epoch, 'EX', ARGV[4])
 redis.call('HSET', KEYS[4], 'e', epoch, 'j', ARGV[7], 'c', now, 'l', now, 'i', ARGV[8], 'u', ARGV[9], 'x', session_end)
 redis.call('EXPIRE', KEYS[4], ARGV[5])
 -- Microseconds order sign-ins of one second; a score holds them exactly.
 redis.call('ZADD', KEYS[5], now * 1000000 + time[2], ARGV[6])
-redis.call('EXPIRE', KEYS[5], ARGV[5])
+-- Never shortened: an older session may have been given a longer life, by other settings.
+for _, key in ipairs({KEYS[2], KEYS[5]}) do
+  if redis.call('PTTL', key) < ARGV[5] * 1000 then redis.call('EXPIRE', key, ARGV[5]) end
+end
 redis.call('DEL', KEYS[6])
 redis.call('ZADD', KEYS[7], now, ARGV[12])
 redis.call('ZREMRANGEBYRANK', KEYS[7], 0, -1 - ARGV[14])

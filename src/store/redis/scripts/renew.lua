@@ -7,7 +7,8 @@ if ARGV[1] ~= session[2] then
   local now = tonumber(redis.call('TIME')[1])
   if ARGV[1] ~= session[3] or now - tonumber(session[4]) > tonumber(ARGV[3]) then return 0 end
 end
-local ttl = math.min(tonumber(ARGV[2]), redis.call('TTL', KEYS[3]))
+-- Whole seconds rounded down: TTL rounds up, and the token's exp would be past the session's end.
+local ttl = math.min(tonumber(ARGV[2]), math.floor(redis.call('PTTL', KEYS[3]) / 1000))
 if ttl < 1 then return 0 end
 redis.call('SET', KEYS[2], epoch, 'EX', ttl)
 return ttl
