@@ -6,10 +6,14 @@ mod app;
 mod raw;
 mod redis_server;
 mod runner;
+mod session;
 
+mod renewal;
+mod rotation;
+mod sessions;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [sign_up::tests()];
+    let suites = [renewal::tests(), rotation::tests(), sessions::tests(), sign_up::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }
