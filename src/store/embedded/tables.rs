@@ -268,9 +268,12 @@ impl<'t> Tables<'t> {
         Ok((Changed::Yes, Outcome::Done))
     }
 
-    pub(super) fn remove_tokens(&mut self, tag: Id, now: u64) -> Result<(Changed, bool)> {
+    pub(super) fn remove_tokens(&mut self, tag: Id, asking: Option<Id>, now: u64) -> Result<(Changed, Outcome)> {
+        if !self.may_ask(tag, asking, now)? {
+            return Ok((Changed::No, Outcome::Refused));
+        }
         let lived = self.epochs.remove(tag.as_str())?.is_some_and(|epoch| epoch.value().1 > now);
-        Ok((if lived { Changed::Yes } else { Changed::No }, lived))
+        Ok(if lived { (Changed::Yes, Outcome::Done) } else { (Changed::No, Outcome::NotThere) })
     }
 
     /// Removes what has expired from a stretch of the sessions; also returns where the next stretch begins, and whether
