@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     id::Id,
     password::Password,
-    session::{NewSession, Origin, Refreshed},
+    session::{NewSession, Origin, Outcome, Refreshed},
     throttle::Counter,
     token::Claims,
     user::{Email, User},
@@ -102,7 +102,13 @@ impl Auth {
     /// [`Error::TokenNotFound`] when none lived, [`Error::Throttled`], or the store's.
     pub async fn remove_access_token(&self, caller: &Caller, email: &Email) -> Result<(), Error> {
         self.spend(caller, Counter::Removals, self.failure_limit()).await?;
-        self.remove_tokens(caller, email.tag(), Subject { email: Some(email), ..Subject::default() }).await
+        match self.store.remove_tokens(email.tag(), None).await? {
+            Outcome::Done => {}
+            Outcome::NotThere | Outcome::Refused => return Err(Error::TokenNotFound),
+        }
+        let subject = Subject { email: Some(email), ..Subject::default() };
+        self.shared.audit.record(Event::TokensRemoved, caller, subject);
+        Ok(())
     }
 
     /// Removes all tokens of the caller. `email`, if given, must be the caller's own.
@@ -116,20 +122,16 @@ impl Auth {
         email: Option<&Email>,
     ) -> Result<(), Error> {
         let Claims { tag, sid, .. } = by.claims;
-        if !self.store.check_access(tag, sid).await? {
-            return Err(self.refused(by));
+        if email.is_some_and(|email| email.tag() != tag) {
+            // Asked for somebody else's, the caller must still be who it says.
+            let lives = self.store.check_access(tag, sid).await?;
+            return Err(if lives { Error::NotOwner } else { self.refused(by) });
         }
-        match email {
-            Some(email) if email.tag() != tag => Err(Error::NotOwner),
-            _ => self.remove_tokens(caller, tag, by.subject()).await,
+        match self.store.remove_tokens(tag, Some(sid)).await? {
+            Outcome::Done => {}
+            Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
         }
-    }
-
-    async fn remove_tokens(&self, caller: &Caller, tag: Id, subject: Subject<'_>) -> Result<(), Error> {
-        if !self.store.remove_tokens(tag).await? {
-            return Err(Error::TokenNotFound);
-        }
-        self.shared.audit.record(Event::TokensRemoved, caller, subject);
+        self.shared.audit.record(Event::TokensRemoved, caller, by.subject());
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use super::{Failed, Report, on_store, report};
-use crate::config::Sources;
+use crate::{config::Sources, session::Outcome};
 
 #[derive(Serialize)]
 struct Revoked {
@@ -24,10 +24,11 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
     let Some(("revoke", matches)) = matches.subcommand() else { return ExitCode::from(super::WRONG_USAGE) };
     let outcome = on_store(matches, sources, async |store, email| {
         let email_text = email.as_str().to_owned();
-        if store.remove_tokens(email.tag()).await? {
-            Ok(Revoked { result: "tokens_removed", email: email_text })
-        } else {
-            Err(Failed::new("token_not_found", format!("{email_text} has no tokens")))
+        match store.remove_tokens(email.tag(), None).await? {
+            Outcome::Done => Ok(Revoked { result: "tokens_removed", email: email_text }),
+            Outcome::NotThere | Outcome::Refused => {
+                Err(Failed::new("token_not_found", format!("{email_text} has no tokens")))
+            }
         }
     });
     report(matches, outcome)

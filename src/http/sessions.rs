@@ -1,7 +1,7 @@
 //! Routes of sessions: the own ones, seen and ended.
 
 use axum::{
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     response::Response,
 };
 use serde::Serialize;
@@ -43,10 +43,12 @@ pub(super) async fn end_session(
     State(app): State<AppState>,
     caller: Caller,
     tokens: PresentedTokens,
-    Path(id): Path<String>,
+    // An id that is not even text is refused by axum with a plain text of its own, unless it is asked for as a result.
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let by = app.authorize(&tokens).await?;
-    app.in_time(app.auth.end_session(&caller, &by, Id::parse(&id))).await?;
+    let id = id.ok().and_then(|Path(id)| Id::parse(&id));
+    app.in_time(app.auth.end_session(&caller, &by, id)).await?;
     Ok(json_for(&by, &Done { result: "Session ended" }))
 }
 

@@ -250,14 +250,14 @@ impl Store {
         }
     }
 
-    /// Ends all of a user's tokens; `false` when none lived.
+    /// Ends all of a user's tokens; not there when none lived. If a session is `asking`, it must live.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn remove_tokens(&self, tag: Id) -> Result<bool, Error> {
+    pub async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.remove_tokens(tag).await,
-            Self::Embedded(embedded) => embedded.remove_tokens(tag).await,
+            Self::Redis(redis) => redis.remove_tokens(tag, asking).await,
+            Self::Embedded(embedded) => embedded.remove_tokens(tag, asking).await,
         }
     }
 

@@ -8,6 +8,7 @@ mod proxy;
 mod raw;
 mod redis_server;
 mod runner;
+mod session;
 
 mod authenticate;
 mod bodies;
@@ -29,8 +30,11 @@ mod redis_start;
 mod redis_store;
 mod refresh_access_token;
 mod remove_access_token;
+mod renewal;
 mod replicas;
 mod requests;
+mod rotation;
+mod sessions;
 mod settings;
 mod shutdown;
 mod sign_up;
@@ -58,8 +62,11 @@ fn main() -> std::process::ExitCode {
         redis_store::tests(),
         refresh_access_token::tests(),
         remove_access_token::tests(),
+        renewal::tests(),
         replicas::tests(),
         requests::tests(),
+        rotation::tests(),
+        sessions::tests(),
         settings::tests(),
         shutdown::tests(),
         sign_up::tests(),

@@ -120,7 +120,7 @@ impl Scene {
     }
 
     fn remove(&self) -> bool {
-        self.run(async |store| store.remove_tokens(self.tag).await)
+        self.run(async |store| store.remove_tokens(self.tag, None).await) == Outcome::Done
     }
 
     fn delete(&self) -> bool {
@@ -343,7 +343,11 @@ fn remove_tokens_wins_over_concurrent_refreshes(store: runner::Store) {
     for _ in 0..20 {
         let sid = scene.sign_in();
         let answers = scene.at_once(20, |store, n| async move {
-            if n == 10 { store.remove_tokens(tag).await } else { refresh(&store, tag, sid).await }
+            if n == 10 {
+                store.remove_tokens(tag, None).await.map(|outcome| outcome == Outcome::Done)
+            } else {
+                refresh(&store, tag, sid).await
+            }
         });
         assert!(answers.contains(&true));
         assert!(!scene.lives(sid) && !scene.refresh(sid) && !scene.remove());

@@ -175,8 +175,8 @@ impl Embedded {
         outcome
     }
 
-    pub(super) async fn remove_tokens(&self, tag: Id) -> Result<bool, Error> {
-        self.writer.write(move |tables, now| tables.remove_tokens(tag, now)).await
+    pub(super) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        self.writer.write(move |tables, now| tables.remove_tokens(tag, asking, now)).await
     }
 
     pub(super) fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {

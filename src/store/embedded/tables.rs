@@ -191,37 +191,35 @@ impl<'t> Tables<'t> {
         };
         let policy = self.policy;
         let (details, seconds) = (&mut entry.details, now / 1_000);
-        if details.refresh_end <= seconds {
+        let session_end = details.session_end.unwrap_or(u64::MAX);
+        let left = session_end.saturating_sub(seconds);
+        if left == 0 || details.refresh_end <= seconds {
             return Ok((Changed::No, Refreshed::Gone));
         }
         if refresh_id != details.refresh_id {
             if !in_grace(details, refresh_id, policy, seconds) {
-                self.sessions.remove((tag.as_str(), sid.as_str()))?;
+                self.remove_session(tag, sid, entry.epoch, now)?;
                 return Ok((Changed::Yes, Refreshed::Reused));
             }
         } else if policy.rotation {
             details.spent = Some(Spent { id: refresh_id, at: seconds });
             details.refresh_id = next_id;
         }
-        let session_end = details.session_end.unwrap_or(u64::MAX);
-        let left = session_end.saturating_sub(seconds);
-        if left == 0 {
-            return Ok((Changed::No, Refreshed::Gone));
-        }
         let access_seconds = policy.access_seconds.min(left);
-        let session_seconds = if policy.rotation { policy.refresh_seconds.min(left) } else { access_seconds };
         details.last_used_at = seconds;
-        if policy.rotation {
-            details.refresh_end = details.spent.map_or(seconds, |spent| spent.at) + session_seconds;
-        }
         let successor = details.spent.filter(|_| policy.rotation).map(|spent| Successor {
             refresh_id: details.refresh_id,
             iat: spent.at,
             exp: (spent.at + policy.refresh_seconds).min(session_end),
         });
+        if let Some(successor) = successor {
+            details.refresh_end = successor.exp;
+        }
         entry.access_end = now + access_seconds * 1_000;
+        // A successor that is given again ends when it would have.
+        let refresh_seconds = successor.map_or(0, |successor| successor.exp.saturating_sub(seconds));
         // Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
-        entry.end = entry.end.max(now + session_seconds * 1_000);
+        entry.end = entry.end.max(now + access_seconds.max(refresh_seconds) * 1_000);
         self.put_epoch(tag, entry.epoch, epoch_end.max(entry.end))?;
         self.put_session(tag, sid, &entry)?;
         Ok((Changed::Yes, Refreshed::Live { access_seconds, successor }))
@@ -247,10 +245,7 @@ impl<'t> Tables<'t> {
         let Some((entry, _)) = self.live_session(tag, sid, now)? else {
             return Ok((Changed::No, Outcome::NotThere));
         };
-        self.sessions.remove((tag.as_str(), sid.as_str()))?;
-        if live_sessions(&self.sessions, tag, entry.epoch.as_str(), now)?.is_empty() {
-            self.epochs.remove(tag.as_str())?;
-        }
+        self.remove_session(tag, sid, entry.epoch, now)?;
         Ok((Changed::Yes, Outcome::Done))
     }
 
@@ -278,9 +273,12 @@ impl<'t> Tables<'t> {
         Ok((Changed::Yes, Outcome::Done))
     }
 
-    pub(super) fn remove_tokens(&mut self, tag: Id, now: u64) -> Result<(Changed, bool)> {
+    pub(super) fn remove_tokens(&mut self, tag: Id, asking: Option<Id>, now: u64) -> Result<(Changed, Outcome)> {
+        if !self.may_ask(tag, asking, now)? {
+            return Ok((Changed::No, Outcome::Refused));
+        }
         let lived = self.epochs.remove(tag.as_str())?.is_some_and(|epoch| epoch.value().1 > now);
-        Ok((if lived { Changed::Yes } else { Changed::No }, lived))
+        Ok(if lived { (Changed::Yes, Outcome::Done) } else { (Changed::No, Outcome::NotThere) })
     }
 
     /// Removes what has expired from a stretch of the sessions; also returns where the next stretch begins, and whether
@@ -335,6 +333,15 @@ impl<'t> Tables<'t> {
         Ok(Id::parse(epoch).filter(|_| end > now).map(|epoch| (epoch, end)))
     }
 
+    /// Removes one session, and the epoch with the last one.
+    fn remove_session(&mut self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<()> {
+        self.sessions.remove((tag.as_str(), sid.as_str()))?;
+        if live_sessions(&self.sessions, tag, epoch.as_str(), now)?.is_empty() {
+            self.epochs.remove(tag.as_str())?;
+        }
+        Ok(())
+    }
+
     fn put_epoch(&mut self, tag: Id, epoch: Id, end: u64) -> Result<()> {
         self.epochs.insert(tag.as_str(), (epoch.as_str(), end))?;
         Ok(())
@@ -364,5 +371,7 @@ impl<'t> Tables<'t> {
 }
 
 fn in_grace(details: &Details, refresh_id: Id, policy: SessionPolicy, now_seconds: u64) -> bool {
-    details.spent.is_some_and(|spent| spent.id == refresh_id && now_seconds - spent.at <= policy.grace_seconds)
+    // The clock may have been set back since.
+    let since = |at: u64| now_seconds.saturating_sub(at);
+    details.spent.is_some_and(|spent| spent.id == refresh_id && since(spent.at) <= policy.grace_seconds)
 }

@@ -232,8 +232,14 @@ impl Redis {
         self.run_asking(invocation, tag, None).await
     }
 
-    pub(super) async fn remove_tokens(&self, tag: Id) -> Result<bool, Error> {
-        self.link.run(redis::cmd("DEL").arg(keys::epoch(tag))).await
+    pub(super) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        if asking.is_some() {
+            let mut invocation = self.backend.scripts.remove_tokens.prepare_invoke();
+            invocation.key(keys::epoch(tag));
+            return self.run_asking(invocation, tag, asking).await;
+        }
+        let removed: bool = self.link.run(redis::cmd("DEL").arg(keys::epoch(tag))).await?;
+        Ok(if removed { Outcome::Done } else { Outcome::NotThere })
     }
 
     pub(super) async fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {

@@ -11,6 +11,7 @@ pub(super) struct Scripts {
     pub(super) end_session: Script,
     pub(super) keep_only: Script,
     pub(super) delete_user: Script,
+    pub(super) remove_tokens: Script,
     pub(super) admit: Script,
     pub(super) withdraw: Script,
     pub(super) count: Script,
@@ -20,12 +21,16 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             open_session: Script::new(include_str!("scripts/open_session.lua")),
-            refresh: Script::new(include_str!("scripts/refresh.lua")),
+            refresh: Script::new(concat!(include_str!("scripts/ending.lua"), include_str!("scripts/refresh.lua"))),
             renew: Script::new(include_str!("scripts/renew.lua")),
             list_sessions: Script::new(include_str!("scripts/list_sessions.lua")),
-            end_session: Script::new(include_str!("scripts/end_session.lua")),
+            end_session: Script::new(concat!(
+                include_str!("scripts/ending.lua"),
+                include_str!("scripts/end_session.lua")
+            )),
             keep_only: Script::new(include_str!("scripts/keep_only.lua")),
             delete_user: Script::new(include_str!("scripts/delete_user.lua")),
+            remove_tokens: Script::new(include_str!("scripts/remove_tokens.lua")),
             admit: Script::new(include_str!("scripts/admit.lua")),
             withdraw: Script::new(include_str!("scripts/withdraw.lua")),
             count: Script::new(include_str!("scripts/count.lua")),
@@ -36,11 +41,11 @@ impl Scripts {
     pub(super) fn load(&self) -> Pipeline {
         let mut load = redis::pipe();
         let Self { open_session, refresh, renew, list_sessions, end_session, .. } = self;
-        let Self { keep_only, delete_user, admit, withdraw, count, .. } = self;
+        let Self { keep_only, delete_user, remove_tokens, admit, withdraw, count, .. } = self;
         for script in [open_session, refresh, renew, list_sessions, end_session] {
             load.load_script(script).ignore();
         }
-        for script in [keep_only, delete_user, admit, withdraw, count] {
+        for script in [keep_only, delete_user, remove_tokens, admit, withdraw, count] {
             load.load_script(script).ignore();
         }
         load
