@@ -10,6 +10,7 @@ mod redis_server;
 mod runner;
 mod session;
 
+mod audit;
 mod authenticate;
 mod bodies;
 mod command_line;
@@ -26,6 +27,7 @@ mod log_secrets;
 mod logging;
 mod old_client;
 mod outage;
+mod proxies;
 mod redis_start;
 mod redis_store;
 mod refresh_access_token;
@@ -39,9 +41,11 @@ mod settings;
 mod shutdown;
 mod sign_up;
 mod store_contract;
+mod throttling;
 
 fn main() -> std::process::ExitCode {
     let suites = [
+        audit::tests(),
         authenticate::tests(),
         bodies::tests(),
         command_line::tests(),
@@ -58,6 +62,7 @@ fn main() -> std::process::ExitCode {
         logging::tests(),
         old_client::tests(),
         outage::tests(),
+        proxies::tests(),
         redis_start::tests(),
         redis_store::tests(),
         refresh_access_token::tests(),
@@ -71,6 +76,7 @@ fn main() -> std::process::ExitCode {
         shutdown::tests(),
         sign_up::tests(),
         store_contract::tests(),
+        throttling::tests(),
     ];
     runner::run(suites.into_iter().flatten().collect())
 }

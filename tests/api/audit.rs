@@ -1,0 +1,127 @@
+//! The audit trail: one line for each security event, for whoever routes the target `audit`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{PASSWORD, TestApp, unique_email},
+    raw::Answer,
+    redis_server::wait_until,
+    runner::Store,
+    suite,
+};
+
+suite! {
+    every_store: [each_event_is_one_line_with_who_and_where]
+    plain: [
+        emails_are_in_it_only_when_asked_for,
+        it_is_routed_by_its_target,
+        the_start_warns_in_it,
+    ]
+}
+
+fn audit_lines(app: &TestApp) -> Vec<Value> {
+    app.log().into_iter().filter(|line| line["target"] == "audit").collect()
+}
+
+/// The one line of the request that `answer` answers.
+#[track_caller]
+fn line_of(app: &TestApp, answer: &Answer) -> Value {
+    let id = answer.header("x-request-id").unwrap();
+    let of_request = || audit_lines(app).into_iter().filter(|line| line["request_id"] == id).collect::<Vec<_>>();
+    wait_until("the event is logged", || !of_request().is_empty());
+    let lines = of_request();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines[0].clone()
+}
+
+fn each_event_is_one_line_with_who_and_where(store: Store) {
+    let settings = [("REFRESH_TOKEN_ROTATION", "on"), ("REFRESH_GRACE_SECONDS", "0"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let app = TestApp::start_with(store, &settings);
+    let email = unique_email();
+    let from = ("X-Forwarded-For", "192.0.2.55");
+    let send = |method: &str, path: &str, token: &str, body: Option<Value>| {
+        let headers = [from, ("Authorization", token)];
+        let headers = if token.is_empty() { &headers[..1] } else { &headers };
+        app.send(method, path, headers, body.map(|body| body.to_string()).as_deref())
+    };
+    let mut user_id = None;
+    let mut expect = |answer: &Answer, event: &str, session: bool| {
+        let line = line_of(&app, answer);
+        assert_eq!((&line["event"], &line["address"]), (&event.into(), &"192.0.2.55".into()), "{line}");
+        assert_eq!(line["session_id"].as_str().is_some(), session, "{line}");
+        assert!(line.get("email").is_none(), "{line}");
+        if let Some(id) = line["user_id"].as_str() {
+            assert_eq!(*user_id.get_or_insert(id.to_owned()), id);
+        }
+    };
+    let credentials = json!({"email": email, "password": PASSWORD});
+    let wrong = json!({"email": email, "password": "wrong password"});
+    let sign_in = || {
+        let answer = send("POST", "/authenticate", "", Some(credentials.clone()));
+        let body = answer.json();
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        (text("access_token"), text("refresh_token"), answer)
+    };
+    expect(&send("POST", "/signup", "", Some(credentials.clone())), "signed_up", false);
+    let (_, refresh, answer) = sign_in();
+    expect(&answer, "signed_in", true);
+    expect(&send("POST", "/authenticate", "", Some(wrong.clone())), "sign_in_failed", false);
+
+    let refreshing = json!({"refresh_token": refresh});
+    expect(&send("POST", "/refresh-access-token", "", Some(refreshing.clone())), "refreshed", true);
+    let mut answer = send("POST", "/refresh-access-token", "", Some(refreshing.clone()));
+    wait_until("the grace has passed", || {
+        if answer.status == 200 {
+            answer = send("POST", "/refresh-access-token", "", Some(refreshing.clone()));
+        }
+        answer.status == 401
+    });
+    answer.assert_error(401, "token_reused");
+    expect(&answer, "token_reused", true);
+
+    let (access, ..) = sign_in();
+    expect(&send("POST", "/signout", &access, None), "session_ended", true);
+    let (access, ..) = sign_in();
+    let change = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+    expect(&send("PUT", "/user/password", &access, Some(change)), "password_changed", true);
+    expect(&send("DELETE", "/access-token", "", Some(json!({"email": email}))), "tokens_removed", false);
+    let (access, ..) = sign_in();
+    expect(&send("DELETE", "/user", &access, Some(json!({"password": PASSWORD}))), "user_deleted", true);
+
+    for _ in 0..5 {
+        assert_eq!(send("POST", "/authenticate", "", Some(wrong.clone())).status, 401);
+    }
+    let answer = send("POST", "/authenticate", "", Some(wrong));
+    assert_eq!(answer.status, 429);
+    expect(&answer, "throttled", false);
+    assert!(!app.output().contains(PASSWORD) && !app.output().contains(&access) && !app.output().contains(&email));
+}
+
+fn emails_are_in_it_only_when_asked_for() {
+    let app = TestApp::start_with(Store::Embedded, &[("AUDIT_EMAILS", "on")]);
+    let email = unique_email();
+    let answer = app.sign_up(&email, PASSWORD);
+    assert_eq!(line_of(&app, &answer)["email"], email.as_str());
+}
+
+fn it_is_routed_by_its_target() {
+    for (filter, audit, requests) in
+        [("info,audit=off", false, true), ("warn,auth_service=info,audit=info", true, true)]
+    {
+        let app = TestApp::start_with(Store::Embedded, &[("RUST_LOG", filter)]);
+        let answer = app.sign_up(&unique_email(), PASSWORD);
+        assert_eq!(answer.status, 201);
+        wait_until("the request is logged", || app.request_log().is_empty() != requests);
+        assert_eq!(audit_lines(&app).iter().any(|line| line["event"] == "signed_up"), audit, "{filter}");
+    }
+}
+
+fn the_start_warns_in_it() {
+    let app = TestApp::start(Store::Embedded);
+    let settings = ["AUTH_SECRET_KEY", "TOKEN_REMOVAL"];
+    wait_until("the start has warned", || audit_lines(&app).len() >= settings.len());
+    for (line, setting) in audit_lines(&app).iter().zip(settings) {
+        assert_eq!((&line["event"], &line["setting"]), (&"settings_warning".into(), &setting.into()), "{line}");
+        assert_eq!(line["level"], "WARN");
+    }
+}
