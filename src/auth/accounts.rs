@@ -2,15 +2,14 @@
 
 use uuid::Uuid;
 
-use super::{Auth, Authorized};
+use super::{Auth, Authorized, Verified};
 use crate::{
     audit::{Caller, Event, Subject},
     error::Error,
     id::Id,
     password::Password,
     session::Outcome,
-    store::StoredUser,
-    throttle::{Counter, Limit},
+    throttle::{Admission, Counter, Limit},
     user::{Email, Profile, User},
 };
 
@@ -61,18 +60,21 @@ impl Auth {
         current: &Password,
         new: Password,
     ) -> Result<(), Error> {
-        let stored = self.verify_own_password(caller, by, current).await?;
-        let phc = self.shared.passwords.hash(new, &stored.user.email).await.map_err(|error| match error {
-            Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
-            other => other,
-        })?;
-        let user = User { phc, ..stored.user.clone() };
+        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, current).await?;
         let (tag, sid) = (by.claims.tag, by.claims.sid);
-        match self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await? {
-            Outcome::Done => {}
-            Outcome::NotThere => return Err(Error::Overloaded),
-            Outcome::Refused => return Err(self.refused(by)),
-        }
+        let phc = match self.shared.passwords.hash(new, &stored.user.email).await {
+            Ok(phc) => phc,
+            Err(error) => {
+                self.withdraw(tag, admission).await;
+                return Err(match error {
+                    Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
+                    other => other,
+                });
+            }
+        };
+        let user = User { phc, ..stored.user.clone() };
+        let outcome = self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await?;
+        self.settle(by, admission, outcome).await?;
         self.shared.audit.record(Event::PasswordChanged, caller, by.subject());
         Ok(())
     }
@@ -82,12 +84,9 @@ impl Auth {
     /// # Errors
     /// As [`Auth::change_password`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
-        let stored = self.verify_own_password(caller, by, password).await?;
-        match self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await? {
-            Outcome::Done => {}
-            Outcome::NotThere => return Err(Error::Overloaded),
-            Outcome::Refused => return Err(self.refused(by)),
-        }
+        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, password).await?;
+        let outcome = self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await?;
+        self.settle(by, admission, outcome).await?;
         self.shared.audit.record(Event::UserDeleted, caller, by.subject());
         Ok(())
     }
@@ -98,15 +97,25 @@ impl Auth {
         caller: &Caller,
         by: &Authorized,
         password: &Password,
-    ) -> Result<StoredUser, Error> {
+    ) -> Result<Verified, Error> {
         if !self.store.check_access(by.claims.tag, by.claims.sid).await? {
             return Err(self.refused(by));
         }
         match self.verify_password(caller, None, by.claims.tag, password).await {
-            Ok((stored, _)) => Ok(stored),
             Err(Error::InvalidCredentials) => Err(Error::WrongPassword),
-            Err(error) => Err(error),
+            verified => verified,
         }
+    }
+
+    /// What a change that the right password allowed came to; what was not done was no failed guess.
+    async fn settle(&self, by: &Authorized, admission: Admission, outcome: Outcome) -> Result<(), Error> {
+        let error = match outcome {
+            Outcome::Done => return Ok(()),
+            Outcome::NotThere => Error::Overloaded,
+            Outcome::Refused => self.refused(by),
+        };
+        self.withdraw(by.claims.tag, admission).await;
+        Err(error)
     }
 }
 

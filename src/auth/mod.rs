@@ -50,6 +50,14 @@ pub struct Auth {
     shared: Shared,
 }
 
+/// What a right password led to.
+struct Verified {
+    stored: StoredUser,
+    /// A stronger hash to store, see [`crate::password::Verdict`].
+    upgrade: Option<String>,
+    admission: Admission,
+}
+
 /// A caller who has shown an access token that was genuine, and lives as far as the token itself tells; or, if it had
 /// just expired, a refresh token that lives. The store has the last word, in the operation itself.
 pub struct Authorized {
@@ -110,7 +118,7 @@ impl Auth {
     }
 
     /// Compares a password with what `tag` has, under the limits on guessing, which treat an unknown account alike.
-    /// The caller's success must end in a store operation that forgets the failures.
+    /// A right password must end in a store operation that forgets the failures, or in [`Auth::withdraw`].
     ///
     /// # Errors
     /// [`Error::Throttled`] before any work, [`Error::InvalidCredentials`] after the same work for both reasons,
@@ -121,7 +129,7 @@ impl Auth {
         email: Option<&Email>,
         tag: Id,
         password: &Password,
-    ) -> Result<(StoredUser, Option<String>), Error> {
+    ) -> Result<Verified, Error> {
         let address = self.shared.addresses.of(caller.address);
         let (over_limit, admission, stored) = tokio::join!(
             self.count(Counter::Failures, address, self.failure_limit(), 0),
@@ -152,7 +160,7 @@ impl Auth {
             }
         };
         match stored {
-            Some(stored) if verdict.matches => Ok((stored, verdict.upgrade)),
+            Some(stored) if verdict.matches => Ok(Verified { stored, upgrade: verdict.upgrade, admission }),
             _ => {
                 self.shared.audit.record(Event::SignInFailed, caller, subject);
                 self.count(Counter::Failures, address, self.failure_limit(), 1).await?;
