@@ -9,7 +9,7 @@ use crate::{
     id::Id,
     password::Password,
     session::Outcome,
-    throttle::{Counter, Limit},
+    throttle::{Admission, Counter, Limit},
     user::{Email, Profile, User},
 };
 
@@ -61,10 +61,11 @@ impl Auth {
         new: Password,
     ) -> Result<(), Error> {
         let Verified { stored, admission, .. } = self.verify_own_password(caller, by, current).await?;
+        let (tag, sid) = (by.claims.tag, by.claims.sid);
         let phc = match self.shared.passwords.hash(new, &stored.user.email).await {
             Ok(phc) => phc,
             Err(error) => {
-                self.withdraw(by.claims.tag, admission).await;
+                self.withdraw(tag, admission).await;
                 return Err(match error {
                     Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
                     other => other,
@@ -72,12 +73,8 @@ impl Auth {
             }
         };
         let user = User { phc, ..stored.user.clone() };
-        let (tag, sid) = (by.claims.tag, by.claims.sid);
-        match self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await? {
-            Outcome::Done => {}
-            Outcome::NotThere => return Err(Error::Overloaded),
-            Outcome::Refused => return Err(self.refused(by)),
-        }
+        let outcome = self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await?;
+        self.settle(by, admission, outcome).await?;
         self.shared.audit.record(Event::PasswordChanged, caller, by.subject());
         Ok(())
     }
@@ -87,12 +84,9 @@ impl Auth {
     /// # Errors
     /// As [`Auth::change_password`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
-        let Verified { stored, .. } = self.verify_own_password(caller, by, password).await?;
-        match self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await? {
-            Outcome::Done => {}
-            Outcome::NotThere => return Err(Error::Overloaded),
-            Outcome::Refused => return Err(self.refused(by)),
-        }
+        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, password).await?;
+        let outcome = self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await?;
+        self.settle(by, admission, outcome).await?;
         self.shared.audit.record(Event::UserDeleted, caller, by.subject());
         Ok(())
     }
@@ -107,10 +101,21 @@ impl Auth {
         if !self.store.check_access(by.claims.tag, by.claims.sid).await? {
             return Err(self.refused(by));
         }
-        self.verify_password(caller, None, by.claims.tag, password).await.map_err(|error| match error {
-            Error::InvalidCredentials => Error::WrongPassword,
-            other => other,
-        })
+        match self.verify_password(caller, None, by.claims.tag, password).await {
+            Err(Error::InvalidCredentials) => Err(Error::WrongPassword),
+            verified => verified,
+        }
+    }
+
+    /// What a change that the right password allowed came to; what was not done was no failed guess.
+    async fn settle(&self, by: &Authorized, admission: Admission, outcome: Outcome) -> Result<(), Error> {
+        let error = match outcome {
+            Outcome::Done => return Ok(()),
+            Outcome::NotThere => Error::Overloaded,
+            Outcome::Refused => self.refused(by),
+        };
+        self.withdraw(by.claims.tag, admission).await;
+        Err(error)
     }
 }
 

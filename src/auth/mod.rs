@@ -50,21 +50,20 @@ pub struct Auth {
     shared: Shared,
 }
 
+/// What a right password led to.
+struct Verified {
+    stored: StoredUser,
+    /// A stronger hash to store, see [`crate::password::Verdict`].
+    upgrade: Option<String>,
+    admission: Admission,
+}
+
 /// A caller who has shown an access token that was genuine, and lives as far as the token itself tells; or, if it had
 /// just expired, a refresh token that lives. The store has the last word, in the operation itself.
 pub struct Authorized {
     claims: Claims,
     /// A new access token, when the caller's had expired.
     pub renewed: Option<String>,
-}
-
-/// A password that was right.
-struct Verified {
-    stored: StoredUser,
-    /// A stronger hash to store in place of the present one.
-    upgrade: Option<String>,
-    /// To be withdrawn if what the password was for does not come about.
-    admission: Admission,
 }
 
 impl Auth {
@@ -119,7 +118,7 @@ impl Auth {
     }
 
     /// Compares a password with what `tag` has, under the limits on guessing, which treat an unknown account alike.
-    /// The caller's success must end in a store operation that forgets the failures.
+    /// A right password must end in a store operation that forgets the failures, or in [`Auth::withdraw`].
     ///
     /// # Errors
     /// [`Error::Throttled`] before any work, [`Error::InvalidCredentials`] after the same work for both reasons,

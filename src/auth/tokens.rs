@@ -49,7 +49,8 @@ impl Auth {
         let tag = email.tag();
         let address = self.shared.addresses.of(caller.address);
         for _ in 0..SIGN_IN_TRIES {
-            let Verified { stored, upgrade, .. } = self.verify_password(caller, Some(email), tag, password).await?;
+            let verified = self.verify_password(caller, Some(email), tag, password).await?;
+            let Verified { stored, upgrade, admission } = verified;
             let upgraded = upgrade.map(|phc| User { phc, ..stored.user.clone() });
             let origin = Origin { ip: caller.address.to_string(), user_agent: caller.user_agent.clone() };
             let (sid, refresh_id) = (Id::random()?, Id::random()?);
@@ -62,6 +63,7 @@ impl Auth {
                 self.shared.audit.record(Event::SignedIn, caller, subject);
                 return self.issue_both(user_id, tag, sid, refresh_id, now);
             }
+            self.withdraw(tag, admission).await;
         }
         Err(Error::Overloaded)
     }

@@ -10,6 +10,7 @@ mod redis_server;
 mod runner;
 mod session;
 
+mod accounts;
 mod audit;
 mod authenticate;
 mod bodies;
@@ -28,6 +29,7 @@ mod logging;
 mod old_client;
 mod outage;
 mod proxies;
+mod races;
 mod redis_start;
 mod redis_store;
 mod refresh_access_token;
@@ -45,6 +47,7 @@ mod throttling;
 
 fn main() -> std::process::ExitCode {
     let suites = [
+        accounts::tests(),
         audit::tests(),
         authenticate::tests(),
         bodies::tests(),
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         old_client::tests(),
         outage::tests(),
         proxies::tests(),
+        races::tests(),
         redis_start::tests(),
         redis_store::tests(),
         refresh_access_token::tests(),

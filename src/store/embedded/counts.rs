@@ -62,7 +62,11 @@ impl Counts {
             return Admission::Wait((failures.wait_until - now).div_ceil(1_000));
         }
         failures.in_a_row = failures.in_a_row.saturating_add(1);
-        failures.wait_until = now + wait_seconds(failures.in_a_row) * 1_000;
+        // No wait is no time at all: a try that read the clock a moment earlier, and got here later, must not wait for it.
+        failures.wait_until = match wait_seconds(failures.in_a_row) {
+            0 => 0,
+            seconds => now + seconds * 1_000,
+        };
         *end = now + forget;
         Admission::Counted
     }
@@ -86,5 +90,24 @@ impl Counts {
         }
         *count += add;
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::throttle::FREE_FAILURES;
+
+    #[test]
+    fn a_try_that_read_the_clock_earlier_does_not_wait_for_a_free_one() {
+        let (counts, tag) = (Counts::default(), Id::digest(b"a@example.com"));
+        for now in [5_000, 4_990, 5_010, 4_980] {
+            assert_eq!(counts.admit(tag, now), Admission::Counted);
+        }
+        assert_eq!(FREE_FAILURES, 4);
+        assert_eq!(counts.admit(tag, 5_020), Admission::Counted);
+        assert_eq!(counts.admit(tag, 5_010), Admission::Wait(2));
+        assert_eq!(counts.admit(tag, 5_030), Admission::Wait(1));
+        assert_eq!(counts.admit(tag, 6_020), Admission::Counted);
     }
 }
