@@ -8,12 +8,15 @@ mod redis_server;
 mod runner;
 mod session;
 
+mod accounts;
+mod races;
 mod renewal;
 mod rotation;
 mod sessions;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [renewal::tests(), rotation::tests(), sessions::tests(), sign_up::tests()];
+    let suites =
+        [accounts::tests(), races::tests(), renewal::tests(), rotation::tests(), sessions::tests(), sign_up::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }

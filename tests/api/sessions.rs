@@ -305,7 +305,7 @@ fn expired_sessions_are_never_listed_nor_counted(store: Store) {
     let mut kept = app.session_of(&expires.email);
     assert_eq!(app.session_ids(&kept.access_token), [kept.id(), expires.id()]);
     let end = claims(&expires.refresh_token)["exp"].as_u64().unwrap();
-    let mut refresh = |kept: &mut Session| {
+    let refresh = |kept: &mut Session| {
         let answer = app.refresh_access_token(&kept.refresh_token);
         (kept.access_token, kept.refresh_token) = (text(&answer, "access_token"), text(&answer, "refresh_token"));
     };
