@@ -63,14 +63,16 @@ impl Racer<'_> {
             if answer.status != 503 {
                 return answer;
             }
-            answer.assert_error(503, "overloaded");
+            // On a machine that is busy with more than this test Redis may be late, too.
+            assert!(["overloaded", "store_timeout"].contains(&text(&answer, "code").as_str()), "{answer:?}");
             thread::sleep(2 * PAUSE);
         }
     }
 
     fn sign_up(&self, email: &str) {
         let answer = self.insist(|app| app.sign_up(email, PASSWORD));
-        assert_eq!(answer.status, 201, "{answer:?}");
+        // 409 after an answer that was lost: then the account is there.
+        assert!([201, 409].contains(&answer.status), "{answer:?}");
     }
 
     fn sign_in(&self, email: &str, password: &str) -> Session {
@@ -146,6 +148,15 @@ fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce(
     })
 }
 
+/// Says so when it goes, be it in a panic: the other side of the race would else never stop.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Refreshes without a pause until `done` and once more after it; the access tokens it got, and the last answer.
 fn refresh_until(racer: &Racer<'_>, refresh_token: &str, done: &AtomicBool) -> (Vec<String>, Answer) {
     let mut access_tokens = Vec::new();
@@ -180,9 +191,8 @@ fn refresh_against_removal(store: Store) {
             let ((access_tokens, last), removed) = at_once(
                 || refresh_until(racer, &session.refresh_token, &done),
                 || {
-                    let removed = racer.app().remove_access_token(&email);
-                    done.store(true, Ordering::SeqCst);
-                    removed
+                    let _ended = Ended(&done);
+                    racer.app().remove_access_token(&email)
                 },
             );
             removed.assert(200, &json!({"result": "Access token removed"}));
@@ -206,8 +216,10 @@ fn refresh_and_sign_in_against_password_change(store: Store) {
                 let ended_refreshes = scope.spawn(|| refresh_until(racer, &ended.refresh_token, &done));
                 let kept_refreshes = scope.spawn(|| refresh_until(racer, &kept.refresh_token, &done));
                 let late = scope.spawn(|| racer.insist(|app| app.authenticate(&email, &old)));
-                let changed = racer.insist(|app| app.change_password(&kept.access_token, &old, &new));
-                done.store(true, Ordering::SeqCst);
+                let changed = {
+                    let _ended = Ended(&done);
+                    racer.insist(|app| app.change_password(&kept.access_token, &old, &new))
+                };
                 (ended_refreshes.join().unwrap(), kept_refreshes.join().unwrap(), late.join().unwrap(), changed)
             });
             assert_eq!(changed.status, 200, "{changed:?}");
