@@ -5,6 +5,8 @@ ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 FROM ${RUST_IMAGE} AS build
+# By this label what is left of this stage can be found and removed.
+LABEL auth-service.stage=build
 WORKDIR /build
 # The dependencies alone, under an empty program: this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./

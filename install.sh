@@ -28,7 +28,7 @@ fail() {
     exit 1
 }
 
-native= uninstall= purge= replicas=
+native='' uninstall='' purge='' replicas=''
 while (($#)); do
     case $1 in
         --native) native=yes ;;
@@ -54,7 +54,8 @@ port=$(setting PORT)
 port=${port:-3000}
 secrets=$(setting SECRETS_DIR)
 secrets=${secrets:-deploy/secrets}
-state=deploy/native
+state=$(setting STATE_DIR)
+state=${state:-deploy/native}
 
 # ready PORT: whether GET /readyz answers 200. Bash itself asks, so that nothing has to be installed.
 ready() {
@@ -94,7 +95,7 @@ TEXT
 # ---------------------------------------------------------------------------------------------------- without Docker
 native_pid() {
     local pid
-    pid=$(cat $state/pid 2>/dev/null) && [[ $(readlink "/proc/$pid/exe") == "$PWD"/* ]] && echo "$pid"
+    pid=$(cat "$state/pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/exe") == "$PWD"/* ]] && echo "$pid"
 }
 
 stop_native() {
@@ -103,7 +104,7 @@ stop_native() {
     say "Stopping the server, process $pid"
     kill "$pid"
     wait_for 20 "it has ended" bash -c "! kill -0 $pid 2>/dev/null" || fail "process $pid does not end" "kill -9 $pid"
-    rm -f $state/pid
+    rm -f "$state/pid"
 }
 
 native_is_ready() { native_pid >/dev/null || fail "the server ended" "look at $state/log"; ready "$port"; }
@@ -113,19 +114,19 @@ install_native() {
     say "Building by cargo (the first time takes minutes)"
     cargo build --release --locked || fail "the build failed, for the reason above" "a C compiler is needed: gcc or clang"
     stop_native
-    (umask 077 && mkdir -p $state)
+    (umask 077 && mkdir -p "$state")
     # Under a name of its own: a later build must not change the program of a running server.
-    install -m 755 target/release/auth-service $state/auth-service
-    PORT=$port nohup $state/auth-service >>$state/log 2>&1 </dev/null &
-    echo $! >$state/pid
+    install -m 755 target/release/auth-service "$state/auth-service"
+    PORT=$port DATA_DIR=$state/data nohup "$state/auth-service" >>"$state/log" 2>&1 </dev/null &
+    echo $! >"$state/pid"
     wait_for 30 "the server is ready" native_is_ready || fail "the server is not ready" "look at $state/log"
     show_first_request
     cat <<TEXT
 
-One server, process $(native_pid), on the embedded store in ./data; its log is $state/log.
+One server, process $(native_pid), on the embedded store in $state/data; its log is $state/log.
   stop:       kill $(native_pid)
   start:      ./install.sh --native
-  uninstall:  ./install.sh --uninstall          (keeps ./data; with --purge it goes too)
+  uninstall:  ./install.sh --uninstall          (keeps the data; with --purge they go too)
 TEXT
 }
 
@@ -227,6 +228,7 @@ install_docker() {
     show_first_request
     echo
     echo "Containers:"
+    # shellcheck disable=SC2046 # one word for each id
     docker inspect --format '  {{slice .Id 0 12}}  {{slice .Name 1}}' $($compose ps -q)
     cat <<TEXT
 
@@ -247,10 +249,10 @@ uninstall() {
         $compose down --remove-orphans ${purge:+--volumes}
     fi
     if [[ -n $purge ]]; then
-        rm -rf "${secrets:?}" $state data
+        rm -rf "${secrets:?}" "${state:?}"
         say "Removed data and secrets"
     else
-        say "Kept: the volume redis-data, ./data and $secrets. ./install.sh finds them again"
+        say "Kept: the volume redis-data, $state and $secrets. ./install.sh finds them again"
     fi
 }
 

@@ -34,7 +34,8 @@ runtime=$(mktemp -d)
 trap 'rm -rf "$runtime"' EXIT
 libraries=usr/lib/x86_64-linux-gnu
 mkdir -p "$runtime"/{tmp,etc/ssl/certs,usr/lib64,$libraries,var/lib/dpkg/status.d}
-mkdir -p -m 0700 "$runtime/home/nonroot"
+mkdir -p "$runtime/home"
+mkdir -m 0700 "$runtime/home/nonroot"
 chmod 1777 "$runtime/tmp"
 chmod 755 "$runtime"
 ln -s usr/lib "$runtime/lib"
