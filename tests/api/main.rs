@@ -9,11 +9,12 @@ mod raw;
 mod redis_server;
 mod runner;
 
+mod backup;
 mod containers;
 mod load_balancer;
 mod sign_up;
 
 fn main() -> std::process::ExitCode {
-    let suites = [load_balancer::tests(), sign_up::tests(), containers::tests()];
+    let suites = [backup::tests(), load_balancer::tests(), sign_up::tests(), containers::tests()];
     runner::run(suites.into_iter().flatten().collect())
 }
