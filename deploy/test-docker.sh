@@ -21,7 +21,7 @@ clean_up() {
     trap - EXIT
     if ((status != 0)); then
         docker ps -a --filter "name=$COMPOSE_PROJECT_NAME"
-        $TEST_COMPOSE logs --tail=15 2>&1 | cut -c1-300
+        $TEST_COMPOSE logs --tail=5 2>&1 | cut -c1-300
     fi
     $TEST_COMPOSE down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
     docker rmi -f "$SERVER_IMAGE" "${names[@]}" >/dev/null 2>&1 || true
@@ -105,9 +105,10 @@ deploy/backup.sh save "$work/rdb"
 deploy/backup.sh restore "$work/rdb"
 [[ $(post /authenticate "$account") == 200 ]] || fail "the account is not back"
 
-step "uninstall keeps data and secrets"
+step "uninstall keeps data and secrets; a new Redis password"
 ./install.sh --uninstall
 [[ -z $(docker ps -aq --filter "name=$COMPOSE_PROJECT_NAME") ]] || fail "containers are left"
+rm "$SECRETS_DIR"/redis_*
 ./install.sh >/dev/null
 [[ $(post /authenticate "$account") == 200 ]] || fail "data or secrets are gone"
 echo "deploy/test-docker.sh: all passed in $SECONDS s"
