@@ -39,7 +39,11 @@ step() {
 }
 
 # Each program that a check or a test starts, and the Debian package that has it.
-programs=(cc:gcc git:git kill:procps python3:python3 redis-server:redis-server)
+programs=(cc:gcc git:git kill:procps python3:python3 redis-server:redis-server haproxy:haproxy)
+
+has_docker() { docker info >/dev/null 2>&1; }
+# What deploy/test-docker.sh makes and runs containers with.
+! has_docker || programs+=(debootstrap:debootstrap docker-compose:docker-compose)
 
 missing_packages() {
     local program
@@ -60,9 +64,12 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null || return
     # Nor should it start with the machine from now on.
-    if [[ " $* " == *" redis-server "* ]] && type -P systemctl; then
-        as_root systemctl disable redis-server || return
-    fi
+    local service
+    for service in redis-server haproxy; do
+        if [[ " $* " == *" $service "* ]] && type -P systemctl; then
+            as_root systemctl disable "$service" || return
+        fi
+    done
 }
 
 install_missing() {
@@ -111,6 +118,17 @@ TEST_LEAVE_NOTHING_OUT=1 step "tests" cargo test --locked
 grep '^test result:' "$output"
 ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" || fail "a test was left out"
 
+tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
+
+step "deployment files" deploy/check.sh
+cat "$output"
+containers="no deployment in containers, because no Docker engine answers here"
+if has_docker; then
+    step "deployment in containers" deploy/test-docker.sh
+    grep -E 'sent|image:|all passed' "$output" || true
+    containers="the deployment in containers"
+fi
+
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
-echo "passed: format, tracked files, dependencies, lint, docs, $(count 'Running unittests') unit," \
-    "$(count Doc-tests) doc and $(count 'Running tests/') API tests (Redis $redis and embedded), nothing left out"
+echo "passed: format, tracked files, dependencies, lint, docs, $tests (Redis $redis and embedded), nothing left out;" \
+    "deployment files, $containers"

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
 mod app;
+mod dns;
 mod handmade;
+mod load;
 mod proxy;
 mod raw;
 mod redis_server;
@@ -13,9 +15,11 @@ mod session;
 mod accounts;
 mod audit;
 mod authenticate;
+mod backup;
 mod bodies;
 mod command_line;
 mod connections;
+mod containers;
 mod current_user;
 mod documentation;
 mod embedded_store;
@@ -24,6 +28,7 @@ mod forged_tokens;
 mod hashing;
 mod json;
 mod layering;
+mod load_balancer;
 mod log_secrets;
 mod logging;
 mod old_client;
@@ -50,9 +55,11 @@ fn main() -> std::process::ExitCode {
         accounts::tests(),
         audit::tests(),
         authenticate::tests(),
+        backup::tests(),
         bodies::tests(),
         command_line::tests(),
         connections::tests(),
+        containers::tests(),
         current_user::tests(),
         documentation::tests(),
         embedded_store::tests(),
@@ -61,6 +68,7 @@ fn main() -> std::process::ExitCode {
         hashing::tests(),
         json::tests(),
         layering::tests(),
+        load_balancer::tests(),
         log_secrets::tests(),
         logging::tests(),
         old_client::tests(),

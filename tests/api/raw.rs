@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -67,9 +67,13 @@ impl Connection {
         Self::try_open(port).unwrap()
     }
 
-    /// An error means that nobody listens.
     pub(crate) fn try_open(port: u16) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        Self::open_at(("127.0.0.1", port))
+    }
+
+    /// An error means that nobody listens.
+    pub(crate) fn open_at(address: impl ToSocketAddrs) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self { reader: BufReader::new(stream) })

@@ -16,13 +16,15 @@ pub(crate) enum Store {
 /// A registered test.
 pub(crate) struct Case {
     trial: Trial,
-    needs_redis: bool,
+    /// What it lacks on this machine.
+    missing: Vec<&'static str>,
 }
 
-static REDIS_SERVER: LazyLock<bool> = LazyLock::new(|| on_path("redis-server"));
+/// The programs that tests start beside the server, each with whether it is installed.
+static PROGRAMS: LazyLock<[(&str, bool); 2]> = LazyLock::new(|| ["redis-server", "haproxy"].map(|p| (p, on_path(p))));
 
 /// Registers each named function of the module, under the heading that says where it runs:
-/// `every_store` (a `fn(Store)`, run on both), `redis` and `plain` (a `fn()`).
+/// `every_store` (a `fn(Store)`, run on both), `redis`, `haproxy` (which needs Redis too) and `plain` (a `fn()`).
 #[macro_export]
 macro_rules! suite {
     ($($place:ident: [$($name:ident),* $(,)?])*) => {
@@ -34,40 +36,54 @@ macro_rules! suite {
     };
 }
 
+fn needs(store: Store) -> &'static [&'static str] {
+    match store {
+        Store::Redis => &["redis-server"],
+        Store::Embedded => &[],
+    }
+}
+
 pub(crate) fn every_store(module: &str, name: &str, test: fn(Store)) -> Vec<Case> {
-    let on =
-        |store, suffix| case(&format!("{}::{suffix}", path(module, name)), store == Store::Redis, move || test(store));
+    let on = |store, suffix| case(&format!("{}::{suffix}", path(module, name)), needs(store), move || test(store));
     vec![on(Store::Redis, "redis"), on(Store::Embedded, "embedded")]
 }
 
 pub(crate) fn redis(module: &str, name: &str, test: fn()) -> Vec<Case> {
-    vec![case(&path(module, name), true, test)]
+    vec![case(&path(module, name), &["redis-server"], test)]
+}
+
+pub(crate) fn haproxy(module: &str, name: &str, test: fn()) -> Vec<Case> {
+    vec![case(&path(module, name), &["redis-server", "haproxy"], test)]
 }
 
 pub(crate) fn plain(module: &str, name: &str, test: fn()) -> Vec<Case> {
-    vec![case(&path(module, name), false, test)]
+    vec![case(&path(module, name), &[], test)]
 }
 
 fn path(module: &str, name: &str) -> String {
     format!("{}::{name}", module.trim_start_matches("api::"))
 }
 
-fn case(name: &str, needs_redis: bool, test: impl FnOnce() + Send + 'static) -> Case {
-    let left_out = needs_redis && !*REDIS_SERVER;
+fn case(name: &str, needs: &[&str], test: impl FnOnce() + Send + 'static) -> Case {
+    let missing = |(program, there): &(&'static str, bool)| (!there && needs.contains(program)).then_some(*program);
+    let missing: Vec<_> = PROGRAMS.iter().filter_map(missing).collect();
     let run = move || -> Result<(), Failed> {
         test();
         Ok(())
     };
-    Case { trial: Trial::test(name, run).with_ignored_flag(left_out), needs_redis }
+    Case { trial: Trial::test(name, run).with_ignored_flag(!missing.is_empty()), missing }
 }
 
 /// Runs all, then stops the Redis server that tests share. With `TEST_LEAVE_NOTHING_OUT=1` a missing program is a failure.
 pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    if !*REDIS_SERVER && !arguments.list {
-        let names = cases.iter().filter(|case| case.needs_redis).map(|case| format!("  {}", case.trial.name()));
-        eprintln!("left out, because redis-server is not installed (./test.sh installs it):");
-        eprintln!("{}", names.collect::<Vec<_>>().join("\n"));
+    let left_out = |case: &Case| {
+        let missing = (!case.missing.is_empty()).then(|| case.missing.join(" and "))?;
+        Some(format!("  {}: {missing} is not installed", case.trial.name()))
+    };
+    let left_out: Vec<_> = cases.iter().filter_map(left_out).collect();
+    if !left_out.is_empty() && !arguments.list {
+        eprintln!("left out (./test.sh installs what is missing):\n{}", left_out.join("\n"));
         if std::env::var_os("TEST_LEAVE_NOTHING_OUT").is_some() {
             return ExitCode::FAILURE;
         }

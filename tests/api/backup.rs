@@ -1,0 +1,76 @@
+//! Back up, destroy, restore, sign in: as docs/operations.md says, on both stores.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use crate::{
+    app::{PASSWORD, TestApp},
+    redis_server::RedisServer,
+    runner::Store,
+    suite,
+};
+
+suite! {
+    redis: [accounts_and_tokens_come_back_from_a_redis_backup]
+    plain: [accounts_and_tokens_come_back_from_a_copy_of_the_data_directory]
+}
+
+/// What an RDB file is to Redis that keeps an append-only file: its base.
+const MANIFEST: &str = "file appendonly.aof.1.base.rdb seq 1 type b\n";
+
+fn accounts_and_tokens_come_back_from_a_redis_backup() {
+    let mut redis = RedisServer::start(&["--appendonly", "yes"]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let session = app.new_session();
+    let backup = tempfile::tempdir().unwrap();
+    let file = backup.path().join("backup.rdb");
+    let mut save = Command::new("redis-cli");
+    save.args(["-p", &redis.port().to_string(), "--rdb"]).arg(&file);
+    assert!(save.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    let later = app.new_session();
+    redis.kill();
+    drop((redis, app));
+
+    let append_only = backup.path().join("appendonlydir");
+    fs::create_dir(&append_only).unwrap();
+    fs::rename(&file, append_only.join("appendonly.aof.1.base.rdb")).unwrap();
+    fs::write(append_only.join("appendonly.aof.manifest"), MANIFEST).unwrap();
+    let mut restored = RedisServer::start(&["--appendonly", "yes", "--dir", backup.path().to_str().unwrap()]);
+    let app = TestApp::start_on(&restored.url(), &[]);
+    assert_eq!(app.authenticate(&session.email, PASSWORD).status, 200);
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+    assert_eq!(app.authenticate(&later.email, PASSWORD).status, 401, "it came after the backup");
+    let new = app.new_session();
+    // What is restored is kept as anything else is, from then on.
+    restored.kill();
+    restored.restart();
+    let app = TestApp::start_on(&restored.url(), &[]);
+    for email in [session.email, new.email] {
+        assert_eq!(app.authenticate(&email, PASSWORD).status, 200);
+    }
+}
+
+fn accounts_and_tokens_come_back_from_a_copy_of_the_data_directory() {
+    let mut app = TestApp::start(Store::Embedded);
+    let session = app.new_session();
+    app.terminate();
+    assert!(app.wait().success());
+    let elsewhere = Arc::new(tempfile::tempdir().unwrap());
+    copy(&app.data_directory(), elsewhere.path());
+    fs::remove_dir_all(app.data_directory()).unwrap();
+    drop(app);
+
+    let app = TestApp::start_in(elsewhere, &[]);
+    assert_eq!(app.authenticate(&session.email, PASSWORD).status, 200);
+    // The signing secrets are in the directory, too.
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+}
+
+fn copy(directory: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").args([directory, to]).status().unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,119 @@
+//! What deploy/test-docker.sh has brought up, changed under load through its published port; nothing without it.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::{
+    app::PASSWORD,
+    load::{CLIENTS, Load, Report, new_session, post},
+    raw,
+    redis_server::wait_until,
+    runner::{Case, plain},
+};
+
+pub(crate) fn tests() -> Vec<Case> {
+    if std::env::var_os("TEST_COMPOSE").is_none() {
+        return Vec::new();
+    }
+    // One after the other: each changes what the others run on.
+    plain(module_path!(), "the_deployment_serves_and_changes_unnoticed", the_deployment_serves_and_changes_unnoticed)
+}
+
+fn the_deployment_serves_and_changes_unnoticed() {
+    the_five_requests();
+    during("restart of all replicas, one after another", || {
+        for id in replicas() {
+            docker(&["restart", "--time", "15", &id]);
+            wait_healthy(3);
+        }
+    })
+    .assert_none_failed();
+    during("scaling to 1, 3 and 2", || {
+        for count in [1, 3, 2] {
+            compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", &format!("server={count}"), "server"]);
+            wait_healthy(count);
+        }
+    })
+    .assert_none_failed();
+    compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", "server=3", "server"]);
+    wait_healthy(3);
+    let report = during("SIGKILL of one replica", || docker(&["kill", "--signal", "KILL", &replicas()[0]]));
+    // Clients of the load have at most one request each in flight, and reads are repeated.
+    let failures = report.failures();
+    assert!(failures.len() <= CLIENTS && failures.iter().all(|(path, _)| *path != "/user"), "{failures:?}");
+    compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", "server=3", "server"]);
+    wait_healthy(3);
+    let report = during("restart of Redis", || {
+        compose(&["restart", "redis"]);
+        wait_until("it is ready again", || {
+            raw::exchange(port(), &raw::request("GET", "/readyz", &[], None)).is_some_and(|a| a.status == 200)
+        });
+    });
+    assert!(report.failures().iter().all(|(_, status)| *status == Some(503)), "{:?}", report.failures());
+    Load::start(port()).stop().assert_none_failed();
+}
+
+fn the_five_requests() {
+    let session = new_session(port());
+    let send = |method, path, token: &str, body: Option<serde_json::Value>| {
+        let headers = [("Authorization", token), ("Content-Type", "application/json")];
+        raw::exchange(port(), &raw::request(method, path, &headers, body.map(|b| b.to_string()).as_deref())).unwrap()
+    };
+    let (access, refresh) = (&session.access_token, json!({"refresh_token": session.refresh_token}));
+    let account = json!({"email": session.email, "password": PASSWORD});
+    assert_eq!(send("GET", "/authenticate", "", Some(account)).status, 200);
+    let owner = json!({"email": session.email});
+    assert_eq!(send("GET", "/user", access, Some(owner.clone())).json()["data"]["email"], session.email.as_str());
+    assert_eq!(post(port(), "/refresh-access-token", &refresh).unwrap().status, 200);
+    assert_eq!(send("DELETE", "/access-token", "", Some(owner)).json(), json!({"result": "Access token removed"}));
+    assert_eq!(send("GET", "/user", access, None).status, 401);
+    assert_eq!(post(port(), "/refresh-access-token", &refresh).unwrap().status, 404);
+}
+
+fn during(what: &str, change: impl FnOnce()) -> Report {
+    let load = Load::start(port());
+    change();
+    load.wait_for_more();
+    let report = load.stop();
+    eprintln!("{what}: {report}");
+    report
+}
+
+fn port() -> u16 {
+    std::env::var("PORT").unwrap().parse().unwrap()
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn docker(arguments: &[&str]) {
+    run(Command::new("docker").args(arguments));
+}
+
+/// By `docker-compose`, or by `docker compose`.
+fn compose(arguments: &[&str]) -> String {
+    let words = std::env::var("TEST_COMPOSE").unwrap();
+    let mut words = words.split(' ');
+    run(Command::new(words.next().unwrap()).args(words).args(arguments))
+}
+
+/// Ids of those that run.
+fn replicas() -> Vec<String> {
+    let status = |id: &str| run(Command::new("docker").args(["inspect", "--format", "{{.State.Status}}", id]));
+    let ids = compose(&["ps", "-q", "server"]);
+    ids.lines().filter(|id| status(id).trim() == "running").map(str::to_owned).collect()
+}
+
+fn wait_healthy(count: usize) {
+    let health = |id: &String| {
+        run(Command::new("docker").args(["inspect", "--format", "{{.State.Health.Status}}", id])).trim() == "healthy"
+    };
+    wait_until("the replicas are healthy", || {
+        let ids = replicas();
+        ids.len() == count && ids.iter().all(health)
+    });
+}
