@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use crate::{
     load::{Load, new_session, post},
     raw::{self, Answer, Connection},
     redis_server::{RedisServer, free_port, signal, wait_until},
+    runner::alone,
     suite,
 };
 
@@ -42,10 +43,13 @@ struct Site {
     names: NameServer,
     redis: RedisServer,
     replicas: Vec<(Ipv4Addr, TestApp)>,
+    /// Not one request may be late here.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Site {
     fn start(replicas: u8) -> Self {
+        let alone = alone();
         let (names, port, replica_port) = (NameServer::start(), free_port(), free_port());
         let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/haproxy.cfg");
         let mut haproxy = Command::new("haproxy")
@@ -67,7 +71,7 @@ impl Site {
         let (lines, sink) = (BufReader::new(haproxy.stdout.take().unwrap()).lines(), Arc::clone(&log));
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| sink.lock().unwrap().push(line)));
         let redis = RedisServer::start(&["--appendonly", "yes"]);
-        let mut site = Self { port, replica_port, haproxy, log, names, redis, replicas: Vec::new() };
+        let mut site = Self { port, replica_port, haproxy, log, names, redis, replicas: Vec::new(), _alone: alone };
         for n in 1..=replicas {
             site.start_replica(Ipv4Addr::new(127, 0, 0, n));
         }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Barrier, Mutex, MutexGuard, PoisonError,
+        Barrier,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     app::{PASSWORD, Session, TestApp, unique_email},
     raw::Answer,
-    runner::Store,
+    runner::{Store, alone},
     session::{assert_accepted, replicas, text},
     suite,
 };
@@ -110,12 +110,6 @@ fn session(email: &str, answer: &Answer) -> Session {
         access_token: text(answer, "access_token"),
         refresh_token: text(answer, "refresh_token"),
     }
-}
-
-/// One race at a time: all of them at once would take the machine from the tests that have deadlines.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Races `USERS` users at once; `race` runs a user's rounds.

@@ -1,6 +1,10 @@
 //! Registers tests, each on the stores it runs on, and says which were left out for want of a program.
 
-use std::{path::Path, process::ExitCode, sync::LazyLock};
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -89,10 +93,16 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
         }
     }
     // Each test waits more than it works, and the slow-client tests wait for seconds.
-    arguments.test_threads.get_or_insert(8);
+    arguments.test_threads.get_or_insert(6);
     let conclusion = libtest_mimic::run(&arguments, cases.into_iter().map(|case| case.trial).collect());
     RedisServer::stop_shared();
     conclusion.exit_code()
+}
+
+/// For a test that takes the whole machine, or that needs it: one of them at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn on_path(program: &str) -> bool {
