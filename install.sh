@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the server on this machine and can be run again: it then builds anew and replaces one replica after another.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"
 
 usage() {
     cat <<'TEXT'
@@ -11,7 +11,7 @@ Usage: ./install.sh [--replicas N] [--native]
 Brings up Redis, replicas of the server and a load balancer on http://localhost:3000, by Docker. Run again, it builds
 anew and replaces one replica after another, unnoticed by clients; so it also applies settings changed in .env.
 
-  --replicas N   how many replicas; 3 at first, then as many as there are
+  --replicas N   how many replicas; kept in .env as REPLICA_COUNT, and 3 at first
   --native       builds by cargo and runs one server on the embedded store, without Docker
   --uninstall    stops and removes all that was started; keeps data and secrets
   --purge        with --uninstall: removes data and secrets too; nothing brings them back
@@ -24,9 +24,11 @@ say() { echo "==> $*"; }
 fail() {
     echo "install.sh: $1" >&2
     shift
-    printf '            %s\n' "$@" >&2
+    (($# == 0)) || printf '            %s\n' "$@" >&2
     exit 1
 }
+
+is_count() { [[ $1 =~ ^([1-9]|1[0-9])$ ]]; }
 
 native='' uninstall='' purge='' replicas=''
 while (($#)); do
@@ -34,13 +36,16 @@ while (($#)); do
         --native) native=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
-        --replicas) replicas=${2-} && shift ;;
+        --replicas)
+            is_count "${2-}" || fail "--replicas takes a number from 1 to 19"
+            replicas=$2
+            shift
+            ;;
         -h | --help) usage && exit ;;
         *) usage >&2 && exit 2 ;;
     esac
     shift
 done
-[[ -z $replicas || $replicas =~ ^([1-9]|1[0-9])$ ]] || fail "--replicas takes a number from 1 to 19"
 [[ -z $purge || -n $uninstall ]] || fail "--purge goes with --uninstall"
 
 # One setting, as docker-compose and the server find it.
@@ -48,7 +53,20 @@ setting() {
     local line
     [[ -z ${!1-} ]] || { echo "${!1}" && return; }
     line=$(grep -E "^$1=" .env 2>/dev/null | tail -1) || true
-    echo "${line#*=}"
+    line=${line#*=}
+    if [[ $line =~ ^\"(.*)\"$ || $line =~ ^\'(.*)\'$ ]]; then line=${BASH_REMATCH[1]}; fi
+    echo "$line"
+}
+# remember NAME VALUE: in .env, for later runs and for Compose by itself.
+remember() {
+    if grep -qsE "^$1=" .env; then
+        sed -i "s/^$1=.*/$1=$2/" .env
+    else
+        # The last line may lack its end.
+        [[ -z $(tail -c 1 .env 2>/dev/null) ]] || echo >>.env
+        echo "$1=$2" >>.env
+    fi
+    say "Kept $1=$2 in .env"
 }
 port=$(setting PORT)
 port=${port:-3000}
@@ -57,14 +75,32 @@ secrets=${secrets:-deploy/secrets}
 state=$(setting STATE_DIR)
 state=${state:-deploy/native}
 
-# ready PORT: whether GET /readyz answers 200. Bash itself asks, so that nothing has to be installed.
+# Where a client on this machine finds what listens at an address.
+reached_at() {
+    local address=${1#[}
+    address=${address%]}
+    case $address in
+        '' | 0.0.0.0 | localhost) echo 127.0.0.1 ;;
+        ::) echo ::1 ;;
+        *) echo "$address" ;;
+    esac
+}
+address=$(reached_at "$(setting "$([[ -n $native ]] && echo HOST || echo PUBLISH_ADDRESS)")")
+
+# Bash itself asks, so that nothing has to be installed.
+listens() { { exec 3<>"/dev/tcp/$address/$port"; } 2>/dev/null && exec 3>&-; }
+# Whether GET /readyz answers 200.
 ready() {
     local status
-    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    { exec 3<>"/dev/tcp/$address/$port"; } 2>/dev/null || return 1
     printf 'GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
     read -r -t 3 _ status _ <&3 || true
     exec 3>&-
     [[ ${status-} == 200 ]]
+}
+port_is_taken() {
+    fail "port $port of $address is taken" \
+        "end what listens there, or take another: PORT=8080 ./install.sh${native:+ --native}"
 }
 
 # wait_for SECONDS WHAT COMMAND...: shows that time passes.
@@ -84,18 +120,25 @@ wait_for() {
 }
 
 show_first_request() {
+    local host=$address
+    case $host in
+        127.0.0.1 | ::1) host=localhost ;;
+        *:*) host="[$host]" ;;
+    esac
     cat <<TEXT
 
-The server answers on http://localhost:$port. A first request:
-  curl -s localhost:$port/signup -H 'Content-Type: application/json' \\
+Ready after $SECONDS s. The server answers on http://$host:$port. A first request:
+  curl -s $host:$port/signup -H 'Content-Type: application/json' \\
     -d '{"email": "ada@example.com", "password": "correct horse battery"}'
 TEXT
 }
 
 # ---------------------------------------------------------------------------------------------------- without Docker
 native_pid() {
-    local pid
-    pid=$(cat "$state/pid" 2>/dev/null) && [[ $(readlink "/proc/$pid/exe") == "$PWD"/* ]] && echo "$pid"
+    local pid program
+    pid=$(cat "$state/pid" 2>/dev/null) && program=$(readlink "/proc/$pid/exe") || return 1
+    # So the kernel marks a program whose file was replaced.
+    [[ ${program% (deleted)} == "$(realpath -m "$state/auth-service")" ]] && echo "$pid"
 }
 
 stop_native() {
@@ -107,24 +150,34 @@ stop_native() {
     rm -f "$state/pid"
 }
 
-native_is_ready() { native_pid >/dev/null || fail "the server ended" "look at $state/log"; ready "$port"; }
+native_is_ready() { native_pid >/dev/null || fail "the server ended" "look at $state/log"; ready; }
 
 install_native() {
+    local pid profile=${NATIVE_PROFILE:-release}
     type -P cargo >/dev/null || fail "cargo is not installed" "install Rust 1.95 or later, then run this again"
+    [[ ! -e $secrets/redis_url ]] || say "The accounts of the installation by Docker are not in its embedded store"
     say "Building by cargo (the first time takes minutes)"
-    cargo build --release --locked || fail "the build failed, for the reason above" "a C compiler is needed: gcc or clang"
+    cargo build --profile "$profile" --locked ||
+        fail "the build failed, for the reason above" "a C compiler is needed: gcc or clang"
     stop_native
+    ! listens || port_is_taken
     (umask 077 && mkdir -p "$state")
     # Under a name of its own: a later build must not change the program of a running server.
-    install -m 755 target/release/auth-service "$state/auth-service"
-    PORT=$port DATA_DIR=$state/data nohup "$state/auth-service" >>"$state/log" 2>&1 </dev/null &
-    echo $! >"$state/pid"
-    wait_for 30 "the server is ready" native_is_ready || fail "the server is not ready" "look at $state/log"
+    install -m 755 "${CARGO_TARGET_DIR:-target}/${profile/#dev/debug}/auth-service" "$state/auth-service"
+    PORT=$port DATA_DIR=$state/data nohup "$state/auth-service" >>"$state/log" 2>&1 </dev/null 9<&- &
+    pid=$!
+    echo $pid >"$state/pid"
+    # Until then it is still this script, or nohup.
+    for _ in {1..20}; do ! native_pid >/dev/null || break; sleep 0.05; done
+    wait_for 30 "the server is ready" native_is_ready || {
+        kill $pid
+        fail "the server is not ready, and was stopped" "look at $state/log"
+    }
     show_first_request
     cat <<TEXT
 
-One server, process $(native_pid), on the embedded store in $state/data; its log is $state/log.
-  stop:       kill $(native_pid)
+One server, process $pid, on the embedded store in $state/data; its log is $state/log.
+  stop:       kill $pid
   start:      ./install.sh --native
   uninstall:  ./install.sh --uninstall          (keeps the data; with --purge they go too)
 TEXT
@@ -137,13 +190,18 @@ else
     compose=docker-compose
 fi
 
-docker_is_there() {
+engine_answers() {
     type -P docker >/dev/null || { say "Docker is not installed" && return 1; }
     docker info >/dev/null 2>&1 || { say "No Docker engine answers: start it, or join the group docker" && return 1; }
-    $compose version >/dev/null 2>&1 || { say "Docker Compose is not installed" && return 1; }
+}
+compose_is_there() {
+    $compose version >/dev/null 2>&1 ||
+        fail "Docker Compose is not installed" \
+            "install docker-compose (Debian) or docker-compose-plugin (Docker's packages), then run this again" \
+            "or run a server on its embedded store, without Docker: ./install.sh --native"
 }
 
-# image ARG: the base image that the Dockerfile or docker-compose.yml names.
+# The base images that the Dockerfile and docker-compose.yml name.
 images_are_there() {
     local image
     for image in $($compose config | sed -n 's/^ *image: //p; s/^ *\(RUST\|RUNTIME\)_IMAGE: //p'); do
@@ -154,77 +212,156 @@ images_are_there() {
     done
 }
 
-# new_secret NAME TEXT: never overwrites, and is whole or not there.
+# new_secret NAME TEXT: is whole or not there.
 new_secret() {
-    [[ ! -e $secrets/$1 ]] || return 0
     (umask 077 && printf '%s\n' "$2" >"$secrets/.$1.$$" && mv -n "$secrets/.$1.$$" "$secrets/$1")
     say "Made the secret $secrets/$1"
 }
+has_secret() { [[ -e $secrets/$1 ]]; }
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
 make_secrets() {
+    local user owner
     (umask 077 && mkdir -p "$secrets")
-    new_secret auth_secret_key "$(random)"
-    new_secret refresh_secret_key "$(random)"
-    new_secret redis_password "$(random)"
-    new_secret redis_url "redis://:$(cat "$secrets/redis_password")@redis:6379"
-    # The containers read the files as their owner. Root's are given to the image's user; for anybody else's files the
-    # replicas run as that user, which .env keeps for later commands.
+    # None is ever overwritten.
+    has_secret auth_secret_key || new_secret auth_secret_key "$(random)"
+    has_secret refresh_secret_key || new_secret refresh_secret_key "$(random)"
+    has_secret redis_password || new_secret redis_password "$(random)"
+    has_secret redis_url || new_secret redis_url "redis://:$(cat "$secrets/redis_password")@redis:6379"
+    # The containers read the files as their owner: the user of .env, else the image's for root's files, and for
+    # anybody else's the one who installs, which .env keeps for later commands.
+    user=$(setting SERVICE_USER)
     if ((EUID == 0)); then
-        chown 65532:65532 "$secrets"/*
-    elif [[ -z $(setting SERVICE_USER) ]]; then
-        echo "SERVICE_USER=$(id -u):$(id -g)" >>.env
+        chown "${user:-65532:65532}" "$secrets"/*
+    else
+        owner=${user:-$(id -u):$(id -g)}
+        [[ -z $(find "$secrets" -type f ! -user "${owner%%:*}") ]] ||
+            fail "some secrets in $secrets are not those of user ${owner%%:*}, who is to read them" \
+                "sudo chown $owner $secrets/*, or run this as root"
+        [[ -n $user ]] || remember SERVICE_USER "$owner"
     fi
 }
 
-replica_ids() { $compose ps -q server; }
-is_healthy() { [[ $(docker inspect --format '{{.State.Health.Status}}' "$1") == healthy ]]; }
-all_healthy() {
-    local id
-    for id in $(replica_ids); do is_healthy "$id" || return 1; done
+build_image() {
+    local start=$SECONDS
+    # By arguments: what stands in docker-compose.yml is part of what Compose compares when it looks for changes.
+    $compose build --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
+        --build-arg REVISION="${IMAGE_REVISION:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}" \
+        --build-arg SOURCE="$(setting IMAGE_SOURCE)" server >"$log" 2>&1 9<&- &
+    building=$!
+    printf '==> Building the image %s (the first time takes minutes) ' "$server_image"
+    while kill -0 $building 2>/dev/null; do
+        ((SECONDS % 5)) || printf .
+        sleep 1
+    done
+    wait $building || { echo && building='' && fail_with_log "the image cannot be built"; }
+    building=''
+    echo " ok ($((SECONDS - start)) s)"
 }
 
-# One more at a time, and one old one less when it is healthy. Stopping sends SIGTERM: the replica says that it is not
-# ready, the load balancer turns away, and what is in flight finishes.
-replace_replicas() {
-    local old id
-    old=$(replica_ids)
-    for id in $old; do
-        local now
-        now=$(replica_ids | wc -l)
-        say "Replacing replica ${id:0:12}"
-        $compose up -d --no-deps --no-recreate --no-build --scale server=$((now + 1)) server >/dev/null 2>"$log" ||
-            fail_with_log "a new replica does not start"
-        wait_for 60 "the new replica is healthy" all_healthy || fail_with_logs "the new replica is not healthy"
-        # The load balancer asks the DNS twice a second and then checks.
-        sleep 2
-        docker stop "$id" >/dev/null
-        docker rm "$id" >/dev/null
+# Those that are stopped too: Compose would revive them as they were.
+replica_ids() { $compose ps -aq server; }
+condition() { docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1"; }
+is_healthy() {
+    local id
+    for id in "$@"; do
+        # It ends at once, whatever is waited for.
+        (($(docker inspect --format '{{.RestartCount}}' "$id") < 3)) || { echo && fail_with_logs "$id"; }
+        [[ $(condition "$id") == "running healthy" ]] || return 1
     done
+}
+
+# Replicas that came since `known` was noted: this run's, and not yet found good.
+known='' adding=''
+new_replicas() { comm -13 <(sort <<<"$known") <(replica_ids | sort); }
+
+stop_replicas() {
+    docker stop --time 15 "$@" >/dev/null
+    docker rm -f "$@" >/dev/null
+}
+
+# start_replicas COUNT: so many more. When they are not good, or the wait is interrupted, they go again.
+start_replicas() {
+    local new
+    known=$(replica_ids)
+    adding=yes
+    $compose up -d --no-deps --no-recreate --no-build --scale server=$(($(wc -w <<<"$known") + $1)) server \
+        >/dev/null 2>"$log" || fail_with_log "a replica does not start"
+    new=$(new_replicas)
+    # shellcheck disable=SC2086 # one word for each id
+    wait_for $((60 + 15 * $1)) "$1 new $([[ $1 == 1 ]] && echo "replica is" || echo "replicas are") healthy" \
+        is_healthy $new || fail_with_logs $new
+    adding=''
+}
+
+# One more at a time, and one old one less when it is healthy; those first that serve nobody. Stopping sends SIGTERM:
+# the replica says that it is not ready, the load balancer turns away, and what is in flight finishes.
+update_replicas() {
+    local id made=0 good=() bad=()
+    for id in $(replica_ids); do
+        case $(condition "$id") in
+            "running healthy") good+=("$id") ;;
+            running*) bad+=("$id") ;;
+            *) say "Removing replica ${id:0:12}, which does not run" && docker rm -f "$id" >/dev/null ;;
+        esac
+    done
+    for id in "${bad[@]}" "${good[@]}"; do
+        if ((made < replicas)); then
+            start_replicas 1
+            made=$((made + 1))
+            # The load balancer asks the DNS twice a second and then checks.
+            sleep 2
+        fi
+        say "Stopping replica ${id:0:12}, the old one"
+        stop_replicas "$id"
+    done
+    ((made >= replicas)) || start_replicas $((replicas - made))
+}
+
+# start SERVICE: also anew, where its settings or its image have changed. `started` then says whether it had to be.
+start() {
+    local before
+    before=$(incarnation "$1") started=''
+    $compose up -d --no-deps --no-build "$1" >/dev/null 2>"$log" || fail_with_log "$1 does not start"
+    [[ $before != "$(incarnation "$1")" ]] || return 0
+    started=yes
+    [[ $before != running* ]] || say "Started $1 anew, because its settings or its image have changed"
+}
+# shellcheck disable=SC2046 # none, or one
+incarnation() {
+    docker inspect --format '{{.State.Status}} {{.Id}} {{.State.StartedAt}}' $($compose ps -aq "$1") 2>/dev/null || true
+}
+
+# Without a connection lost: the new process takes over the listening socket, the old one finishes what it has.
+reload_load_balancer() {
+    $compose exec -T load-balancer haproxy -c -q -f /etc/haproxy/haproxy.cfg ||
+        fail "deploy/haproxy/haproxy.cfg has the error above" "the load balancer goes on with what it had"
+    $compose kill -s USR2 load-balancer >/dev/null 2>&1
 }
 
 fail_with_log() { cat "$log" >&2 && fail "$1, for the reason above"; }
 fail_with_logs() {
-    $compose logs --tail=20 server >&2 || true
-    fail "$1" "the last lines of its log are above" "what runs already goes on; run this again when it is mended"
+    local id
+    for id in "$@"; do docker logs --tail 10 "$id" 2>&1 | cut -c1-500 >&2; done
+    fail "a new replica is not healthy, and was removed" "the last lines of its log are above" \
+        "what served before goes on; mend it (settings are in .env), then run this again"
 }
 
 install_docker() {
-    local running
+    [[ $($compose port load-balancer 3000 2>/dev/null) == *:$port ]] || ! listens || port_is_taken
+    [[ -z $replicas ]] || remember REPLICA_COUNT "$replicas"
+    replicas=${replicas:-$(setting REPLICA_COUNT)}
+    replicas=${replicas:-3}
+    is_count "$replicas" || fail "REPLICA_COUNT must be a number from 1 to 19" "mend it in .env, then run this again"
+    # The load balancer's user reads it, whatever the umask was at git clone; the files may be somebody else's.
+    chmod -R a+rX deploy/haproxy 2>/dev/null || true
     make_secrets
-    say "Building the image $server_image (the first time takes minutes)"
-    $compose build server >"$log" 2>&1 || fail_with_log "the image cannot be built"
-    running=$(replica_ids | wc -l)
-    if ((running > 0)); then
-        $compose up -d --no-deps --no-build redis >/dev/null 2>"$log" || fail_with_log "Redis does not start"
-        replace_replicas
-    fi
-    replicas=${replicas:-$((running > 0 ? running : 3))}
-    say "Starting Redis, $replicas replicas and the load balancer"
-    $compose up -d --no-recreate --no-build --scale server="$replicas" >/dev/null 2>"$log" ||
-        fail_with_log "the containers do not start (is port $port taken? PORT=8080 ./install.sh takes another)"
-    wait_for 120 "the replicas are healthy" all_healthy || fail_with_logs "the replicas are not healthy"
-    wait_for 30 "the load balancer finds them" ready "$port" || fail "nothing is ready on port $port" "$compose logs"
+    build_image
+    start redis
+    update_replicas
+    start load-balancer
+    [[ -n $started ]] || reload_load_balancer
+    wait_for 30 "the load balancer finds them" ready || fail "nothing is ready on port $port" "$compose logs"
     show_first_request
     echo
     echo "Containers:"
@@ -241,12 +378,25 @@ The secrets are in $secrets: back them up with the data.
 TEXT
 }
 
+# What --native does, where nothing else can be done and no accounts are left behind by it.
+fall_back() {
+    [[ ! -e $secrets/redis_url ]] ||
+        fail "the accounts are in the Redis of an installation by Docker, which cannot be brought up" \
+            "mend what is said above, then run this again; a server without them is started by ./install.sh --native"
+    say "NOT BY DOCKER, for the reason above: installing one server on the embedded store instead, as with --native"
+    native=yes address=$(reached_at "$(setting HOST)")
+    install_native
+}
+
 uninstall() {
     stop_native
-    if docker_is_there >/dev/null; then
-        # Files that are gone already must not stop it.
+    if engine_answers; then
+        compose_is_there
         say "Stopping and removing the containers"
         $compose down --remove-orphans ${purge:+--volumes}
+    elif [[ -e $secrets ]]; then
+        fail "the containers of this installation, and the data in their volume, can be removed only with the engine" \
+            "start it, then run this again; nothing of them was removed, and $secrets is kept"
     fi
     if [[ -n $purge ]]; then
         rm -rf "${secrets:?}" "${state:?}"
@@ -257,16 +407,47 @@ uninstall() {
 }
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+building=''
+clean_up() {
+    local status=$?
+    trap - EXIT
+    [[ -z $building ]] || kill "$building" 2>/dev/null || true
+    # Not killed: requests may be in flight on them already.
+    # shellcheck disable=SC2046 # one word for each id
+    [[ -z $adding || -z $(new_replicas) ]] || stop_replicas $(new_replicas) || true
+    rm -f "$log"
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Two at once would replace each other's replicas. The server that this starts must not keep the lock.
+if type -P flock >/dev/null; then
+    exec 9<install.sh
+    flock -n 9 || fail "another install.sh is running here" "wait until it has ended"
+fi
+
 server_image=$(setting SERVER_IMAGE)
 server_image=${server_image:-auth-service:local}
 if [[ -n $uninstall ]]; then
     uninstall
 elif [[ -n $native ]]; then
     install_native
-elif docker_is_there && images_are_there; then
-    install_docker
+elif ! engine_answers; then
+    fall_back
 else
-    say "NOT BY DOCKER, for the reason above: installing one server on the embedded store instead, as with --native"
-    install_native
+    compose_is_there
+    if ! images_are_there; then
+        fall_back
+    elif [[ -e $state/data && ! -e $secrets/redis_url ]]; then
+        fail "the accounts are in $state, of a server without Docker; Redis would start empty" \
+            "./install.sh --native goes on with them" \
+            "for an empty Redis: ./install.sh --uninstall, then move $state away"
+    elif native_pid >/dev/null; then
+        fail "a server without Docker is running, process $(native_pid)" \
+            "./install.sh --uninstall stops it and keeps its data"
+    else
+        install_docker
+    fi
 fi

@@ -3,43 +3,83 @@
 #   deploy/backup.sh save FILE       while it runs; FILE holds accounts and password hashes: keep it safe
 #   deploy/backup.sh restore FILE    replaces all that is there; the replicas answer 503 meanwhile
 set -euo pipefail
+[[ ${1-}:${2-} =~ ^(save|restore):. ]] || { sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" >&2 && exit 2; }
+file=$(realpath -m -- "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi
 # shellcheck disable=SC2016 # the shell in the container expands it
 cli='REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli'
 redis() { $compose exec -T redis sh -ec "$1"; }
+fail() { echo "deploy/backup.sh: $*" >&2 && exit 1; }
 
-case ${1-}:${2-} in
-    save:?*)
-        (umask 077 && redis "$cli --rdb -" >"$2.new" 2>/dev/null)
-        # A whole RDB file begins so.
-        [[ $(head -c 5 "$2.new") == REDIS ]] || { echo "nothing was saved" >&2 && exit 1; }
-        mv "$2.new" "$2"
-        echo "Saved $(stat -c %s "$2") bytes to $2"
-        ;;
-    restore:?*)
-        [[ $(head -c 5 "$2") == REDIS ]] || { echo "$2 is no backup" >&2 && exit 1; }
-        # Redis takes it as the base of its append-only file, which it reads at start.
-        $compose stop redis
-        $compose run --rm -T --no-deps redis "
-            rm -rf /data/appendonlydir /data/dump.rdb
-            mkdir /data/appendonlydir
-            cat > /data/appendonlydir/appendonly.aof.1.base.rdb
-            echo 'file appendonly.aof.1.base.rdb seq 1 type b' > /data/appendonlydir/appendonly.aof.manifest
-            chown -R redis:redis /data/appendonlydir" <"$2"
-        $compose start redis
-        printf 'Waiting until Redis has read it '
-        for _ in {1..120}; do
-            if redis "$cli ping" 2>/dev/null | grep -q PONG; then
-                echo ok
-                sleep 2
-                exit
-            fi
-            printf .
-            sleep 0.5
-        done
-        echo "not after 60 s: look at $compose logs redis" >&2
-        exit 1
-        ;;
-    *) sed -n '2,4s/^# \?//p' "$0" >&2 && exit 2 ;;
-esac
+start_redis() {
+    $compose start redis
+    printf 'Waiting until Redis has read its data '
+    for _ in {1..120}; do
+        if redis "$cli ping" 2>/dev/null | grep -q PONG; then
+            echo ok
+            # The replicas connect again.
+            sleep 2
+            return
+        fi
+        printf .
+        sleep 0.5
+    done
+    fail "not after 60 s: look at $compose logs redis"
+}
+
+new='' stopped=''
+clean_up() {
+    local status=$?
+    trap - EXIT
+    [[ -z $new ]] || rm -f "$new"
+    # Whatever went wrong or interrupted it: the old data are as they were, and serve again.
+    [[ -z $stopped ]] || start_redis
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+save() {
+    new=$(mktemp "$file.XXXXXX")
+    # By way of a file: on standard output redis-cli leaves a mark behind the data, and Redis refuses to load that.
+    # shellcheck disable=SC2016 # the shell in the container expands it
+    redis '
+        export REDISCLI_AUTH=$(cat /run/secrets/redis_password)
+        exec setpriv --reuid=redis --regid=redis --clear-groups --inh-caps=-all sh -ec "
+            trap \"rm -f /data/backup.rdb\" EXIT
+            redis-cli --rdb /data/backup.rdb >&2
+            cat /data/backup.rdb"' >"$new" || fail "nothing was saved, for the reason above: does Redis run?"
+    # A whole RDB file begins so.
+    [[ $(head -c 5 "$new") == REDIS ]] || fail "nothing was saved: what Redis sent is no backup"
+    mv "$new" "$file"
+    new=''
+    echo "Saved $(stat -c %s "$file") bytes to $file"
+}
+
+restore() {
+    [[ -r $file ]] || fail "$file cannot be read"
+    [[ $(head -c 5 "$file" | tr -d '\0') == REDIS ]] || fail "$file is no backup"
+    # Redis takes it as the base of its append-only file, which it reads at start. It is written beside the old one
+    # and checked, and only then takes its place: what is interrupted or broken leaves the old data as they were.
+    stopped=yes
+    $compose stop redis
+    # shellcheck disable=SC2016 # the shell in the container expands it
+    $compose run --rm -T --no-deps redis '
+        exec setpriv --reuid=redis --regid=redis --clear-groups --inh-caps=-all sh -ec "
+            rm -rf /data/restored
+            mkdir /data/restored
+            cat > /data/restored/appendonly.aof.1.base.rdb
+            redis-check-rdb /data/restored/appendonly.aof.1.base.rdb >&2
+            echo file appendonly.aof.1.base.rdb seq 1 type b > /data/restored/appendonly.aof.manifest
+            rm -rf /data/replaced /data/dump.rdb
+            if test -e /data/appendonlydir; then mv /data/appendonlydir /data/replaced; fi
+            mv /data/restored /data/appendonlydir
+            rm -rf /data/replaced"' <"$file" ||
+        fail "$file was not restored, for the reason above; the data are as they were"
+    stopped=''
+    start_redis
+}
+
+"$1"

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Checks the deployment files without running them: scripts by bash, HAProxy's and Compose's by themselves, Kubernetes
-# manifests against the schemas that the PyPI package kubernetes-validate brings along, the systemd unit by
-# systemd-analyze. What is not installed is named as left out; with TEST_LEAVE_NOTHING_OUT=1 that is a failure.
+# manifests, as kustomize makes them up, against the schemas that the PyPI package kubernetes-validate brings along, the
+# systemd unit by systemd-analyze. What is not installed is named as left out; with TEST_LEAVE_NOTHING_OUT=1 that is a
+# failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH=$PATH:/usr/sbin:/sbin
 
 left_out=''
 has() {
@@ -18,28 +20,45 @@ for script in install.sh deploy/*.sh; do bash -n "$script"; done
 echo "scripts: well-formed"
 
 if has haproxy "haproxy.cfg"; then
-    haproxy -c -q -f deploy/haproxy.cfg
+    haproxy -c -q -f deploy/haproxy/haproxy.cfg
     echo "haproxy.cfg: accepted by $(haproxy -v | head -1 | cut -d' ' -f1-3)"
 fi
-if has docker-compose "docker-compose.yml"; then
+if docker compose version >/dev/null 2>&1; then
+    docker compose config -q
+    echo "docker-compose.yml: accepted by docker compose $(docker compose version --short)"
+elif has docker-compose "docker-compose.yml"; then
     docker-compose config -q
     echo "docker-compose.yml: accepted by docker-compose $(docker-compose version --short)"
 fi
 
-# One Kubernetes version back as far as the fields that are used, and the newest that the package knows.
-if has python3 "the Kubernetes manifests"; then
-    package=kubernetes-validate==1.37.0 tool=target/kubernetes-validate
-    PIP_ROOT_USER_ACTION=ignore python3 -m pip install -q --upgrade --target $tool $package || fail "pip cannot install $package"
+# kustomize names the files that are missing; this names those that it is not told of.
+for manifest in deploy/kubernetes/*.yaml; do
+    name=$(basename "$manifest")
+    [[ $name == kustomization.yaml ]] || grep -q "^  - $name$" deploy/kubernetes/kustomization.yaml ||
+        fail "kustomization.yaml does not name $manifest"
+done
+
+package=kubernetes-validate==1.37.0 tool=target/kubernetes-validate
+get_validator() {
+    mkdir -p target
+    exec 9>$tool.lock
+    flock 9
+    [[ ! -e $tool/$package.done ]] || return 0
+    rm -rf $tool
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install -q --target $tool $package || fail "pip cannot install $package"
+    touch $tool/$package.done
+}
+if has apt-get "the Kubernetes manifests" && has python3 "the Kubernetes manifests"; then
+    get_validator
+    deploy/tools.sh
+    whole=$(mktemp)
+    trap 'rm -f "$whole"' EXIT
+    target/tools/kustomize build deploy/kubernetes >"$whole" || fail "kustomize cannot build deploy/kubernetes"
+    # As far back as the fields that are used, and the newest that the package knows.
     for version in 1.30 1.37; do
-        for manifest in deploy/kubernetes/*.yaml; do
-            # No schema for kustomize's own file; that it names all others is checked below.
-            [[ $manifest != */kustomization.yaml ]] || continue
-            PYTHONPATH=$tool $tool/bin/kubernetes-validate --quiet --strict -k $version "$manifest" ||
-                fail "$manifest is not valid in Kubernetes $version"
-            grep -q "^  - $(basename "$manifest")$" deploy/kubernetes/kustomization.yaml ||
-                fail "kustomization.yaml does not name $manifest"
-        done
-        echo "kubernetes: valid in version $version, by $package"
+        PYTHONPATH=$tool $tool/bin/kubernetes-validate --quiet --strict -k $version "$whole" ||
+            fail "deploy/kubernetes is not valid in Kubernetes $version"
+        echo "kubernetes: $(grep -c ^kind: "$whole") objects of kustomize, valid in version $version by $package"
     done
 fi
 

@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the base images where no registry answers: from Debian's packages and the Rust toolchain of this
-# machine, as images NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
+# Makes stand-ins for the base images where no registry answers: from Debian's packages and a Rust toolchain, as images
+# NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
+#   deploy/stand-ins.sh NAME [TOOLCHAIN]      TOOLCHAIN is what `rustc --print sysroot` says, which root may not know
 # The packages are kept in target/stand-ins, so that the second run takes seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-name=${1:?usage: deploy/stand-ins.sh NAME}
+name=${1:?usage: deploy/stand-ins.sh NAME [TOOLCHAIN]}
+toolchain=${2:-$(rustc --print sysroot)}
 # The Debian release of the images that the Dockerfile and docker-compose.yml name.
 release=trixie
 root=target/stand-ins/$release
 
+mkdir -p target/stand-ins
+exec 9>target/stand-ins/lock
+flock 9
 if [[ ! -e $root.done ]]; then
     rm -rf "$root"
-    mkdir -p target/stand-ins
     keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     debootstrap --keyring=$keyring --variant=minbase --include=ca-certificates,gcc,libc6-dev,redis-server,haproxy \
-        "$release" "$root" >target/stand-ins/log 2>&1 ||
+        "$release" "$root" http://deb.debian.org/debian >target/stand-ins/log 2>&1 ||
         { tail -5 target/stand-ins/log >&2; echo "debootstrap failed: see target/stand-ins/log" >&2; exit 1; }
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
     touch "$root.done"
@@ -25,23 +29,31 @@ cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 tar -C "$root" -c . | docker import - "$name-redis" >/dev/null
 docker tag "$name-redis" "$name-haproxy"
 
+# By the label what a build that was interrupted has left can be found and removed.
 # The toolchain beside the compiler and linker of the system, without its documentation.
-tar -c -C "$root" . -C "$(rustc --print sysroot)" --transform 's,^\(bin\|lib\)\(/\|$\),usr/local/rust/\1\2,S' bin lib |
-    docker import --change 'ENV PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin' - "$name-rust" >/dev/null
+tar -c -C "$root" . -C "$toolchain" --transform 's,^\(bin\|lib\)\(/\|$\),usr/local/rust/\1\2,S' bin lib |
+    docker import --change 'ENV PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        --change "LABEL auth-service.build=$name" - "$name-rust" >/dev/null
 
 # As distroless/cc: the C library, the compiler's runtime, certificates and users; no shell, no package manager.
 runtime=$(mktemp -d)
 trap 'rm -rf "$runtime"' EXIT
-libraries=usr/lib/x86_64-linux-gnu
-mkdir -p "$runtime"/{tmp,etc/ssl/certs,usr/lib64,$libraries,var/lib/dpkg/status.d}
-mkdir -p "$runtime/home"
+libraries=$(cd "$root" && echo usr/lib/*-linux-gnu)
+mkdir -p "$runtime"/{tmp,etc/ssl/certs,"$libraries",home,var/lib/dpkg/status.d}
 mkdir -m 0700 "$runtime/home/nonroot"
 chmod 1777 "$runtime/tmp"
 chmod 755 "$runtime"
+cp -a "$root/$libraries"/{ld-linux-*,libc.so.6,libm.so.6,libgcc_s.so.1} "$runtime/$libraries/"
+# Where programs look for the loader: in /lib or /lib64, by the architecture.
 ln -s usr/lib "$runtime/lib"
-ln -s usr/lib64 "$runtime/lib64"
-cp -a "$root"/usr/lib64/ld-linux-x86-64.so.2 "$runtime/usr/lib64/"
-cp -a "$root"/$libraries/{ld-linux-x86-64.so.2,libc.so.6,libm.so.6,libgcc_s.so.1} "$runtime/$libraries/"
+for loader in "$root"/usr/lib/ld-linux-* "$root"/usr/lib64/ld-linux-*; do
+    [[ -e $loader || -L $loader ]] || continue
+    directory=${loader#"$root"/}
+    directory=${directory%/*}
+    mkdir -p "$runtime/$directory"
+    cp -a "$loader" "$runtime/$directory/"
+    [[ $directory != usr/lib64 ]] || ln -s usr/lib64 "$runtime/lib64"
+done
 cp "$root"/etc/ssl/certs/ca-certificates.crt "$runtime/etc/ssl/certs/"
 printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' \
     >"$runtime/etc/passwd"

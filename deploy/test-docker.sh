@@ -1,114 +1,287 @@
 #!/usr/bin/env bash
-# Proves the deployment with real containers: builds the Dockerfile, runs install.sh and docker-compose.yml, then changes,
-# kills and restores what runs, under load through the published port. Where no registry answers it makes the base
-# images itself (deploy/stand-ins.sh). Leaves nothing behind but target/stand-ins. Says so where no engine answers.
+# Proves the deployment with real containers: builds the Dockerfile, runs install.sh and docker-compose.yml, then
+# changes, kills and restores what runs, under load through the published port; by docker-compose and `docker compose`.
+# Where no registry answers it makes the base images itself (deploy/stand-ins.sh). Works on a copy of the tree, so that
+# no .env and no secret of yours is touched, and leaves nothing behind but target/. Says so where no engine answers.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
+export PATH=$PATH:/usr/sbin:/sbin
 
-docker info >/dev/null 2>&1 || { echo "deploy/test-docker.sh: left out, because no Docker engine answers here" && exit 0; }
+docker info >/dev/null 2>&1 || { echo "deploy/test-docker.sh: left out, as no Docker engine answers here" && exit 0; }
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
-export COMPOSE_PROJECT_NAME="auth-service-test-$$"
-export PORT=$((20000 + $$ % 10000))
-export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server"
+prefix=auth-service-test
+export COMPOSE_PROJECT_NAME="$prefix-$$"
+export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server" BUILD_NAME=$COMPOSE_PROJECT_NAME
+repository=$PWD
 work=$(mktemp -d)
 export SECRETS_DIR=$work/secrets STATE_DIR=$work/native
-if docker compose version >/dev/null 2>&1; then TEST_COMPOSE="docker compose"; else TEST_COMPOSE=docker-compose; fi
-export TEST_COMPOSE
+# Neither this user nor the image's: whoever owns the secrets is whom the replicas run as.
+if ((EUID == 0)); then export SERVICE_USER=4321:4321; else SERVICE_USER=$(id -u):$(id -g) && export SERVICE_USER; fi
+IMAGE_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+export IMAGE_REVISION IMAGE_SOURCE=https://git.example.com/auth-service
 
-names=("$COMPOSE_PROJECT_NAME"-{rust,runtime,redis,haproxy})
+# remove PROJECT: all that a test of this name has in the engine.
+remove() {
+    local label="label=com.docker.compose.project=$1"
+    docker ps -aq --filter "$label" | xargs -r docker rm -f
+    docker volume ls -q --filter "$label" | xargs -r docker volume rm
+    docker network ls -q --filter "$label" | xargs -r docker network rm
+    # What the builder left of its first stage, and still does when it was interrupted.
+    docker ps -aq --filter "label=auth-service.build=$1" | xargs -r docker rm -f
+    docker image prune -f --filter "label=auth-service.build=$1"
+    # The one that is made of another one first, which cannot go before it.
+    docker images -q "$1-server" | xargs -r docker rmi -f
+    docker images -q "$1-*" | sort -u | xargs -r docker rmi -f
+    docker image prune -f --filter "label=auth-service.build=$1"
+} >/dev/null
+
+load='' stats='' installer=''
 clean_up() {
     local status=$?
     trap - EXIT
-    if ((status != 0)); then
+    # shellcheck disable=SC2086 # those that run
+    kill $load $stats $installer 2>/dev/null || true
+    [[ -z $installer ]] || wait "$installer" 2>/dev/null || true
+    if ((status != 0)) && [[ -n ${tree-} ]]; then
         docker ps -a --filter "name=$COMPOSE_PROJECT_NAME"
-        $TEST_COMPOSE logs --tail=5 2>&1 | cut -c1-300
+        (cd "$tree" && $TEST_COMPOSE logs --tail=5 2>&1) | cut -c1-300 || true
+        # It may have installed without Docker.
+        (cd "$tree" && ./install.sh --uninstall) >/dev/null 2>&1 || true
     fi
-    $TEST_COMPOSE down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
-    docker rmi -f "$SERVER_IMAGE" "${names[@]}" >/dev/null 2>&1 || true
-    # What the builder left of its first stage.
-    docker image prune -f --filter "label=auth-service.stage=build" >/dev/null 2>&1 || true
-    rm -rf "$work"
+    remove "$COMPOSE_PROJECT_NAME" || true
+    rm -rf "$work" 2>/dev/null || as_root rm -rf "$work"
     exit $status
 }
 trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 step() { echo "--- $* (at $SECONDS s)"; }
 fail() { echo "deploy/test-docker.sh: $*" >&2 && exit 1; }
 
-if ! docker image inspect redis:8.0-bookworm >/dev/null 2>&1 && ! docker pull -q redis:8.0-bookworm >/dev/null 2>&1; then
-    step "stand-ins for the base images"
-    deploy/stand-ins.sh "$COMPOSE_PROJECT_NAME"
-    export RUST_IMAGE=${names[0]} RUNTIME_IMAGE=${names[1]} REDIS_IMAGE=${names[2]} HAPROXY_IMAGE=${names[3]}
-    # As this machine reaches crates.io.
-    export BUILD_NETWORK=host
-fi
+# Tests that were killed could not clean up.
+objects=$(docker ps -a --format '{{.Names}}' && docker volume ls -q && docker images --format '{{.Repository}}')
+# shellcheck disable=SC2013 # there is one on each line
+for project in $(grep -oE "^$prefix-[0-9]+" <<<"$objects" | sort -u); do
+    [[ -e /proc/${project##*-} ]] || { echo "removing what $project left" && remove "$project"; }
+done
+
+port_is_free() { ! { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; }
+PORT=$((20000 + $$ % 10000))
+until port_is_free $PORT; do PORT=$((PORT + 1)); done
+export PORT
+
+step "base images"
+for name in RUST RUNTIME REDIS HAPROXY; do
+    name+=_IMAGE
+    image=${!name:-$(sed -n "s/.*{$name:-\([^}]*\)}.*/\1/p" docker-compose.yml)}
+    docker image inspect "$image" >/dev/null 2>&1 || docker pull -q "$image" >/dev/null 2>&1 || {
+        as_root env PATH="$PATH" deploy/stand-ins.sh "$COMPOSE_PROJECT_NAME" "$(rustc --print sysroot)"
+        export RUST_IMAGE=$COMPOSE_PROJECT_NAME-rust RUNTIME_IMAGE=$COMPOSE_PROJECT_NAME-runtime
+        export REDIS_IMAGE=$COMPOSE_PROJECT_NAME-redis HAPROXY_IMAGE=$COMPOSE_PROJECT_NAME-haproxy
+        # As this machine reaches crates.io.
+        export BUILD_NETWORK=host
+        break
+    }
+done
+
+# Where the path has a link in it, as on many a server.
+mkdir "$work/real"
+tar -c --exclude=./target --exclude=./.git --exclude='./.env' --exclude=./data --exclude=./deploy/secrets \
+    --exclude=./deploy/native . | tar -x -C "$work/real"
+ln -s "$work/real" "$work/tree"
+tree=$work/tree
+cd "$tree"
+if docker compose version >/dev/null 2>&1; then TEST_COMPOSE="docker compose"; else TEST_COMPOSE=docker-compose; fi
+export TEST_COMPOSE
+
+# All that install.sh said, and all that the engine told of the containers: neither may have a secret in it.
+install() {
+    timeout --foreground 1800 ./install.sh "$@" >"$work/log" 2>&1 ||
+        { cat "$work/log" && fail "install.sh $* failed"; }
+    cat "$work/log" >>"$work/said"
+    ! grep -q "NOT BY DOCKER" "$work/log" || { cat "$work/log" && fail "it was installed without Docker"; }
+}
+collect() {
+    local ids
+    ids=$($TEST_COMPOSE ps -aq)
+    # shellcheck disable=SC2086 # one word for each id
+    docker inspect $ids >>"$work/said"
+    $TEST_COMPOSE logs >>"$work/said" 2>&1
+    cat "$SECRETS_DIR"/* >>"$work/secret-texts"
+}
+account='{"email": "ada@example.com", "password": "correct horse battery"}'
+ask() { curl -s -m 8 "$@" -H 'Content-Type: application/json' || true; }
+status() { ask -o /dev/null -w '%{http_code}' "$@"; }
+post() { status "http://${3:-127.0.0.1}:$PORT$1" -d "$2"; }
+replicas() { $TEST_COMPOSE ps -q server | sort; }
+
+# Signs in again and again, from now until stop_load.
+start_load() {
+    : >"$work/statuses"
+    (while :; do post /authenticate "$account"; echo; sleep 0.05; done) >"$work/statuses" 2>/dev/null &
+    load=$!
+}
+stop_load() {
+    kill $load
+    wait $load 2>/dev/null || true
+    load=''
+    # The last one may be half a line.
+    echo "$1: $(grep -c . "$work/statuses") requests sent, $(grep -c -vE '^(200)?$' "$work/statuses" || true) failed"
+    ! grep -qvE '^(200)?$' "$work/statuses" || fail "requests failed: $(sort "$work/statuses" | uniq -c)"
+    (($(wc -l <"$work/statuses") > 20)) || fail "hardly a request was sent"
+}
 
 step "install"
-timeout 900 ./install.sh
+install
+grep -E '^Ready after' "$work/log" | cut -d. -f1 | sed 's/^Ready/install.sh, building the image: ready/'
+for word in "Waiting until" "Containers:" "stop: .*stop" "start: .*start" "curl -s localhost:$PORT/signup"; do
+    grep -qE "$word" "$work/log" || { cat "$work/log" && fail "install.sh does not say $word"; }
+done
 base=$(docker image inspect --format '{{.Size}}' "${RUNTIME_IMAGE:-gcr.io/distroless/cc-debian13:nonroot}")
 size=$(docker image inspect --format '{{.Size}}' "$SERVER_IMAGE")
 echo "image: $((size / 1000)) kB, $(((size - base) / 1000)) kB of it beyond the base"
 ((size - base < 25000000)) || fail "the image has more than 25 MB beyond its base"
 
+memory() {
+    docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' |
+        sed -n "s/^${COMPOSE_PROJECT_NAME}[-_]server[-_][0-9]* \([^ ]*\).*/\1/p"
+}
 step "what the containers are"
-for id in $($TEST_COMPOSE ps -q server); do
-    docker exec "$id" /bin/sh -c true >/dev/null 2>&1 && fail "there is a shell in the image"
-    [[ $(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$id") == "65532:65532 true" ]] ||
-        fail "a replica is not read-only or runs as root"
-    docker exec "$id" /usr/local/bin/auth-service health
+echo "memory of a replica at rest: $(memory | sort -h | tail -1)"
+labels=$(docker inspect --format '{{json .Config.Labels}}' "$SERVER_IMAGE")
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for label in title:auth-service "version:$version" "revision:$IMAGE_REVISION" "source:$IMAGE_SOURCE"; do
+    [[ $labels == *"\"org.opencontainers.image.${label%%:*}\":\"${label#*:}\""* ]] ||
+        fail "the image is not labelled with its $label, but $labels"
 done
+for id in $(replicas); do
+    [[ $(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$id") == "$SERVICE_USER true" ]] ||
+        fail "a replica is not read-only or runs as somebody else"
+    docker exec "$id" /usr/local/bin/auth-service health >/dev/null
+done
+docker export "$(replicas | head -1)" | tar -t >"$work/files"
+grep -qx usr/local/bin/auth-service "$work/files" || fail "the image's files cannot be listed"
+! grep -E '(^|/)s?bin/(sh|bash|dash|busybox|apt|apt-get|dpkg|apk|rpm|dnf|yum|pip|perl|python3?)$' "$work/files" ||
+    fail "there is a shell or a package manager in the image"
 for secret in "$SECRETS_DIR"/*; do
-    [[ $(stat -c %a "$secret") == 600 ]] || fail "$secret has not mode 0600"
-    # Neither in what the engine tells nor in what was logged.
-    # shellcheck disable=SC2046 # one word for each id
-    ! docker inspect $($TEST_COMPOSE ps -q) | grep -qF -f "$secret" || fail "$secret is in docker inspect"
-    ! $TEST_COMPOSE logs 2>&1 | grep -qF -f "$secret" || fail "$secret is in the logs"
+    [[ $(stat -c '%a %u' "$secret") == "600 ${SERVICE_USER%:*}" ]] || fail "$secret is not its user's alone"
 done
-[[ $(curl -s -m 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$PORT/readyz") == 200 ]] || fail "not ready"
-
-step "memory at rest"
-docker stats --no-stream --format '{{.Name}} {{.MemUsage}}'
-step "changes under load"
-(while sleep 4; do docker stats --no-stream --format '{{.Name}} {{.MemUsage}}'; done) >"$work/stats" &
-stats=$!
-timeout 300 cargo test --quiet --test api -- containers --nocapture
-kill $stats
-echo "most memory under load: $(grep server_ "$work/stats" | sort -k2 -h | tail -1)"
-
-step "install again: secrets stay, replicas are replaced under load"
-before=$(cat "$SECRETS_DIR"/* | sha256sum)
-old=$($TEST_COMPOSE ps -q server)
-account='{"email": "ada@example.com", "password": "correct horse battery"}'
-post() { curl -s -m 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$PORT$1" -H 'Content-Type: application/json' -d "$2"; }
 [[ $(post /signup "$account") == 201 ]] || fail "no sign-up"
-sent=0 failed=0
-timeout 300 ./install.sh --replicas 2 >"$work/log" &
+
+step "the API suite on the published port"
+(cd "$repository" && cargo test --quiet --locked --test api --no-run)
+(cd "$repository" && TEST_PUBLISHED_PORT=$PORT timeout --foreground 300 cargo test --quiet --locked --test api) \
+    >"$work/log" 2>&1 || { cat "$work/log"; fail "the API suite failed"; }
+grep '^test result' "$work/log"
+
+step "changes under load"
+(while sleep 2; do memory || true; done) >"$work/stats" 2>/dev/null &
+stats=$!
+# It finds docker-compose.yml as Compose does: in the working directory.
+binary=$(cd "$repository" && cargo test --quiet --locked --test api --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"api".*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+timeout --foreground 400 "$binary" containers --nocapture
+kill $stats
+stats=''
+echo "most memory of a replica under load: $(sort -h "$work/stats" | tail -1)"
+collect
+
+step "an update that fails leaves everything as it was; mended, it goes through"
+before=$(replicas)
+start_load
+echo "PASSWORD_MIN_SCORE=9" >.env
+! timeout --foreground 300 ./install.sh >"$work/log" 2>&1 || fail "a wrong setting was installed"
+grep -q "PASSWORD_MIN_SCORE must be" "$work/log" || { cat "$work/log" && fail "it is not said what is wrong"; }
+[[ $(replicas) == "$before" ]] || fail "other replicas are there after a failed update"
+rm .env
+./install.sh >"$work/log" 2>&1 &
 installer=$!
-while kill -0 $installer 2>/dev/null; do
-    sent=$((sent + 1))
-    [[ $(post /authenticate "$account") == 200 ]] || failed=$((failed + 1))
-    sleep 0.05
-done
-wait $installer || { cat "$work/log"; fail "the second install failed"; }
-echo "install.sh again: $sent requests sent, $failed failed"
-((failed == 0 && sent > 20)) || fail "requests failed while replicas were replaced"
-[[ $(cat "$SECRETS_DIR"/* | sha256sum) == "$before" ]] || fail "secrets changed"
-new=$($TEST_COMPOSE ps -q server)
-[[ $(wc -l <<<"$new") == 2 && -z $(comm -12 <(sort <<<"$old") <(sort <<<"$new")) ]] || fail "replicas were not replaced"
+for _ in {1..300}; do ! grep -q "new replica is healthy" "$work/log" || break; sleep 0.2; done
+kill -TERM $installer
+! wait $installer || fail "it was not interrupted"
+installer=''
+[[ $(replicas) == "$before" ]] || { cat "$work/log" && fail "other replicas are there after an interrupted update"; }
+# The load balancer's new configuration, a new signing secret and fewer replicas, all in one.
+secret=$(cat "$SECRETS_DIR/refresh_secret_key")
+token=$(ask "http://127.0.0.1:$PORT/authenticate" -d "$account" | sed 's/.*"access_token":"\([^"]*\).*/\1/')
+profile() { status "http://127.0.0.1:$PORT/user" -H "Authorization: $token"; }
+[[ $(profile) == 200 ]] || fail "no profile"
+rm -f "$SECRETS_DIR/auth_secret_key"
+# By another file, as git does.
+cfg=deploy/haproxy/haproxy.cfg
+sed 's/^    default_backend replicas/    http-response set-header X-Test new\n&/' $cfg >$cfg.new
+mv $cfg.new $cfg
+install --replicas 2
+grep -E '^Ready after' "$work/log" | cut -d. -f1 | sed 's/^Ready/install.sh again, replacing replicas: ready/'
+stop_load "install.sh failing, interrupted, and replacing replicas"
+[[ $(profile) == 401 ]] || fail "a token of the old signing secret is good"
+[[ $(cat "$SECRETS_DIR/refresh_secret_key") == "$secret" ]] || fail "a secret was overwritten"
+[[ $(ask -i "http://127.0.0.1:$PORT/readyz") == *[Xx]-[Tt]est:\ new* ]] ||
+    fail "the load balancer has its old configuration"
+are_new() { [[ $(replicas | wc -l) == "$1" && -z $(comm -12 <(sort <<<"$before") <(replicas)) ]]; }
+are_new 2 || fail "replicas were not replaced"
+collect
 
 step "back up, destroy, restore, sign in"
-deploy/backup.sh save "$work/rdb"
-./install.sh --uninstall --purge >/dev/null
+(cd "$work" && real/deploy/backup.sh save rdb)
+[[ -z $(find "$work" -maxdepth 1 -name 'rdb.*') ]] || fail "backup.sh leaves files behind"
+! DOCKER_HOST=unix:///nonexistent ./install.sh --uninstall --purge >"$work/log" 2>&1 || fail "purged without the engine"
+! DOCKER_HOST=unix:///nonexistent ./install.sh >>"$work/log" 2>&1 || fail "an empty store replaced the accounts"
+[[ -e $SECRETS_DIR/redis_url && ! -e $STATE_DIR ]] || fail "secrets are lost, or a server without Docker was installed"
+./install.sh --uninstall --purge >"$work/log" 2>&1
 [[ ! -e $SECRETS_DIR ]] || fail "--purge keeps secrets"
-./install.sh >/dev/null
+install
+[[ $(replicas | wc -l) == 2 ]] || fail "the number of replicas was not kept"
 [[ $(post /authenticate "$account") == 401 ]] || fail "the account outlived --purge"
-deploy/backup.sh restore "$work/rdb"
+head -c 2000 "$work/rdb" >"$work/broken"
+! deploy/backup.sh restore "$work/broken" >"$work/log" 2>&1 || fail "a broken backup was restored"
+[[ $(post /signup "$account") == 201 ]] || { cat "$work/log"; fail "a broken backup cost service"; }
+deploy/backup.sh restore "$work/rdb" >"$work/log" 2>&1 || { cat "$work/log"; fail "the backup was not restored"; }
 [[ $(post /authenticate "$account") == 200 ]] || fail "the account is not back"
+collect
 
-step "uninstall keeps data and secrets; a new Redis password"
-./install.sh --uninstall
+step "uninstall keeps data and secrets; a new Redis password; by docker compose v2"
+install --uninstall
 [[ -z $(docker ps -aq --filter "name=$COMPOSE_PROJECT_NAME") ]] || fail "containers are left"
+if [[ $TEST_COMPOSE == docker-compose ]]; then
+    "$repository/deploy/tools.sh"
+    # The layers that the other builder cached.
+    DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}')}
+    export DOCKER_HOST DOCKER_CONFIG=$repository/target/tools/docker DOCKER_BUILDKIT=0 TEST_COMPOSE="docker compose"
+fi
+$TEST_COMPOSE version
 rm "$SECRETS_DIR"/redis_*
-./install.sh >/dev/null
+install
 [[ $(post /authenticate "$account") == 200 ]] || fail "data or secrets are gone"
+# As install.sh says; what then starts again is new, and applies the settings.
+$TEST_COMPOSE stop >/dev/null 2>&1
+before=$($TEST_COMPOSE ps -aq server)
+[[ $(wc -l <<<"$before") == 2 ]] || fail "the stopped replicas are not listed"
+PUBLISH_ADDRESS=127.0.0.2 install --replicas 3
+are_new 3 || fail "old replicas were revived"
+[[ $(post /authenticate "$account" 127.0.0.2) == 200 ]] || fail "the load balancer is not at its new address"
+before=$(replicas)
+PUBLISH_ADDRESS=127.0.0.2 install --replicas 1
+are_new 1 || fail "replicas were not replaced"
+collect
+install --uninstall --purge
+name=name=$COMPOSE_PROJECT_NAME
+[[ -z $(docker ps -aq --filter "$name")$(docker volume ls -q --filter "$name") ]] ||
+    fail "containers or a volume are left"
+
+step "no secret was told"
+docker history --no-trunc "$SERVER_IMAGE" >>"$work/said"
+# What is searched is what it should be.
+for text in '"route":"/user"' "Made the secret" /run/secrets/redis_url; do
+    grep -qF "$text" "$work/said" || fail "nothing was collected"
+done
+sort -u "$work/secret-texts" >"$work/patterns"
+(($(wc -l <"$work/patterns") >= 8)) || fail "the secrets were not collected"
+grep -nF -f "$work/patterns" "$work/said" >"$work/found" || true
+[[ ! -s $work/found ]] || fail "a secret is in what install.sh or the engine said: $(cut -c1-200 "$work/found")"
+# But for the sample request of install.sh.
+grep -nF "correct horse" "$work/said" | grep -vF '"email": "ada@example.com"' >"$work/found" || true
+[[ ! -s $work/found ]] || fail "a password was logged: $(cut -c1-200 "$work/found")"
 echo "deploy/test-docker.sh: all passed in $SECONDS s"

@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::{
     app::PASSWORD,
     load::{CLIENTS, Load, Report, new_session, post},
+    load_balancer::kill_in_flight,
     raw,
-    redis_server::wait_until,
+    redis_server::wait_longer,
     runner::{Case, plain},
 };
 
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Case> {
 
 fn the_deployment_serves_and_changes_unnoticed() {
     the_five_requests();
+    what_a_client_says_of_its_address_is_not_believed();
     during("restart of all replicas, one after another", || {
         for id in replicas() {
             docker(&["restart", "--time", "15", &id]);
@@ -31,22 +33,22 @@ fn the_deployment_serves_and_changes_unnoticed() {
     .assert_none_failed();
     during("scaling to 1, 3 and 2", || {
         for count in [1, 3, 2] {
-            compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", &format!("server={count}"), "server"]);
-            wait_healthy(count);
+            scale(count);
         }
     })
     .assert_none_failed();
-    compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", "server=3", "server"]);
-    wait_healthy(3);
+    let replica = replicas().remove(0);
+    let signal = |name| docker(&["kill", "--signal", name, &replica]);
+    kill_in_flight(port(), || signal("STOP"), || signal("KILL"));
+    scale(3);
     let report = during("SIGKILL of one replica", || docker(&["kill", "--signal", "KILL", &replicas()[0]]));
     // Clients of the load have at most one request each in flight, and reads are repeated.
     let failures = report.failures();
     assert!(failures.len() <= CLIENTS && failures.iter().all(|(path, _)| *path != "/user"), "{failures:?}");
-    compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", "server=3", "server"]);
-    wait_healthy(3);
+    scale(3);
     let report = during("restart of Redis", || {
         compose(&["restart", "redis"]);
-        wait_until("it is ready again", || {
+        wait_longer(60, "it is ready again", || {
             raw::exchange(port(), &raw::request("GET", "/readyz", &[], None)).is_some_and(|a| a.status == 200)
         });
     });
@@ -69,6 +71,23 @@ fn the_five_requests() {
     assert_eq!(send("DELETE", "/access-token", "", Some(owner)).json(), json!({"result": "Access token removed"}));
     assert_eq!(send("GET", "/user", access, None).status, 401);
     assert_eq!(post(port(), "/refresh-access-token", &refresh).unwrap().status, 404);
+}
+
+fn what_a_client_says_of_its_address_is_not_believed() {
+    let session = new_session(port());
+    let account = json!({"email": session.email, "password": PASSWORD}).to_string();
+    let json = ("Content-Type", "application/json");
+    let forged = [json, ("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")];
+    let answer = raw::exchange(port(), &raw::request("POST", "/authenticate", &forged, Some(&account))).unwrap();
+    let access_token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let request = raw::request("GET", "/sessions", &[("Authorization", &access_token)], None);
+    let listed = raw::exchange(port(), &request).unwrap().json().to_string();
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let balancer = compose(&["ps", "-q", "load-balancer"]);
+    let balancer = run(Command::new("docker").args(["inspect", "--format", format, balancer.trim()]));
+    // Neither what was forged nor the load balancer's own, but the one that it was asked from.
+    assert!(listed.contains(r#""ip":""#) && !listed.contains("203.0.113.7"), "{listed}");
+    assert!(!listed.contains(&format!(r#""ip":"{}""#, balancer.trim())), "{listed}");
 }
 
 fn during(what: &str, change: impl FnOnce()) -> Report {
@@ -101,6 +120,12 @@ fn compose(arguments: &[&str]) -> String {
     run(Command::new(words.next().unwrap()).args(words).args(arguments))
 }
 
+/// Those that were killed are started again.
+fn scale(count: usize) {
+    compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", &format!("server={count}"), "server"]);
+    wait_healthy(count);
+}
+
 /// Ids of those that run.
 fn replicas() -> Vec<String> {
     let status = |id: &str| run(Command::new("docker").args(["inspect", "--format", "{{.State.Status}}", id]));
@@ -112,7 +137,7 @@ fn wait_healthy(count: usize) {
     let health = |id: &String| {
         run(Command::new("docker").args(["inspect", "--format", "{{.State.Health.Status}}", id])).trim() == "healthy"
     };
-    wait_until("the replicas are healthy", || {
+    wait_longer(60, "the replicas are healthy", || {
         let ids = replicas();
         ids.len() == count && ids.iter().all(health)
     });

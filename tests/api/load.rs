@@ -15,16 +15,16 @@ use serde_json::json;
 use crate::{
     app::{PASSWORD, Session, unique_email},
     raw::{self, Answer, Connection},
-    redis_server::wait_until,
+    redis_server::wait_longer,
 };
 
 pub(crate) const CLIENTS: usize = 8;
 /// Between two requests of a client: the load is steady, and no test of how much the machine can do.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Tokens live 60 seconds, and no load may go on for ever.
-const LONGEST: Duration = Duration::from_secs(50);
+/// After which a client signs in again: an access token lives 60 seconds.
+const TOKENS_AGE: Duration = Duration::from_secs(40);
 
-/// Clients of one port; each asks for its profile, and now and then refreshes its access token.
+/// Clients of one port; each asks for its profile, and now and then refreshes its access token or signs in again.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -69,7 +69,12 @@ pub(crate) fn new_session(port: u16) -> Session {
     let email = unique_email();
     let account = json!({"email": email, "password": PASSWORD});
     assert_eq!(post(port, "/signup", &account).unwrap().status, 201);
-    let body = post(port, "/authenticate", &account).unwrap().json();
+    session_in(&post(port, "/authenticate", &account).unwrap(), email)
+}
+
+/// What a sign-in answered.
+fn session_in(answer: &Answer, email: String) -> Session {
+    let body = answer.json();
     let text = |name: &str| body[name].as_str().unwrap_or_else(|| panic!("{body}")).to_owned();
     Session { email, access_token: text("access_token"), refresh_token: text("refresh_token") }
 }
@@ -82,7 +87,7 @@ impl Load {
             let session = new_session(port);
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             // Half of them keep their connection.
-            thread::spawn(move || client(port, &session, n % 2 == 0, &stop, &answered))
+            thread::spawn(move || client(port, session, n % 2 == 0, &stop, &answered))
         });
         let load = Self { clients: clients.collect(), stop, answered };
         load.wait_for_more();
@@ -92,7 +97,7 @@ impl Load {
     /// Waits until a good deal more has been answered.
     pub(crate) fn wait_for_more(&self) {
         let goal = self.answered.load(Ordering::Relaxed) + 50 * CLIENTS;
-        wait_until("requests are answered", || self.answered.load(Ordering::Relaxed) >= goal);
+        wait_longer(60, "requests are answered", || self.answered.load(Ordering::Relaxed) >= goal);
     }
 
     pub(crate) fn stop(self) -> Report {
@@ -101,19 +106,48 @@ impl Load {
     }
 }
 
-fn client(port: u16, session: &Session, keeps: bool, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<Sent> {
-    let bearer = format!("Bearer {}", session.access_token);
-    let user = raw::request("GET", "/user", &[("Authorization", &bearer)], None);
-    let refresh = json!({"refresh_token": session.refresh_token}).to_string();
-    let json = [("Content-Type", "application/json")];
-    let refresh = raw::request("POST", "/refresh-access-token", &json, Some(&refresh));
-    let (start, mut sent, mut connection) = (Instant::now(), Vec::new(), None);
-    while !stop.load(Ordering::Relaxed) && start.elapsed() < LONGEST {
-        let (path, request) = if sent.len() % 10 == 9 { ("/refresh-access-token", &refresh) } else { ("/user", &user) };
+/// What a client sends, with the tokens of its last sign-in.
+struct Requests {
+    user: Vec<u8>,
+    refresh: Vec<u8>,
+    authenticate: Vec<u8>,
+    signed_in: Instant,
+}
+
+impl Requests {
+    fn of(session: &Session) -> Self {
+        let json = [("Content-Type", "application/json")];
+        let post = |path, body: &serde_json::Value| raw::request("POST", path, &json, Some(&body.to_string()));
+        Self {
+            user: raw::request("GET", "/user", &[("Authorization", &session.access_token)], None),
+            refresh: post("/refresh-access-token", &json!({"refresh_token": session.refresh_token})),
+            authenticate: post("/authenticate", &json!({"email": session.email, "password": PASSWORD})),
+            signed_in: Instant::now(),
+        }
+    }
+
+    fn nth(&self, n: usize) -> (&'static str, &[u8]) {
+        match n {
+            _ if self.signed_in.elapsed() > TOKENS_AGE => ("/authenticate", &self.authenticate),
+            n if n % 10 == 9 => ("/refresh-access-token", &self.refresh),
+            _ => ("/user", &self.user),
+        }
+    }
+}
+
+fn client(port: u16, mut session: Session, keeps: bool, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<Sent> {
+    let (mut requests, mut sent, mut connection) = (Requests::of(&session), Vec::new(), None);
+    while !stop.load(Ordering::Relaxed) {
+        let (path, request) = requests.nth(sent.len());
         let open: &mut Connection = connection.get_or_insert_with(|| Connection::open(port));
-        let status = open.write(request).ok().and_then(|()| open.read()).map(|answer| answer.status);
-        if status.is_none() || !keeps {
+        let answer = open.write(request).ok().and_then(|()| open.read());
+        if answer.is_none() || !keeps {
             connection = None;
+        }
+        let status = answer.as_ref().map(|answer| answer.status);
+        if let (Some(answer), "/authenticate", Some(200)) = (answer, path, status) {
+            session = session_in(&answer, session.email);
+            requests = Requests::of(&session);
         }
         sent.push(Sent { path, status });
         answered.fetch_add(1, Ordering::Relaxed);

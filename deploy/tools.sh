@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Fetches what Debian 13 has and older releases lack, and installs nothing: kustomize, and Docker Compose v2 as a plugin
+# (DOCKER_CONFIG=target/tools/docker). Needs apt-get and Debian's keyring; kept in target/tools.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+mkdir -p target/tools
+exec 9>target/tools/lock
+flock 9
+[[ ! -e target/tools/done ]] || exit 0
+
+cd target/tools
+mkdir -p apt/lists/partial apt/cache/archives/partial docker/cli-plugins
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >apt/list
+options=(-qq -o Dir::Etc::SourceList="$PWD/apt/list" -o Dir::Etc::SourceParts=/dev/null
+    -o Dir::State::Lists="$PWD/apt/lists" -o Dir::Cache="$PWD/apt/cache" -o APT::Sandbox::User=)
+rm -f ./*.deb
+# apt-get update says only in a warning that it has not got a list.
+if ! { apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose kustomize; } >log 2>&1; then
+    cat log >&2
+    echo "deploy/tools.sh: apt-get does not get Debian's packages, for the reason above" >&2
+    exit 1
+fi
+for package in ./*.deb; do dpkg-deb --extract "$package" .; done
+ln -sf ../../usr/libexec/docker/cli-plugins/docker-compose docker/cli-plugins/docker-compose
+ln -sf usr/bin/kustomize kustomize
+rm -rf apt ./*.deb
+touch "done"
