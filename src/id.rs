@@ -1,6 +1,6 @@
 //! A 128-bit identifier as 22 characters of base64url: session ids, token ids and user tags.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -13,15 +13,38 @@ pub const ID_LEN: usize = 22;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; ID_LEN]);
 
+/// The system's randomness, asked for many ids at a time: for each alone, asking is a system call that costs more than a
+/// token's signature.
+struct Pool {
+    bytes: [u8; 512],
+    used: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; 512], used: 512 }) };
+}
+
+impl Pool {
+    fn take(&mut self) -> Result<[u8; 16], getrandom::Error> {
+        if self.used == self.bytes.len() {
+            getrandom::fill(&mut self.bytes)?;
+            self.used = 0;
+        }
+        let mut taken = [0; 16];
+        // Swapped, so that what was taken is kept nowhere else.
+        taken.swap_with_slice(&mut self.bytes[self.used..self.used + 16]);
+        self.used += taken.len();
+        Ok(taken)
+    }
+}
+
 impl Id {
     /// 128 bits from the operating system's generator (OWASP ASVS 5.0 clauses 7.2.3 and 11.5.1).
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self::encode(&bytes))
+        POOL.with_borrow_mut(Pool::take).map(|bytes| Self::encode(&bytes))
     }
 
     /// The first 132 bits of the SHA-256 of `input`.

@@ -8,7 +8,7 @@
 //! | use cases | [`auth`] | one method per route; knows neither HTTP nor a driver |
 //! | services | [`store`], [`token`], [`password`], [`audit`] | Redis and redb, JWT, argon2: each outside crate in one place |
 //! | records | [`user`], [`session`], [`throttle`] | plain data and plain rules |
-//! | ground | [`clock`], [`config`], [`error`], [`secret`], [`id`] | `error` and `id` import nothing of ours |
+//! | ground | [`clock`], [`config`], [`error`], [`log`], [`secret`], [`id`] | `error` and `id` import nothing of ours |
 //!
 //! A request: `http/serve.rs` (connection) → `http/envelope.rs` (id, log, checks of every request) → `http/mod.rs`
 //! (routes) → a handler in `http/accounts.rs`, `sessions.rs`, `tokens.rs` or `health.rs` → a method of [`auth::Auth`] →
@@ -22,6 +22,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod id;
+pub mod log;
 pub mod password;
 pub mod secret;
 pub mod session;

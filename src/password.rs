@@ -1,6 +1,6 @@
-//! Password hashing: argon2id on threads of its own, at the lowest priority, behind a bounded queue.
+//! Password hashing: argon2id on threads of its own, in idle time, behind a bounded queue.
 //!
-//! A hash costs about 20 ms of CPU and 19 MiB. On dedicated threads of low priority a flood of sign-ins takes only what
+//! A hash costs about 20 ms of CPU and 19 MiB. On threads that run in idle time a flood of sign-ins takes only what
 //! token checks leave over, and the queue bounds both the memory and how long a caller can be made to wait.
 
 use std::{fmt, io, thread, time::Duration};
@@ -20,9 +20,10 @@ pub const PASSWORD_MAX_BYTES: usize = 1024;
 
 /// Jobs that may wait, for each hashing thread: about a second's work, half of the request deadline.
 const QUEUE_PER_THREAD: usize = 32;
-/// A thread without work gives its memory block back after this long.
+/// A thread without work gives its memory block back to the allocator after this long.
 const IDLE: Duration = Duration::from_secs(2);
-/// Linux counts niceness per thread, so this slows nothing but hashing.
+/// Where a thread cannot be given the policy for idle time. Linux counts niceness per thread.
+#[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
 /// OWASP ASVS 5.0 clause 11.4.2 and NIST SP 800-63B-4 ask for at least 32 bits; RFC 9106 recommends 128.
 const SALT_BYTES: usize = 16;
@@ -151,6 +152,24 @@ fn stopped() -> Error {
     Error::Internal("the hashing threads have stopped".to_owned())
 }
 
+/// Leaves the core to whoever else on it has work, from now on. A thread that is only nice keeps the core for what is left
+/// of its slice, a few milliseconds, when a request comes; one of this policy (`SCHED_IDLE`) does not.
+#[cfg(target_os = "linux")]
+fn run_in_idle_time() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy::Normal, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+
+    let idle = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, Normal(Idle));
+    if idle.is_ok() {
+        return;
+    }
+    if let Err(error) = rustix::process::nice(LOWEST_PRIORITY) {
+        tracing::warn!(%error, "hashing runs at normal priority: sign-ins may slow token checks down");
+    }
+}
+
 /// One thread's parameters and its memory block, which is re-used from one hash to the next.
 struct Hasher {
     params: Params,
@@ -161,9 +180,7 @@ struct Hasher {
 impl Hasher {
     fn run(&mut self, jobs: &Receiver<Job>) {
         #[cfg(target_os = "linux")]
-        if let Err(error) = rustix::process::nice(LOWEST_PRIORITY) {
-            tracing::warn!(%error, "hashing runs at normal priority: sign-ins may slow token checks down");
-        }
+        run_in_idle_time();
         loop {
             match jobs.recv_timeout(IDLE) {
                 Ok(job) => self.perform(job),
@@ -249,6 +266,9 @@ impl Hasher {
     ) -> Result<(), Error> {
         let blocks = params.block_count();
         if self.memory.len() < blocks {
+            // Where the system refuses, hashing is a little slower.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::thread::disable_transparent_huge_pages(false);
             self.memory.resize(blocks, Block::default());
         }
         Argon2::new(algorithm, version, params)

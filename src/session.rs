@@ -5,9 +5,9 @@ use crate::id::Id;
 /// How long sessions and their tokens live. All times in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionPolicy {
-    /// Of an access token and its entry.
+    /// Of an access token.
     pub access_seconds: u64,
-    /// Of a refresh token and its entry; at least as long as the access token's.
+    /// Of a refresh token; at least as long as the access token's.
     pub refresh_seconds: u64,
     /// Whether a refresh spends the refresh token and gives a new one.
     pub rotation: bool,
@@ -57,7 +57,7 @@ pub struct Session {
 /// What a refresh found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The session lives, and its access entry is renewed.
+    /// The session lives on.
     Live {
         /// What is left of the new access token's life, in seconds.
         access_seconds: u64,

@@ -13,8 +13,8 @@ pub const FREE_FAILURES: u32 = 4;
 pub const LONGEST_WAIT_SECONDS: u64 = 60;
 /// Failures are forgotten after this long without one, in seconds; also the window of an address' count.
 pub const FORGET_SECONDS: u64 = 15 * 60;
-/// An address from which the account signed in is known for this long, in seconds.
-pub const KNOWN_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// An address from which the account signed in is known for at least so many days.
+pub const KNOWN_DAYS: u64 = 30;
 /// Known addresses kept for one account; the one that was used longest ago gives way.
 pub const KNOWN_ADDRESSES: usize = 16;
 

@@ -15,10 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::{error::Error, id::Id};
-
-/// How far two machines' clocks may be apart, in seconds.
-pub const LEEWAY_SECONDS: u64 = 5;
+use crate::{clock::LEEWAY_SECONDS, error::Error, id::Id};
 
 /// The `iss` and the `aud` of every token: this service mints tokens for itself to check.
 const SERVICE: &str = "auth-service";

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::Id;
@@ -64,8 +63,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// An account as the store keeps it. Short field names are not worth the trouble to an operator who reads one.
-#[derive(Clone, Serialize, Deserialize)]
+/// An account as the store keeps it.
+#[derive(Clone)]
 pub struct User {
     /// The `sub` of this user's tokens; never changes.
     pub id: Uuid,
@@ -85,7 +84,7 @@ impl fmt::Debug for User {
 }
 
 /// The part of an account that its owner may see.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Profile {
     /// In the spelling the account was created with.
     pub email: String,

@@ -24,16 +24,37 @@ impl Auth {
         let tag = email.tag();
         // Looked up first, so that a taken email costs no hash; create_user decides.
         if self.store.find_user(tag).await?.is_some() {
-            return Err(Error::EmailTaken);
+            return self.sign_up_again(caller, &email, &password).await;
         }
-        let phc = self.shared.passwords.hash(password, email.as_str()).await?;
+        let phc = self.shared.passwords.hash(password.clone(), email.as_str()).await?;
         let user = User { id: Uuid::new_v4(), email: email.as_str().to_owned(), created_at: self.now(), phc };
-        if !self.store.create_user(tag, &user).await? {
-            return Err(Error::EmailTaken);
+        if self.store.create_user(tag, &user).await? {
+            return self.signed_up(caller, &email, user.id);
         }
-        let subject = Subject { user_id: Some(user.id), email: Some(&email), ..Subject::default() };
+        // The same sign-up may have been made while this one hashed: a client that was not answered sends it again.
+        self.sign_up_again(caller, &email, &password).await
+    }
+
+    fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) -> Result<(), Error> {
+        let subject = Subject { user_id: Some(user_id), email: Some(email), ..Subject::default() };
         self.shared.audit.record(Event::SignedUp, caller, subject);
         Ok(())
+    }
+
+    /// A sign-up that was made but not acknowledged succeeds when it is sent again with the same password, which is
+    /// guessed no more freely here than at sign-in.
+    async fn sign_up_again(&self, caller: &Caller, email: &Email, password: &Password) -> Result<(), Error> {
+        let tag = email.tag();
+        if !self.store.is_unacknowledged(tag).await? {
+            return Err(Error::EmailTaken);
+        }
+        let Verified { stored, admission, .. } = match self.verify_password(caller, Some(email), tag, password).await {
+            Err(Error::InvalidCredentials) => return Err(Error::EmailTaken),
+            verified => verified?,
+        };
+        self.withdraw(tag, admission).await;
+        self.store.acknowledge_user(tag).await?;
+        self.signed_up(caller, email, stored.user.id)
     }
 
     /// The caller's profile. `email`, if given, must be the caller's own: a token opens no other profile.

@@ -95,16 +95,23 @@ impl Auth {
     pub async fn authorize(&self, access_token: &str, refresh_token: Option<&str>) -> Result<Authorized, Error> {
         let now = self.now();
         let claims = self.shared.tokens.access.verify_expired(access_token, now)?;
-        let Some(refresh_token) = refresh_token.filter(|_| claims.exp <= now) else {
-            claims.check_expiry(now)?;
-            return Ok(Authorized { claims, renewed: None });
-        };
+        match refresh_token.filter(|_| claims.exp <= now) {
+            None => {
+                claims.check_expiry(now)?;
+                Ok(Authorized { claims, renewed: None })
+            }
+            // On the heap, as it is seldom needed.
+            Some(refresh_token) => Box::pin(self.renew(&claims, refresh_token, now)).await,
+        }
+    }
+
+    async fn renew(&self, claims: &Claims, refresh_token: &str, now: u64) -> Result<Authorized, Error> {
         let refresh = self.shared.tokens.refresh.verify(refresh_token, now)?;
         if (refresh.sub, refresh.sid) != (claims.sub, claims.sid) {
             return Err(Error::TokenInvalid);
         }
         let seconds = self.store.renew(claims.tag, claims.sid, refresh.jti).await?.ok_or(Error::TokenExpired)?;
-        let claims = Claims { jti: Id::random()?, iat: now, exp: now + seconds, ..claims };
+        let claims = Claims { jti: Id::random()?, iat: now, exp: now + seconds, ..*claims };
         Ok(Authorized { claims, renewed: Some(self.shared.tokens.access.issue(&claims)?) })
     }
 

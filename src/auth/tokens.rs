@@ -78,7 +78,8 @@ impl Auth {
         let now = self.now();
         let Claims { sub, tag, sid, jti, exp, .. } = self.shared.tokens.refresh.verify(refresh_token, now)?;
         let subject = Subject::session(sub, sid);
-        match self.store.refresh(tag, sid, jti, Id::random()?).await? {
+        let next_id = if self.shared.policy.rotation { Some(Id::random()?) } else { None };
+        match self.store.refresh(tag, sid, jti, next_id).await? {
             Refreshed::Live { access_seconds, successor } => {
                 self.shared.audit.record(Event::Refreshed, caller, subject);
                 let claims = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + access_seconds };
@@ -93,8 +94,9 @@ impl Auth {
                 self.shared.audit.record(Event::TokenReused, caller, subject);
                 Err(Error::TokenReused)
             }
-            // Within the leeway the entry may have ended by itself: then the token has expired, it was not removed.
-            Refreshed::Gone => Err(if exp <= now { Error::TokenExpired } else { Error::TokenNotFound }),
+            // The entry may have ended by itself, within the leeway or just now: then the token has expired, and was not
+            // removed.
+            Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::TokenNotFound }),
         }
     }
 

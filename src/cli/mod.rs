@@ -1,5 +1,6 @@
 //! The command line: which command was given, with which settings. One file per noun.
 
+mod doctor;
 mod health;
 mod secrets;
 mod sessions;
@@ -67,6 +68,14 @@ Examples:
   auth-service secrets generate >> .env
   auth-service secrets generate --json";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  auth-service doctor
+  REDIS_URL=redis+sentinel://10.0.0.1,10.0.0.2/accounts auth-service doctor --json
+
+Looks at the store that the settings name: clock, permissions, eviction, persistence, memory, replicas. Exits 1 when the
+server would not start on it, or when it cannot be reached.";
+
 const HEALTH_EXAMPLES: &str = "\
 Examples:
   auth-service health                 asks http://127.0.0.1:3000/readyz
@@ -95,6 +104,7 @@ pub fn run() -> Invocation {
         Some(("sessions", matches)) => sessions::run(matches, &sources),
         Some(("user", matches)) => user::run(matches, &sources),
         Some(("secrets", matches)) => secrets::run(matches),
+        Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
         _ => return Invocation::Serve(sources),
     };
@@ -147,7 +157,7 @@ fn command() -> Command {
                     Command::new("end")
                         .about("End one session")
                         .arg(email())
-                        .arg(Arg::new("id").value_name("ID").required(true).help("As `sessions list` prints it"))
+                        .arg(positional("id", "ID", "As `sessions list` prints it"))
                         .after_help(SESSIONS_EXAMPLES),
                 ),
         )
@@ -165,6 +175,9 @@ fn command() -> Command {
             Command::new("generate").about("Print two new secrets, as lines for .env").after_help(SECRETS_EXAMPLES),
         ))
         .subcommand(
+            Command::new("doctor").about("Look at the store, and say what to change").after_help(DOCTOR_EXAMPLES),
+        )
+        .subcommand(
             Command::new("health")
                 .about("Ask the server on this machine whether it is ready")
                 .after_help(HEALTH_EXAMPLES),
@@ -172,7 +185,12 @@ fn command() -> Command {
 }
 
 fn email() -> Arg {
-    Arg::new("email").value_name("EMAIL").required(true).help("The account's email address")
+    positional("email", "EMAIL", "The account's email address")
+}
+
+/// One session id in 64 begins with a hyphen, and an address may.
+fn positional(id: &'static str, name: &'static str, help: &'static str) -> Arg {
+    Arg::new(id).value_name(name).required(true).allow_hyphen_values(true).help(help)
 }
 
 fn flags(setting: &'static Setting) -> impl Iterator<Item = Arg> {
@@ -195,6 +213,10 @@ fn flags(setting: &'static Setting) -> impl Iterator<Item = Arg> {
 /// What a command found, printed as one line for people or one object for programs.
 trait Report: Serialize {
     fn line(&self) -> String;
+
+    fn exit(&self) -> u8 {
+        0
+    }
 }
 
 /// Why a command failed, likewise.
@@ -216,6 +238,10 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         match error {
             Error::Unavailable(outage) => Self::new(outage.code(), format!("{outage}; run the command again later")),
+            Error::NotReplicated => Self::new(
+                "not_replicated",
+                "done, but too few replicas have it yet, and it may be lost; run the command again",
+            ),
             Error::Internal(detail) => Self::new("internal_error", detail),
             _ => Self::new("failed", "The command could not be carried out"),
         }
@@ -226,8 +252,8 @@ fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>) -> ExitCod
     let json = matches.get_flag("json");
     // Our own structs of text and numbers always serialize.
     let (line, exit) = match outcome {
-        Ok(outcome) if json => (serde_json::to_string(&outcome).unwrap_or_default(), 0),
-        Ok(outcome) => (outcome.line(), 0),
+        Ok(outcome) if json => (serde_json::to_string(&outcome).unwrap_or_default(), outcome.exit()),
+        Ok(outcome) => (outcome.line(), outcome.exit()),
         Err(failed) if json => (serde_json::to_string(&failed).unwrap_or_default(), failed.exit),
         Err(failed) => {
             eprintln!("auth-service: {}", failed.error);
@@ -249,10 +275,36 @@ fn on_store<T, F>(matches: &ArgMatches, sources: &Sources, work: impl FnOnce(Sto
 where
     F: Future<Output = Result<T, Failed>>,
 {
-    let usage = |error: String| Failed { error, code: "wrong_usage", exit: WRONG_USAGE };
     let email = matches.get_one::<String>("email").and_then(|text| Email::parse(text));
     let email =
         email.ok_or_else(|| usage("EMAIL must be a valid email address, such as name@example.com".to_owned()))?;
+    on_backend(sources, async |backend| work(backend.connect().await, email).await)
+}
+
+fn usage(error: String) -> Failed {
+    Failed { error, code: "wrong_usage", exit: WRONG_USAGE }
+}
+
+/// Runs `work` on the store that the settings name, which has been checked.
+fn on_backend<T>(sources: &Sources, work: impl AsyncFnOnce(Backend) -> Result<T, Failed>) -> Result<T, Failed> {
+    on_unchecked_backend(sources, async |backend| match backend.check().await.map_err(not_opened)? {
+        Some(reason) => Err(Failed::new("store_unreachable", reason)),
+        None => work(backend).await,
+    })
+}
+
+fn not_opened(error: OpenError) -> Failed {
+    match error {
+        OpenError::Settings(message) => usage(message),
+        OpenError::Failed(message) => Failed::new("store_not_opened", message),
+    }
+}
+
+/// Runs `work` on the store that the settings name.
+fn on_unchecked_backend<T>(
+    sources: &Sources,
+    work: impl AsyncFnOnce(Backend) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     let config = Config::load_store(sources).map_err(|problems| usage(problems.join("; ")))?;
     if let StoreConfig::Embedded { directory } = &config
         && !Backend::exists(&config)
@@ -270,19 +322,10 @@ where
         max_sessions: 1,
     };
     let backend = Backend::open(&config, policy);
-    let opened = |error| match error {
-        OpenError::Settings(message) => usage(message),
-        OpenError::Failed(message) => Failed::new("store_not_opened", message),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::new("internal_error", error.to_string()))?;
-    let backend = backend.map_err(opened)?;
-    runtime.block_on(async {
-        if let Some(reason) = backend.check().await.map_err(opened)? {
-            return Err(Failed::new("store_unreachable", reason));
-        }
-        work(backend.connect().await, email).await
-    })
+    let backend = backend.map_err(not_opened)?;
+    runtime.block_on(work(backend))
 }
 
 #[cfg(test)]

@@ -17,25 +17,40 @@ use crate::audit::Caller;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const USER_AGENT_MAX_CHARACTERS: usize = 256;
 
-/// The address at the other end of the connection; every request has it as an extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
-
-/// The id that the request's answer and log line have; every request has it as an extension.
+/// What a request's headers do not tell of it; every request that is routed has it as an extension.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) HeaderValue);
+pub(super) struct Arrival {
+    /// The address at the other end of the connection.
+    pub(super) peer: IpAddr,
+    /// The id that the request's answer and log line have.
+    pub(super) request_id: HeaderValue,
+}
+
+impl Arrival {
+    pub(super) fn caller(&self, headers: &HeaderMap, app: &AppState) -> Caller {
+        Caller {
+            address: client_address(self.peer, headers, &app.trusted_proxies),
+            user_agent: user_agent(headers),
+            request_id: self.request_id.to_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Arrival {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let unknown = || Self { peer: Ipv4Addr::UNSPECIFIED.into(), request_id: HeaderValue::from_static("") };
+        Ok(parts.extensions.remove().unwrap_or_else(unknown))
+    }
+}
 
 impl FromRequestParts<AppState> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
-        let request_id = parts.extensions.get().and_then(|RequestId(id)| id.to_str().ok()).unwrap_or_default();
-        Ok(Self {
-            address: client_address(peer, &parts.headers, &app.trusted_proxies),
-            user_agent: user_agent(&parts.headers),
-            request_id: request_id.to_owned(),
-        })
+        let Ok(arrival) = Arrival::from_request_parts(parts, app).await;
+        Ok(arrival.caller(&parts.headers, app))
     }
 }
 

@@ -226,6 +226,10 @@ impl From<Error> for Problem {
                 code: outage.code(),
                 ..Self::unavailable("", "The service is temporarily unavailable; try again shortly")
             },
+            Error::NotReplicated => Self::unavailable(
+                "not_replicated",
+                "The change was made, but too few replicas have it yet, and it may be lost; see whether it holds, or send it again",
+            ),
             Error::Internal(detail) => Self::internal(detail),
         }
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -38,7 +38,8 @@ impl<S: Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read_form(request).await?.ok_or(Problem::BODY_NOT_JSON)
+        let (parts, body) = request.into_parts();
+        read_form(&parts.headers, body).await?.ok_or(Problem::BODY_NOT_JSON)
     }
 }
 
@@ -46,22 +47,24 @@ impl<S: Sync> FromRequest<S> for OptionalForm {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read_form(request).await.map(Self)
+        let (parts, body) = request.into_parts();
+        read_form(&parts.headers, body).await.map(Self)
     }
 }
 
-async fn read_form(request: Request) -> Result<Option<Form>, Problem> {
-    let (parts, body) = request.into_parts();
+/// `None` without a body.
+pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Option<Form>, Problem> {
     if body.is_end_stream() {
         return Ok(None);
     }
     if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
         return Err(Problem::BODY_TOO_LARGE);
     }
-    if !is_json(&parts.headers) {
+    if !is_json(headers) {
         return Err(Problem::NOT_JSON);
     }
-    let bytes = read_body(body).await?;
+    // On the heap: most requests have no body, and the timer in it would make the future of each larger.
+    let bytes = Box::pin(read_body(body)).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -236,36 +239,51 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The tokens of a protected request.
+/// The tokens of a protected request, which share the memory of its headers.
 pub(super) struct PresentedTokens {
-    /// Of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 6750).
-    pub(super) access: Option<String>,
-    /// Of the `Refresh-Token` header, which is asked for only when the access token has expired.
-    pub(super) refresh: Option<String>,
+    access: Option<HeaderValue>,
+    refresh: Option<HeaderValue>,
 }
 
 const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
+
+impl PresentedTokens {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let only = |name: &HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(Problem::TWO_TOKENS),
+                (value, None) => Ok(value.cloned()),
+            }
+        };
+        Ok(Self { access: only(&header::AUTHORIZATION)?, refresh: only(&REFRESH_TOKEN)? })
+    }
+
+    /// Of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 6750).
+    pub(super) fn access(&self) -> Option<&str> {
+        let value = text(self.access.as_ref()?);
+        let token = match value.split_at_checked(7) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,
+            _ => value,
+        };
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// Of the `Refresh-Token` header, which is asked for only when the access token has expired.
+    pub(super) fn refresh(&self) -> Option<&str> {
+        self.refresh.as_ref().map(text).filter(|token| !token.is_empty())
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for PresentedTokens {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let access = only_value(&parts.headers, &header::AUTHORIZATION)?;
-        let access = access.map(|token| match token.split_at_checked(7) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,
-            _ => token,
-        });
-        let refresh = only_value(&parts.headers, &REFRESH_TOKEN)?;
-        let owned = |token: Option<&str>| token.filter(|token| !token.is_empty()).map(str::to_owned);
-        Ok(Self { access: owned(access), refresh: owned(refresh) })
+        Self::of(&parts.headers)
     }
 }
 
-fn only_value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Problem::TWO_TOKENS),
-        // A value that is not ASCII is a token like any other bad one.
-        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or("?"))),
-    }
+/// What is not ASCII is a token like any other bad one.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?")
 }

@@ -11,11 +11,12 @@ mod sessions;
 mod state;
 mod tokens;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::from_fn_with_state,
     response::Response,
     routing::{MethodRouter, delete, get, post, put},
 };
@@ -28,30 +29,46 @@ pub use self::{
 };
 use crate::{auth::Authorized, config::TokenRemoval};
 
-/// All routes, with what every answer has.
-pub fn router(app: AppState) -> Router {
-    let removal = match app.token_removal {
-        TokenRemoval::Open | TokenRemoval::Owner => only("DELETE", delete(tokens::remove_access_token)),
-        TokenRemoval::Off => only("", MethodRouter::new()),
-    };
-    Router::new()
-        .route("/signup", only("POST", post(accounts::sign_up)))
-        .route("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate)))
-        .route("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user)))
-        .route("/user/password", only("PUT", put(accounts::change_password)))
-        .route(
-            "/refresh-access-token",
-            only("GET, POST", get(tokens::refresh_access_token).post(tokens::refresh_access_token)),
-        )
-        .route("/access-token", removal)
-        .route("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
-        .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
-        .route("/signout", only("POST", post(sessions::sign_out)))
-        .route("/livez", only("GET", get(health::livez)))
-        .route("/readyz", only("GET", get(health::readyz)))
-        .fallback(|| async { Problem::NO_SUCH_ROUTE })
-        .layer(from_fn_with_state(app.clone(), envelope::wrap))
-        .with_state(app)
+/// Answers requests: the routes, and in `envelope.rs` what every answer has. A clone shares all of it.
+#[derive(Clone)]
+pub struct Service {
+    app: AppState,
+    router: Router,
+    paths: Arc<[&'static str]>,
+}
+
+/// The one path that names something.
+const A_SESSION: &str = "/sessions/{id}";
+
+impl Service {
+    /// All routes.
+    #[must_use]
+    pub fn new(app: AppState) -> Self {
+        let removal = match app.token_removal {
+            TokenRemoval::Open | TokenRemoval::Owner => only("DELETE", delete(tokens::remove_access_token)),
+            TokenRemoval::Off => only("", MethodRouter::new()),
+        };
+        let routes = [
+            ("/signup", only("POST", post(accounts::sign_up))),
+            ("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate))),
+            ("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user))),
+            ("/user/password", only("PUT", put(accounts::change_password))),
+            (
+                "/refresh-access-token",
+                only("GET, POST", get(tokens::refresh_access_token).post(tokens::refresh_access_token)),
+            ),
+            ("/access-token", removal),
+            ("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions))),
+            (A_SESSION, only("DELETE", delete(sessions::end_session))),
+            ("/signout", only("POST", post(sessions::sign_out))),
+            ("/livez", only("GET", get(health::livez))),
+            ("/readyz", only("GET", get(health::readyz))),
+        ];
+        let paths = routes.iter().map(|(path, _)| *path).collect();
+        let router = Router::new().fallback(|| async { Problem::NO_SUCH_ROUTE });
+        let router = routes.into_iter().fold(router, |router, (path, methods)| router.route(path, methods));
+        Self { router: router.with_state(app.clone()), app, paths }
+    }
 }
 
 /// Answers all other methods with 405; HEAD too, which axum would otherwise give to the GET handler.
@@ -87,11 +104,13 @@ fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
     response
 }
 
+const USUAL_BODY_BYTES: usize = 256;
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut bytes = Vec::with_capacity(USUAL_BODY_BYTES);
     // Our own structs of text and numbers always serialize.
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let _ = serde_json::to_writer(&mut bytes, body);
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);

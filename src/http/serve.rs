@@ -5,30 +5,28 @@
 //! balancer spread as evenly as many do, which SO_REUSEPORT does not promise.
 
 use std::{
+    convert::Infallible,
     io,
     net::TcpStream as StdTcpStream,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
-use tower::Service;
-
-use super::{Phase, caller::Peer};
+use super::{Phase, Service};
 
 /// For the headers of a request, and for the pause before the next one on a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(8);
@@ -74,7 +72,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread with a runtime, in which `build` makes the router; returns once it has.
+    /// Starts a thread with a runtime, in which `build` makes the service; returns once it has.
     ///
     /// # Errors
     /// When the system gives no thread or no runtime.
@@ -86,17 +84,17 @@ impl Worker {
     ) -> io::Result<Self>
     where
         B: FnOnce() -> F + Send + 'static,
-        F: Future<Output = Router>,
+        F: Future<Output = Service>,
     {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (connections, accepted) = mpsc::unbounded_channel();
         let (built, is_built) = oneshot::channel();
         let thread = thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(async {
-                let router = build().await;
+                let service = build().await;
                 // Nobody waits only if the process is on its way out already.
                 let _ = built.send(());
-                work(accepted, router, phase, shutdown_timeout).await;
+                work(accepted, service, phase, shutdown_timeout).await;
             });
         })?;
         is_built.await.map_err(io::Error::other)?;
@@ -107,7 +105,7 @@ impl Worker {
 /// Serves what is handed over, until no more comes; then lets what is open finish.
 async fn work(
     mut accepted: mpsc::UnboundedReceiver<Accepted>,
-    router: Router,
+    service: Service,
     phase: watch::Receiver<Phase>,
     shutdown_timeout: Duration,
 ) {
@@ -115,7 +113,7 @@ async fn work(
     loop {
         tokio::select! {
             next = accepted.recv() => match next {
-                Some(accepted) => { connections.spawn(serve_connection(accepted, router.clone(), phase.clone())); }
+                Some(accepted) => { connections.spawn(serve_connection(accepted, service.clone(), phase.clone())); }
                 None => break,
             },
             Some(_) = connections.join_next() => {}
@@ -130,23 +128,61 @@ async fn work(
     }
 }
 
-async fn serve_connection(accepted: Accepted, router: Router, mut phase: watch::Receiver<Phase>) {
+/// Whether a connection waits for the headers of a request, and since when.
+struct Pause {
+    opened: Instant,
+    /// Milliseconds after `opened`; [`Pause::NONE`] while a request is being answered.
+    since: AtomicU64,
+}
+
+impl Pause {
+    const NONE: u64 = u64::MAX;
+
+    fn begin(&self, now: Instant) {
+        let since = now.duration_since(self.opened).as_millis();
+        self.since.store(u64::try_from(since).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since.store(Self::NONE, Ordering::Relaxed);
+    }
+
+    /// Returns when it has lasted for [`HEADER_TIMEOUT`]. hyper's own timeout sets a timer for each request.
+    async fn too_long(&self) {
+        loop {
+            let deadline = match self.since.load(Ordering::Relaxed) {
+                // Whatever pause comes next ends later.
+                Self::NONE => Instant::now() + HEADER_TIMEOUT,
+                since => self.opened + Duration::from_millis(since) + HEADER_TIMEOUT,
+            };
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline.into()).await;
+        }
+    }
+}
+
+async fn serve_connection(accepted: Accepted, service: Service, mut phase: watch::Receiver<Phase>) {
     let Accepted { stream, place, load } = accepted;
     let _held = (place, load);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     // An error means that the client has gone already.
-    let Ok(peer) = stream.peer_addr().map(|address| Peer(address.ip())) else { return };
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        router.clone().call(request)
-    });
+    let Ok(peer) = stream.peer_addr() else { return };
+    let pause = Pause { opened: Instant::now(), since: AtomicU64::new(0) };
+    let answer = async |request| {
+        pause.end();
+        let response = service.answer(peer.ip(), request).await;
+        pause.begin(Instant::now());
+        Ok::<_, Infallible>(response)
+    };
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADERS_MAX_BYTES)
         .max_buf_size(BUFFER_BYTES)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        // Our answers are short: one piece of memory is sent sooner than two.
+        .writev(false)
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
     tokio::pin!(connection);
     let closing = async {
         // An error means that the server is gone, which is closing too.
@@ -154,13 +190,19 @@ async fn serve_connection(accepted: Accepted, router: Router, mut phase: watch::
         // A shutdown closes a connection on which it has read nothing, even if a request is there to be read.
         sleep(UNREAD_PAUSE).await;
     };
+    let too_long = pause.too_long();
+    tokio::pin!(closing, too_long);
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     tokio::select! {
         biased;
         _ = connection.as_mut() => {}
+        () = too_long.as_mut() => {}
         () = closing => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = too_long => {}
+            }
         }
     }
 }

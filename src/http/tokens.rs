@@ -1,12 +1,17 @@
 //! Routes of tokens: sign-in, refresh, removal.
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
 use serde::Serialize;
 
 use super::{
     AppState, Done,
+    caller::Arrival,
     error::Problem,
-    extract::{Form, OptionalForm, PresentedTokens},
+    extract::{Form, OptionalForm, PresentedTokens, read_form},
     json,
 };
 use crate::{audit::Caller, config::TokenRemoval};
@@ -58,9 +63,12 @@ pub(super) async fn authenticate(
 
 pub(super) async fn refresh_access_token(
     State(app): State<AppState>,
-    caller: Caller,
-    mut form: Form,
+    arrival: Arrival,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let caller = arrival.caller(&parts.headers, &app);
+    let mut form = read_form(&parts.headers, body).await?.ok_or(Problem::BODY_NOT_JSON)?;
     let Some(refresh_token) = form.text("refresh_token") else {
         return Err(form.into_problem());
     };
@@ -85,7 +93,7 @@ pub(super) async fn remove_access_token(
 ) -> Result<Response, Problem> {
     let email = match form {
         // Without a token in the header there is nothing that a field named access_token could contradict.
-        Some(mut form) if tokens.access.is_none() => Some(form.email().ok_or_else(|| form.into_problem())?),
+        Some(mut form) if tokens.access().is_none() => Some(form.email().ok_or_else(|| form.into_problem())?),
         Some(mut form) => Some(form.owners_email()?),
         None => None,
     };
@@ -96,7 +104,7 @@ pub(super) async fn remove_access_token(
             Ok(json(StatusCode::OK, &done))
         }
         // An open removal asks for no token, so what is missing is the body.
-        None if app.token_removal == TokenRemoval::Open && tokens.access.is_none() => Err(Form::email_required()),
+        None if app.token_removal == TokenRemoval::Open && tokens.access().is_none() => Err(Form::email_required()),
         email => {
             let by = app.authorize(&tokens).await?;
             app.in_time(app.auth.remove_own_access_token(&caller, &by, email.as_ref())).await?;

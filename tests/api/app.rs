@@ -20,6 +20,7 @@ use crate::{
     raw::{self, Answer},
     redis_server::{RedisServer, signal, wait_until},
     runner::Store,
+    topology::Certificates,
 };
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -29,7 +30,8 @@ pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the tests, 32+ byte
 /// A running server; killed when dropped.
 pub(crate) struct TestApp {
     port: u16,
-    child: Child,
+    /// None of a deployment that somebody else has brought up.
+    child: Option<Child>,
     output: Arc<Mutex<Vec<String>>>,
     settings: BTreeMap<String, String>,
     /// The working directory, in which the data directory is.
@@ -52,7 +54,16 @@ pub(crate) fn unique_email() -> String {
 impl TestApp {
     /// On the shared Redis, or on an embedded store of its own.
     pub(crate) fn start(store: Store) -> Self {
-        Self::start_with(store, &[])
+        match published_port() {
+            Some(port) => Self::at(port),
+            None => Self::start_with(store, &[]),
+        }
+    }
+
+    /// A deployment with the default settings.
+    fn at(port: u16) -> Self {
+        let directory = tempfile::tempdir().unwrap().into();
+        Self { port, child: None, output: Arc::default(), settings: BTreeMap::new(), directory }
     }
 
     /// With settings over the tests' defaults.
@@ -88,6 +99,7 @@ impl TestApp {
     }
 
     fn spawn(directory: Arc<TempDir>, settings: BTreeMap<String, String>) -> Self {
+        assert!(published_port().is_none(), "this test is not about the deployment: register it under with_settings");
         Self::run(command(directory.path(), &settings), directory, settings)
     }
 
@@ -96,9 +108,9 @@ impl TestApp {
         let output = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&output));
         collect(child.stderr.take().unwrap(), Arc::clone(&output));
-        let mut app = Self { port: 0, child, output, settings, directory };
+        let mut app = Self { port: 0, child: Some(child), output, settings, directory };
         wait_until("the server listens", || {
-            if let Some(status) = app.child.try_wait().unwrap() {
+            if let Some(status) = app.child().try_wait().unwrap() {
                 panic!("the server ended with {status}: {}", app.output());
             }
             app.port = app.listening_port().unwrap_or(0);
@@ -129,7 +141,7 @@ impl TestApp {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().unwrap().id()
     }
 
     pub(crate) fn working_directory(&self) -> &Path {
@@ -165,8 +177,12 @@ impl TestApp {
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child().kill().unwrap();
+        self.child().wait().unwrap();
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
     }
 
     /// SIGTERM.
@@ -178,7 +194,7 @@ impl TestApp {
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the server ends", || {
-            status = self.child.try_wait().unwrap();
+            status = self.child().try_wait().unwrap();
             status.is_some()
         });
         status.unwrap()
@@ -259,9 +275,11 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -276,7 +294,19 @@ fn with_defaults(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         ("LOG_FORMAT", "json"),
         ("ADDRESS_LIMIT", "0"),
     ];
-    defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+    let mut settings: BTreeMap<_, _> =
+        defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+    if settings.get("REDIS_URL").is_some_and(|url| url.starts_with("rediss")) {
+        for (name, value) in Certificates::shared().settings() {
+            settings.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    settings
+}
+
+/// Where `deploy/test-docker.sh` has a deployment, on which tests that want no settings of their own then run.
+pub(crate) fn published_port() -> Option<u16> {
+    Some(std::env::var("TEST_PUBLISHED_PORT").ok()?.parse().unwrap())
 }
 
 /// The program, in a directory and with settings; nothing of the tests' own environment reaches it.

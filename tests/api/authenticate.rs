@@ -12,7 +12,6 @@ use crate::{
 suite! {
     every_store: [
         authenticate_answers_get_and_post_alike,
-        authenticate_tells_the_lifetimes_of_the_settings,
         each_sign_in_opens_a_session_of_its_own,
         authenticate_takes_the_email_in_any_case_and_trims_nothing,
         unknown_email_and_wrong_password_are_answered_alike,
@@ -22,6 +21,7 @@ suite! {
         authenticate_names_all_invalid_fields_at_once_and_repeats_nothing,
         authenticate_ignores_unknown_fields,
     ]
+    with_settings: [authenticate_tells_the_lifetimes_of_the_settings]
 }
 
 fn names(body: &Value) -> Vec<&String> {

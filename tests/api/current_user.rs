@@ -23,6 +23,8 @@ suite! {
         profile_without_token_is_401_with_a_bare_challenge,
         two_access_tokens_are_400,
         profile_has_no_other_method,
+    ]
+    with_settings: [
         expired_access_token_is_401_token_expired,
         access_token_whose_entry_lives_is_good_for_five_more_seconds,
     ]

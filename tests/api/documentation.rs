@@ -13,6 +13,8 @@ suite! {
         readme_lists_every_error_code,
         env_example_shows_every_setting,
         env_example_is_valid_but_for_its_sample_secrets,
+        compose_passes_every_setting_on,
+        guarantees_name_tests_that_exist,
     ]
 }
 
@@ -33,8 +35,9 @@ fn readme_lists_every_setting_with_its_default() {
 
 fn readme_lists_every_route() {
     let router = read("src/http/mod.rs");
-    let routes: Vec<_> = router.split(".route(").skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
-    assert!(routes.contains(&"/signup") && routes.contains(&"/readyz"), "{routes:?}");
+    let literals = router.split('"').skip(1).step_by(2);
+    let routes: Vec<_> = literals.filter(|literal| literal.starts_with('/')).collect();
+    assert!(["/signup", "/sessions/{id}", "/readyz"].iter().all(|route| routes.contains(route)), "{routes:?}");
     let readme = read("README.md");
     let table: Vec<_> = readme.lines().filter(|line| line.starts_with("| `")).collect();
     let missing: Vec<_> =
@@ -86,4 +89,29 @@ fn env_example_is_valid_but_for_its_sample_secrets() {
             "auth-service: see `auth-service --help` for all settings".to_owned(),
         ]
     );
+}
+
+/// What a line of `.env` says must reach the replicas, or a change would be thought made that is not.
+fn compose_passes_every_setting_on() {
+    let compose = read("docker-compose.yml");
+    // The container's own address, and the store that Compose brings along.
+    let fixed = ["HOST", "PORT", "DATA_DIR", "REDIS_URL", "REDIS_USERNAME", "REDIS_PASSWORD"];
+    let own = |name: &str| fixed.contains(&name) || name.starts_with("REDIS_TLS_") || name.ends_with("_SECRET_KEY");
+    let names = SETTINGS.iter().map(|setting| setting.name).filter(|name| !own(name));
+    let missing: Vec<_> = names.filter(|name| !compose.contains(&format!("      {name}: ${{{name}:-"))).collect();
+    assert!(missing.is_empty(), "docker-compose.yml does not pass on: {missing:?}");
+}
+
+fn guarantees_name_tests_that_exist() {
+    let page = read("docs/guarantees.md");
+    let words: Vec<_> = page.split('`').skip(1).step_by(2).collect();
+    let named = words.iter().filter_map(|word| word.split_once("::")).filter(|(_, test)| !test.is_empty());
+    // A column may name its file once, at the top.
+    let bare = words.iter().filter(|word| word.starts_with("sentinel") || word.starts_with("cluster_"));
+    let tests: Vec<_> = named.chain(bare.map(|&test| ("topologies", test))).collect();
+    assert!(tests.len() > 25, "{tests:?}");
+    for (file, test) in tests {
+        let source = read(&format!("tests/api/{file}.rs"));
+        assert!(source.contains(&format!("fn {test}(")), "docs/guarantees.md names {file}::{test}, which there is not");
+    }
 }

@@ -37,7 +37,7 @@ fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
 }
 
 /// Some requests, with what their log lines should say: method, route, status and code.
-const REQUESTS: [(&str, &str, &str, u16, &str, &str); 9] = [
+const REQUESTS: [(&str, &str, &str, u16, &str, &str); 11] = [
     ("GET", "/livez", "/livez", 200, "GET", ""),
     ("POST", "/signup", "/signup", 400, "POST", "invalid_json"),
     ("GET", "/user", "/user", 401, "GET", "token_missing"),
@@ -47,6 +47,8 @@ const REQUESTS: [(&str, &str, &str, u16, &str, &str); 9] = [
     ("BREW", "/livez", "/livez", 405, "OTHER", "method_not_allowed"),
     ("GET", "/nothing-here", "unmatched", 404, "GET", "route_not_found"),
     ("DELETE", "/user/7", "unmatched", 404, "DELETE", "route_not_found"),
+    ("DELETE", "/sessions/of-a-client", "/sessions/{id}", 401, "DELETE", "token_missing"),
+    ("DELETE", "/sessions/of/a-client", "unmatched", 404, "DELETE", "route_not_found"),
 ];
 
 fn send_all(app: &TestApp) {

@@ -11,8 +11,10 @@ mod raw;
 mod redis_server;
 mod runner;
 mod session;
+mod topology;
 
 mod accounts;
+mod addresses;
 mod audit;
 mod authenticate;
 mod backup;
@@ -21,6 +23,7 @@ mod command_line;
 mod connections;
 mod containers;
 mod current_user;
+mod doctor;
 mod documentation;
 mod embedded_store;
 mod envelope;
@@ -31,10 +34,12 @@ mod layering;
 mod load_balancer;
 mod log_secrets;
 mod logging;
+mod majorities;
 mod old_client;
 mod outage;
 mod proxies;
 mod races;
+mod recorder;
 mod redis_start;
 mod redis_store;
 mod refresh_access_token;
@@ -49,10 +54,14 @@ mod shutdown;
 mod sign_up;
 mod store_contract;
 mod throttling;
+mod tls;
+mod topologies;
+mod waiting_writes;
 
 fn main() -> std::process::ExitCode {
     let suites = [
         accounts::tests(),
+        addresses::tests(),
         audit::tests(),
         authenticate::tests(),
         backup::tests(),
@@ -61,6 +70,7 @@ fn main() -> std::process::ExitCode {
         connections::tests(),
         containers::tests(),
         current_user::tests(),
+        doctor::tests(),
         documentation::tests(),
         embedded_store::tests(),
         envelope::tests(),
@@ -71,10 +81,12 @@ fn main() -> std::process::ExitCode {
         load_balancer::tests(),
         log_secrets::tests(),
         logging::tests(),
+        majorities::tests(),
         old_client::tests(),
         outage::tests(),
         proxies::tests(),
         races::tests(),
+        recorder::tests(),
         redis_start::tests(),
         redis_store::tests(),
         refresh_access_token::tests(),
@@ -89,6 +101,9 @@ fn main() -> std::process::ExitCode {
         sign_up::tests(),
         store_contract::tests(),
         throttling::tests(),
+        tls::tests(),
+        topologies::tests(),
+        waiting_writes::tests(),
     ];
     runner::run(suites.into_iter().flatten().collect())
 }

@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
@@ -14,16 +14,23 @@ use std::{
 pub(crate) struct Proxy {
     port: u16,
     generation: Arc<AtomicU64>,
+    cut_off: Arc<AtomicBool>,
 }
 
 impl Proxy {
     pub(crate) fn start(redis: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let proxy = Self { port: listener.local_addr().unwrap().port(), generation: Arc::default() };
-        let generation = Arc::clone(&proxy.generation);
+        let proxy =
+            Self { port: listener.local_addr().unwrap().port(), generation: Arc::default(), cut_off: Arc::default() };
+        let (generation, cut_off) = (Arc::clone(&proxy.generation), Arc::clone(&proxy.cut_off));
         // Ends with the tests; each copier ends with its connection.
         thread::spawn(move || {
+            let mut unheard = Vec::new();
             for client in listener.incoming().map_while(Result::ok) {
+                if cut_off.load(Ordering::SeqCst) {
+                    unheard.push(client);
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", redis)) else { continue };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -42,6 +49,17 @@ impl Proxy {
     /// From now on, what comes on the connections of today goes nowhere; they stay open.
     pub(crate) fn forget_connections(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on nothing passes, and nothing is refused either, on old connections or new.
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::SeqCst);
+        self.forget_connections();
+    }
+
+    /// From now on new connections pass.
+    pub(crate) fn mend(&self) {
+        self.cut_off.store(false, Ordering::SeqCst);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     app::{ACCESS_SECRET, PASSWORD, Session, TestApp, unique_email},
     raw::Answer,
-    redis_server::RedisServer,
+    redis_server::{RedisServer, wait_until},
     suite,
 };
 
@@ -34,10 +34,7 @@ const REQUESTS: u64 = 20;
 struct Keys {
     user: String,
     epoch: String,
-    access: String,
-    refresh: String,
-    index: String,
-    known_addresses: String,
+    session: String,
 }
 
 impl Keys {
@@ -45,19 +42,12 @@ impl Keys {
         let tag = Email::parse(&session.email).unwrap().tag();
         let sid = claims(&session.access_token)["sid"].as_str().unwrap().to_owned();
         let key = |rest: &str| format!("as:{{{tag}}}:{rest}");
-        Self {
-            user: key("u"),
-            epoch: key("e"),
-            access: key(&format!("a:{sid}")),
-            refresh: key(&format!("r:{sid}")),
-            index: key("s"),
-            known_addresses: key("k"),
-        }
+        Self { user: key("u"), epoch: key("e"), session: key(&format!("s:{sid}")) }
     }
 
     fn all(&self) -> Vec<String> {
-        let Self { user, epoch, access, refresh, index, known_addresses } = self;
-        let mut all = [user, epoch, access, refresh, index, known_addresses].map(Clone::clone).to_vec();
+        let Self { user, epoch, session } = self;
+        let mut all = [user, epoch, session].map(Clone::clone).to_vec();
         all.sort();
         all
     }
@@ -124,32 +114,30 @@ fn entries_expire_natively_and_users_never() {
     let session = app.new_session();
     let names = Keys::of(&session);
     assert_eq!(keys(&redis), names.all());
-    let assert_lives = || {
-        assert_life(&redis, &names.access, 60);
-        assert_life(&redis, &names.refresh, 120);
-        assert_life(&redis, &names.epoch, 120);
-        assert_life(&redis, &names.index, 120);
-        assert_life(&redis, &names.known_addresses, 30 * 24 * 60 * 60);
-        assert_eq!(life(&redis, &names.user), -1);
-    };
-    assert_lives();
+    assert_life(&redis, &names.session, 120);
+    assert_life(&redis, &names.epoch, 120);
+    assert_eq!(life(&redis, &names.user), -1);
 
-    // Age by hand, then refresh: the access entry is renewed, and what is behind it lives as long and no longer.
-    redis.command::<()>(&["EXPIRE", &names.access, "20"]);
-    redis.command::<()>(&["EXPIRE", &names.refresh, "40"]);
-    redis.command::<()>(&["EXPIRE", &names.epoch, "40"]);
-    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
-    assert_life(&redis, &names.access, 60);
-    assert_life(&redis, &names.refresh, 60);
-    assert!(life(&redis, &names.epoch) >= life(&redis, &names.access), "the epoch outlives what it is for");
-    assert_life(&redis, &names.epoch, 60);
+    // Refreshed when little is left, session and epoch live as long as the new access token and no longer.
+    let nearly_over = TestApp::start_on(&redis.url(), &[("ACCESS_TOKEN_TTL_SECONDS", "119")]);
+    let session = nearly_over.new_session();
+    let names = Keys::of(&session);
+    wait_until("a second has passed", || life(&redis, &names.session) < 118_500);
+    let before = life(&redis, &names.session);
+    assert_eq!(nearly_over.refresh_access_token(&session.refresh_token).status, 200);
+    let after = life(&redis, &names.session);
+    assert!((before + 1..=119_000).contains(&after), "{before} {after}");
+    let epoch = life(&redis, &names.epoch);
+    assert!((after - 100..=119_000).contains(&epoch), "the epoch outlives what it is for: {after} {epoch}");
     assert_eq!(life(&redis, &names.user), -1);
 
     // A second sign-in lengthens the epoch for all.
+    redis.command::<()>(&["EXPIRE", &names.session, "60"]);
+    redis.command::<()>(&["EXPIRE", &names.epoch, "60"]);
     let second = app.session_of(&session.email);
     assert_life(&redis, &names.epoch, 120);
-    assert_life(&redis, &Keys::of(&second).refresh, 120);
-    assert_life(&redis, &names.refresh, 60);
+    assert_life(&redis, &Keys::of(&second).session, 120);
+    assert_life(&redis, &names.session, 60);
 }
 
 fn token_lifetimes_are_settings() {
@@ -158,8 +146,7 @@ fn token_lifetimes_are_settings() {
     let app = TestApp::start_on(&redis.url(), &settings);
     let session = app.new_session();
     let names = Keys::of(&session);
-    assert_life(&redis, &names.access, 300);
-    assert_life(&redis, &names.refresh, 4_000);
+    assert_life(&redis, &names.session, 4_000);
     assert_life(&redis, &names.epoch, 4_000);
     for (token, seconds) in [(&session.access_token, 300), (&session.refresh_token, 4_000)] {
         let claims = claims(token);
@@ -171,7 +158,7 @@ fn token_lifetimes_are_settings() {
     // A replica that was given shorter ones does not shorten what others have promised.
     let shorter = [("ACCESS_TOKEN_TTL_SECONDS", "60"), ("REFRESH_TOKEN_TTL_SECONDS", "120")];
     let other = TestApp::start_on(&redis.url(), &shorter);
-    assert_life(&redis, &Keys::of(&other.session_of(&session.email)).refresh, 120);
+    assert_life(&redis, &Keys::of(&other.session_of(&session.email)).session, 120);
     assert_life(&redis, &names.epoch, 4_000);
 }
 
@@ -196,20 +183,16 @@ fn every_route_costs_what_is_documented() {
     assert_eq!(cost(&redis, 201, || app.sign_up(&unique_email(), PASSWORD)), "1 get, 1 set");
     assert_eq!(cost(&redis, 409, || app.sign_up(email, PASSWORD)), "1 get");
     // Two round trips: the address' count, the account's and its record at once; then the session.
-    let sign_in = "1 del, 3 evalsha, 3 expire, 4 get, 1 hset, 2 pttl, 2 set, 2 time, 2 zadd, 1 zcard, \
-                   1 zremrangebyrank, 1 zscore";
+    let sign_in = "1 del, 3 evalsha, 1 exists, 5 get, 1 pttl, 2 set, 2 time";
     assert_eq!(cost(&redis, 200, || app.authenticate(email, PASSWORD)), sign_in);
     // The first of an address also starts the window that it is counted in.
     assert_eq!(app.authenticate(&unique_email(), PASSWORD).status, 401);
     assert_eq!(app.remove_access_token(&missing).status, 404);
     assert_eq!(
         cost(&redis, 401, || app.authenticate(&unique_email(), PASSWORD)),
-        "3 evalsha, 1 expire, 3 get, 1 hget, 1 hincrby, 1 incrby, 1 time, 1 zscore"
+        "3 evalsha, 1 expire, 4 get, 1 hget, 1 hincrby, 1 incrby, 1 time"
     );
-    assert_eq!(
-        cost(&redis, 200, || app.refresh_access_token(refresh_token)),
-        "1 evalsha, 1 get, 1 hmget, 1 hset, 3 pttl, 1 set, 1 time"
-    );
+    assert_eq!(cost(&redis, 200, || app.refresh_access_token(refresh_token)), "1 evalsha, 1 mget, 1 setrange, 1 time");
     // The count for the address, and one key deleted.
     let removal = "1 del, 1 evalsha, 1 get, 1 incrby";
     assert_eq!(cost(&redis, 404, || app.remove_access_token(&missing)), removal);
@@ -241,7 +224,7 @@ fn removal_deletes_one_key_and_no_other() {
     let third = app.session_of(&session.email);
     assert_eq!(app.current_user(&third.access_token).status, 200);
     app.current_user(&session.access_token).assert_error(401, "invalid_token");
-    assert_life(&redis, &Keys::of(&session).refresh, 120);
+    assert_life(&redis, &Keys::of(&session).session, 120);
 }
 
 fn no_email_password_or_token_text_is_in_keys_or_values() {
@@ -257,15 +240,10 @@ fn no_email_password_or_token_text_is_in_keys_or_values() {
     assert_eq!(app.send("GET", "/readyz", &[], None).status, 200);
 
     let keys = keys(&redis);
-    assert_eq!(keys.len(), 6, "{keys:?}");
+    assert_eq!(keys.len(), 3, "{keys:?}");
     for key in keys {
         assert!(!key.contains("planted") && !key.contains("example"), "{key}");
-        let read: &[&str] = match redis.command::<String>(&["TYPE", &key]).as_str() {
-            "hash" => &["HGETALL", &key],
-            "zset" => &["ZRANGE", &key, "0", "-1"],
-            _ => &["GET", &key],
-        };
-        let value = format!("{:?}", redis.command::<redis::Value>(read));
+        let value: String = redis.command(&["GET", &key]);
         for secret in ["planted password", ACCESS_SECRET] {
             assert!(!value.contains(secret), "{key}: {value}");
         }
@@ -289,7 +267,7 @@ fn epochs_and_session_ids_are_new_random_128_bits() {
     for _ in 0..10 {
         assert_eq!(app.remove_access_token(&email).status, 200);
         let session = app.session_of(&email);
-        note("epoch", &redis.command::<String>(&["GET", &Keys::of(&session).epoch]));
+        note("epoch", &redis.command::<String>(&["GETRANGE", &Keys::of(&session).epoch, "0", "21"]));
         let refreshed = app.refresh_access_token(&session.refresh_token).json();
         let (access, refresh) = (claims(&session.access_token), claims(&session.refresh_token));
         let refreshed = claims(refreshed["access_token"].as_str().unwrap());
@@ -312,16 +290,12 @@ fn an_entry_deleted_by_hand_ends_the_token_on_every_replica() {
         assert_eq!(redis.command::<u64>(&["DEL", pick(&Keys::of(&session))]), 1);
         session
     };
-    for pick in [|names: &Keys| &names.access, |names: &Keys| &names.epoch] as [fn(&Keys) -> &String; 2] {
+    for pick in [|names: &Keys| &names.session, |names: &Keys| &names.epoch] as [fn(&Keys) -> &String; 2] {
         let session = delete_and_look(pick);
         for app in &replicas {
             app.current_user(&session.access_token).assert_error(401, "invalid_token");
+            app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
         }
-    }
-    let session = delete_and_look(|names| &names.refresh);
-    for app in &replicas {
-        app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
-        assert_eq!(app.current_user(&session.access_token).status, 200, "the access token has an entry of its own");
     }
 }
 
@@ -341,8 +315,8 @@ fn database_password_and_acl_user_come_from_the_url() {
     let redis = RedisServer::start(&[]);
     let mut admin = redis.connect();
     // All that the service needs of an ACL user.
-    let commands = "+hello +select +get +set +mget +del +exists +ttl +pttl +expire +time +incrby +hget +hmget +hset +hdel \
-                    +hincrby +zadd +zcard +zrange +zrevrange +zrem +zscore +zremrangebyrank +evalsha +script|load";
+    let commands = "+hello +select +get +set +setrange +mget +del +exists +ttl +pttl +expire +time +incrby +hget +hset \
+                    +hdel +hincrby +evalsha +script|load";
     let commands: Vec<_> = commands.split(' ').collect();
     let acl = ["SETUSER", "svc", "on", ">user-pw", "~as:*"];
     redis::cmd("ACL").arg(&acl).arg(&commands).exec(&mut admin).unwrap();

@@ -8,12 +8,14 @@ suite! {
     every_store: [
         refresh_answers_get_and_post_alike,
         refresh_leaves_older_access_tokens_and_the_refresh_token_valid,
-        refresh_tells_the_lifetime_of_the_settings,
-        refresh_revives_a_session_whose_access_token_has_expired,
-        expired_refresh_token_is_401_token_expired,
         what_is_no_refresh_token_is_401_invalid_token,
         removed_refresh_token_is_404,
         refresh_body_must_be_complete,
+    ]
+    with_settings: [
+        refresh_tells_the_lifetime_of_the_settings,
+        refresh_revives_a_session_whose_access_token_has_expired,
+        expired_refresh_token_is_401_token_expired,
     ]
 }
 

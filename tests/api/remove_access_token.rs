@@ -14,14 +14,16 @@ suite! {
     every_store: [
         removal_ends_every_token_of_that_user_and_of_nobody_else,
         removal_with_nothing_to_remove_is_404,
-        removal_of_expired_tokens_is_404,
         removal_takes_the_email_in_any_case,
         a_sign_in_after_removal_is_good_and_older_tokens_stay_dead,
+        removal_has_no_other_method,
+    ]
+    with_settings: [
+        removal_of_expired_tokens_is_404,
         open_removal_asks_for_no_token_and_without_body_removes_the_tokens_owners,
         removal_body_that_is_there_must_be_complete,
         owner_removal_wants_the_owners_access_token,
         removal_switched_off_is_405_and_leaves_it_to_the_command_line,
-        removal_has_no_other_method,
     ]
 }
 

@@ -28,7 +28,7 @@ suite! {
         a_renewed_token_never_outlives_the_session,
     ]
     redis: [
-        renewal_writes_the_access_entry_and_nothing_else,
+        renewal_writes_the_end_of_access_and_nothing_else,
         a_request_that_fails_authentication_changes_nothing,
     ]
 }
@@ -240,34 +240,45 @@ fn a_renewed_token_never_outlives_the_session(store: Store) {
     }
 }
 
-/// Each key with its value and the time of its end in milliseconds.
-fn everything(redis: &RedisServer) -> BTreeMap<String, (Vec<u8>, i64)> {
+/// How often a write has run, and each key with its value and its TTL, up to what passes while one looks.
+fn everything(redis: &RedisServer) -> (u64, BTreeMap<String, (String, i64)>) {
+    let info: String = redis.command(&["INFO", "commandstats"]);
+    let writes = ["set", "setrange", "del", "expire", "hset", "hincrby", "hdel", "incrby"].map(|name| {
+        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse::<u64>().unwrap())
+    });
     let keys: Vec<String> = redis.command(&["KEYS", "*"]);
-    let entry = |key: String| {
-        let (value, end) = (redis.command(&["DUMP", &key]), redis.command(&["PEXPIRETIME", &key]));
-        (key, (value, end))
-    };
-    keys.into_iter().map(entry).collect()
+    let life = |key: &str| redis.command::<i64>(&["PTTL", key]);
+    let values = keys.into_iter().map(|key| (key.clone(), (redis.command(&["GET", &key]), life(&key))));
+    (writes.iter().sum(), values.collect())
 }
 
-fn renewal_writes_the_access_entry_and_nothing_else() {
+fn renewal_writes_the_end_of_access_and_nothing_else() {
     for rotation in ["off", "on"] {
         let redis = RedisServer::start(&[]);
         let app = TestApp::start_on(&redis.url(), &[("REFRESH_TOKEN_ROTATION", rotation)]);
         let session = app.new_session();
         app.session_of(&session.email);
         let (expired, tag) = (expired_access_token(&session), claims(&session.access_token)["tag"].clone());
-        let entry = format!("as:{{{}}}:a:{}", tag.as_str().unwrap(), session.id());
+        let key = format!("as:{{{}}}:s:{}", tag.as_str().unwrap(), session.id());
         for path in ["/user", "/sessions"] {
-            // A renewal in the same millisecond would give the entry the same end.
+            // A renewal in the same millisecond would give the same end.
             wait_until_after(unix_seconds());
-            let mut before = everything(&redis);
+            let (mut writes, mut before) = everything(&redis);
             renewed(&ask(&app, "GET", path, &expired, &session.refresh_token, None), &session);
-            let mut after = everything(&redis);
-            let (old, new) = (before.remove(&entry).unwrap(), after.remove(&entry).unwrap());
-            assert_eq!(old.0, new.0);
-            assert!(old.1 < new.1, "{old:?} {new:?}");
-            assert_eq!(before, after);
+            let (now_written, mut after) = everything(&redis);
+            writes += 1;
+            assert_eq!(writes, now_written);
+            let ((old, old_life), (new, new_life)) = (before.remove(&key).unwrap(), after.remove(&key).unwrap());
+            assert!(new_life > 0 && new_life <= old_life, "{old_life} {new_life}");
+            let parts = |value: &str| {
+                let (epoch, rest) = value.split_once(' ').unwrap();
+                let (access_end, rest) = rest.split_once(' ').unwrap();
+                (access_end.parse::<u64>().unwrap(), epoch.to_owned() + rest)
+            };
+            let ((old_end, old), (new_end, new)) = (parts(&old), parts(&new));
+            assert!(old_end < new_end && old == new, "{old_end} {new_end} {old} {new}");
+            assert!(before.into_values().map(|(value, _)| value).eq(after.into_values().map(|(value, _)| value)));
         }
     }
 }
@@ -283,7 +294,7 @@ fn a_request_that_fails_authentication_changes_nothing() {
         assert_eq!(app.send_as(&ended.access_token, "POST", "/signout", None).status, 200);
         let change = json!({"current_password": PASSWORD, "new_password": "another password"});
         let password = json!({"password": PASSWORD});
-        let before = everything(&redis);
+        let (writes, before) = everything(&redis);
         let refused = |access: &str, refresh: &str| {
             for (method, path, body) in [
                 ("GET", "/user", None),
@@ -302,6 +313,8 @@ fn a_request_that_fails_authentication_changes_nothing() {
         }
         refused(&ended.access_token, &ended.refresh_token);
         refused(&expired_access_token(&ended), &ended.refresh_token);
-        assert_eq!(before, everything(&redis));
+        let (now_written, after) = everything(&redis);
+        assert_eq!(writes, now_written);
+        assert!(before.into_values().map(|(value, _)| value).eq(after.into_values().map(|(value, _)| value)));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::redis_server::RedisServer;
+use crate::{app::published_port, redis_server::RedisServer, topology::Shared};
 
 /// The store under a test's server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,13 @@ pub(crate) struct Case {
 }
 
 /// The programs that tests start beside the server, each with whether it is installed.
-static PROGRAMS: LazyLock<[(&str, bool); 2]> = LazyLock::new(|| ["redis-server", "haproxy"].map(|p| (p, on_path(p))));
+static PROGRAMS: LazyLock<[(&str, bool); 3]> =
+    LazyLock::new(|| ["redis-server", "haproxy", "openssl"].map(|p| (p, on_path(p))));
+
+static HAS_TLS: LazyLock<bool> = LazyLock::new(RedisServer::has_tls);
 
 /// Registers each named function of the module, under the heading that says where it runs:
-/// `every_store` (a `fn(Store)`, run on both), `redis`, `haproxy` (which needs Redis too) and `plain` (a `fn()`).
+/// `every_store` (a `fn(Store)`, run on both), `with_settings` (likewise, on a server of the test's own), `redis`, `haproxy`, `tls` and `slow_loading` (which need Redis too) and `plain` (a `fn()`).
 #[macro_export]
 macro_rules! suite {
     ($($place:ident: [$($name:ident),* $(,)?])*) => {
@@ -40,6 +43,20 @@ macro_rules! suite {
     };
 }
 
+/// Whether only the tests of every store run: on a Redis of another form than single, or on a deployment.
+fn elsewhere() -> bool {
+    Shared::name() != "redis" || published_port().is_some()
+}
+
+/// The tests that look at a server through its answers alone.
+const PUBLISHED: [&str; 7] =
+    ["authenticate", "current_user", "json", "old_client", "refresh_access_token", "remove_access_token", "sign_up"];
+
+/// Whether only the tests with a Redis run, on another one than the installed.
+fn matrix() -> bool {
+    std::env::var_os("TEST_REDIS_SERVER").is_some()
+}
+
 fn needs(store: Store) -> &'static [&'static str] {
     match store {
         Store::Redis => &["redis-server"],
@@ -48,24 +65,78 @@ fn needs(store: Store) -> &'static [&'static str] {
 }
 
 pub(crate) fn every_store(module: &str, name: &str, test: fn(Store)) -> Vec<Case> {
+    if published_port().is_some() {
+        let about_requests = PUBLISHED.iter().any(|name| module.ends_with(&format!("::{name}")));
+        return about_requests
+            .then(|| case(&format!("{}::published", path(module, name)), &[], move || test(Store::Redis)))
+            .into_iter()
+            .collect();
+    }
     let on = |store, suffix| case(&format!("{}::{suffix}", path(module, name)), needs(store), move || test(store));
-    vec![on(Store::Redis, "redis"), on(Store::Embedded, "embedded")]
+    if elsewhere() {
+        return vec![on(Store::Redis, Shared::name())];
+    }
+    if matrix() {
+        return vec![on(Store::Redis, Shared::name())];
+    }
+    vec![on(Store::Redis, Shared::name()), on(Store::Embedded, "embedded")]
+}
+
+/// As `every_store`, for a test that needs a server with other settings than a deployment has.
+pub(crate) fn with_settings(module: &str, name: &str, test: fn(Store)) -> Vec<Case> {
+    if published_port().is_some() { Vec::new() } else { every_store(module, name, test) }
 }
 
 pub(crate) fn redis(module: &str, name: &str, test: fn()) -> Vec<Case> {
-    vec![case(&path(module, name), &["redis-server"], test)]
+    unless_elsewhere(case(&path(module, name), &["redis-server"], test))
 }
 
 pub(crate) fn haproxy(module: &str, name: &str, test: fn()) -> Vec<Case> {
-    vec![case(&path(module, name), &["redis-server", "haproxy"], test)]
+    if matrix() {
+        return Vec::new();
+    }
+    unless_elsewhere(case(&path(module, name), &["redis-server", "haproxy"], test))
+}
+
+/// With a Redis that was built with TLS; certificates are made by openssl.
+pub(crate) fn tls(module: &str, name: &str, test: fn()) -> Vec<Case> {
+    if matrix() && !*HAS_TLS {
+        eprintln!("left out, because this Redis was built without TLS: {}", path(module, name));
+        return Vec::new();
+    }
+    unless_elsewhere(case(&path(module, name), &["redis-server", "openssl"], test))
+}
+
+/// With a Redis that can be made to load so slowly that it answers meanwhile, which came with 7.0.
+pub(crate) fn slow_loading(module: &str, name: &str, test: fn()) -> Vec<Case> {
+    if !is_known("--loading-process-events-interval-bytes", "1024", module, name) {
+        return Vec::new();
+    }
+    redis(module, name, test)
+}
+
+/// Of the installed Redis everything is asked; of another what it knows.
+fn is_known(directive: &str, value: &str, module: &str, name: &str) -> bool {
+    let known = !matrix() || RedisServer::knows(directive, value);
+    if !known {
+        eprintln!("left out, because this Redis does not know {directive}: {}", path(module, name));
+    }
+    known
 }
 
 pub(crate) fn plain(module: &str, name: &str, test: fn()) -> Vec<Case> {
-    vec![case(&path(module, name), &[], test)]
+    if matrix() {
+        return Vec::new();
+    }
+    unless_elsewhere(case(&path(module, name), &[], test))
 }
 
 fn path(module: &str, name: &str) -> String {
     format!("{}::{name}", module.trim_start_matches("api::"))
+}
+
+fn unless_elsewhere(case: Case) -> Vec<Case> {
+    if elsewhere() { Vec::new() } else { vec![case] }
 }
 
 fn case(name: &str, needs: &[&str], test: impl FnOnce() + Send + 'static) -> Case {

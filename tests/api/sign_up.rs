@@ -14,8 +14,8 @@ suite! {
         signup_with_taken_email_is_409_in_any_case_and_keeps_the_account,
         signup_names_all_invalid_fields_at_once,
         signup_counts_code_points_and_caps_bytes,
-        fifty_concurrent_signups_of_one_email_make_one_account,
     ]
+    with_settings: [fifty_concurrent_signups_of_one_email_make_one_account]
     plain: [password_min_length_is_a_setting]
 }
 

@@ -12,23 +12,21 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
-
-use redb::{ReadTransaction, ReadableDatabase};
 
 use self::{
     counts::Counts,
-    file::File,
-    tables::{EPOCHS, KNOWN, SESSIONS, Tables, USERS, live_sessions},
+    file::{File, Snapshot},
+    tables::{Tables, live_sessions},
     writer::Writer,
 };
-use super::{OpenError, StoredUser, decode_profile, decode_user, encode_user};
+use super::{Finding, OpenError, StoredUser, Verdict, decode_profile, decode_user, encode_user};
 use crate::{
+    clock::unix_millis,
     error::{Error, Outage},
     id::Id,
     session::{NewSession, Outcome, Refreshed, Session, SessionPolicy},
-    throttle::{Admission, Counter, KNOWN_SECONDS, Limit},
+    throttle::{Admission, Counter, KNOWN_DAYS, Limit},
     user::{Profile, User},
 };
 
@@ -64,14 +62,39 @@ impl Embedded {
         &self.directory
     }
 
+    /// Its files, who may read them, and the room on their disk.
+    pub(super) fn inspect(&self) -> std::io::Result<Vec<Finding>> {
+        let place = self.directory.display().to_string();
+        let (file, directory) =
+            (std::fs::metadata(self.directory.join(FILE_NAME))?, std::fs::metadata(&self.directory)?);
+        let disk = rustix::fs::statvfs(&self.directory)?;
+        let (used, free) = (file.len() >> 20, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20);
+        // Room for the file once more, which redb may take to tidy it.
+        let (room, advice) = match free > used.max(64) {
+            true => (Verdict::Ok, ""),
+            false => (Verdict::Warning, "make room: writes fail when the disk is full"),
+        };
+        let mode = directory.permissions().mode() & 0o777;
+        Ok(vec![
+            Finding::new(&place, "server", Verdict::Ok, "the embedded store, for one server", ""),
+            Finding::new(&place, "permissions", Verdict::Ok, format!("mode {mode:04o}"), ""),
+            Finding::new(
+                &place,
+                "memory",
+                room,
+                format!("{used} MiB in the file, {free} MiB free on the disk"),
+                advice,
+            ),
+        ])
+    }
+
     pub(super) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
-        let record = encode_user(user)?;
+        let record = encode_user(user);
         self.writer.write(move |tables, _| tables.create_user(tag, &record)).await
     }
 
     pub(super) fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
-        let record =
-            self.read(|snapshot| Ok(snapshot.open_table(USERS)?.get(tag.as_str())?.map(|r| r.value().to_vec())))?;
+        let record = self.read(|snapshot| Ok(snapshot.users.get(tag.as_str())?.map(|r| r.value().to_vec())))?;
         record.map(decode_user).transpose()
     }
 
@@ -97,7 +120,7 @@ impl Embedded {
         session: &NewSession,
         address: Id,
     ) -> Result<bool, Error> {
-        let (seen, upgraded) = (seen.revision.clone(), upgraded.map(encode_user).transpose()?);
+        let (seen, upgraded) = (seen.revision.clone(), upgraded.map(encode_user));
         let session = session.clone();
         let opened = self
             .writer
@@ -118,13 +141,18 @@ impl Embedded {
             if !access_lives(snapshot, tag, sid)? {
                 return Ok(Ok(None));
             }
-            let users = snapshot.open_table(USERS)?;
-            let record = users.get(tag.as_str())?;
+            let record = snapshot.users.get(tag.as_str())?;
             Ok(record.ok_or(Error::UserNotFound).and_then(|record| decode_profile(record.value())).map(Some))
         })?
     }
 
-    pub(super) async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Id) -> Result<Refreshed, Error> {
+    pub(super) async fn refresh(
+        &self,
+        tag: Id,
+        sid: Id,
+        refresh_id: Id,
+        next_id: Option<Id>,
+    ) -> Result<Refreshed, Error> {
         self.writer.write(move |tables, now| tables.refresh(tag, sid, refresh_id, next_id, now)).await
     }
 
@@ -139,10 +167,10 @@ impl Embedded {
             {
                 return Ok(None);
             }
-            let now = now();
-            let epoch = snapshot.open_table(EPOCHS)?.get(tag.as_str())?;
+            let now = unix_millis();
+            let epoch = snapshot.epochs.get(tag.as_str())?;
             let Some(epoch) = epoch.filter(|epoch| epoch.value().1 > now) else { return Ok(Some(Vec::new())) };
-            let mut live = live_sessions(&snapshot.open_table(SESSIONS)?, tag, epoch.value().0, now)?;
+            let mut live = live_sessions(&snapshot.sessions, tag, epoch.value().0, now)?;
             live.reverse();
             Ok(Some(live))
         })
@@ -159,10 +187,7 @@ impl Embedded {
         epoch: Id,
         change: Option<(&StoredUser, &User)>,
     ) -> Result<Outcome, Error> {
-        let change = match change {
-            Some((seen, user)) => Some((seen.revision.clone(), encode_user(user)?)),
-            None => None,
-        };
+        let change = change.map(|(seen, user)| (seen.revision.clone(), encode_user(user)));
         let changes_password = change.is_some();
         let keep_only = move |tables: &mut Tables<'_>, now| {
             let change = change.as_ref().map(|(seen, record)| (seen.as_slice(), record.as_slice()));
@@ -180,11 +205,10 @@ impl Embedded {
     }
 
     pub(super) fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {
-        let now = now();
-        let known_at = self.read(|snapshot| {
-            Ok(snapshot.open_table(KNOWN)?.get((tag.as_str(), address.as_str()))?.map(|at| at.value()))
-        })?;
-        if known_at.is_some_and(|at| at + KNOWN_SECONDS > now / 1_000) {
+        let now = unix_millis();
+        let known_at =
+            self.read(|snapshot| Ok(snapshot.known.get((tag.as_str(), address.as_str()))?.map(|at| at.value())))?;
+        if known_at.is_some_and(|at| at + KNOWN_DAYS * 24 * 60 * 60 > now / 1_000) {
             return Ok(Admission::Known);
         }
         Ok(self.counts.admit(tag, now))
@@ -195,15 +219,15 @@ impl Embedded {
     }
 
     pub(super) fn count(&self, counter: Counter, address: Id, limit: Limit, add: u64) -> Option<u64> {
-        self.counts.count(counter, address, limit, add, now())
+        self.counts.count(counter, address, limit, add, unix_millis())
     }
 
     pub(super) fn ready(&self) -> Result<(), Error> {
         if self.writer.writes() { Ok(()) } else { Err(Error::Unavailable(Outage::Refused)) }
     }
 
-    fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, Error> {
-        self.file.with(|database| look(&database.begin_read()?)).map_err(|error| storage_failure(&error))
+    fn read<T>(&self, look: impl FnOnce(&Snapshot) -> Result<T, redb::Error>) -> Result<T, Error> {
+        self.file.read(look).map_err(|error| storage_failure(&error))
     }
 }
 
@@ -235,18 +259,9 @@ fn storage_failure(error: &redb::Error) -> Error {
     Error::Unavailable(Outage::Refused)
 }
 
-/// The embedded store's clock, in milliseconds since the Unix epoch.
-fn now() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn access_lives(snapshot: &ReadTransaction, tag: Id, sid: Id) -> Result<bool, redb::Error> {
-    let epochs = snapshot.open_table(EPOCHS)?;
-    let sessions = snapshot.open_table(SESSIONS)?;
-    let (Some(epoch), Some(session)) = (epochs.get(tag.as_str())?, sessions.get((tag.as_str(), sid.as_str()))?) else {
-        return Ok(false);
-    };
-    let ((epoch, epoch_end), (session_epoch, access_end, ..), now) = (epoch.value(), session.value(), now());
+fn access_lives(snapshot: &Snapshot, tag: Id, sid: Id) -> Result<bool, redb::Error> {
+    let Some(epoch) = snapshot.epochs.get(tag.as_str())? else { return Ok(false) };
+    let Some(session) = snapshot.sessions.get((tag.as_str(), sid.as_str()))? else { return Ok(false) };
+    let ((epoch, epoch_end), (session_epoch, access_end, ..), now) = (epoch.value(), session.value(), unix_millis());
     Ok(epoch_end > now && session_epoch == epoch && access_end > now)
 }

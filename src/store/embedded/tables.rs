@@ -183,7 +183,7 @@ impl<'t> Tables<'t> {
         tag: Id,
         sid: Id,
         refresh_id: Id,
-        next_id: Id,
+        next_id: Option<Id>,
         now: u64,
     ) -> Result<(Changed, Refreshed)> {
         let Some((mut entry, epoch_end)) = self.live_session(tag, sid, now)? else {
@@ -201,13 +201,13 @@ impl<'t> Tables<'t> {
                 self.remove_session(tag, sid, entry.epoch, now)?;
                 return Ok((Changed::Yes, Refreshed::Reused));
             }
-        } else if policy.rotation {
+        } else if let Some(next_id) = next_id {
             details.spent = Some(Spent { id: refresh_id, at: seconds });
             details.refresh_id = next_id;
         }
         let access_seconds = policy.access_seconds.min(left);
         details.last_used_at = seconds;
-        let successor = details.spent.filter(|_| policy.rotation).map(|spent| Successor {
+        let successor = details.spent.filter(|_| next_id.is_some()).map(|spent| Successor {
             refresh_id: details.refresh_id,
             iat: spent.at,
             exp: (spent.at + policy.refresh_seconds).min(session_end),
@@ -215,7 +215,7 @@ impl<'t> Tables<'t> {
         if let Some(successor) = successor {
             details.refresh_end = successor.exp;
         }
-        entry.access_end = now + access_seconds * 1_000;
+        entry.access_end = entry.access_end.max(now + access_seconds * 1_000);
         // A successor that is given again ends when it would have.
         let refresh_seconds = successor.map_or(0, |successor| successor.exp.saturating_sub(seconds));
         // Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.

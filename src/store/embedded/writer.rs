@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use super::{
     file::File,
-    now, storage_failure,
+    storage_failure,
     tables::{SessionKey, Tables},
 };
 use crate::{
+    clock::unix_millis,
     error::{Error, Outage},
     session::SessionPolicy,
 };
@@ -116,7 +117,7 @@ impl Work {
                 Ok(first) => {
                     let group = iter::once(first).chain(requests.try_iter()).take(COMMIT_GROUP);
                     let (mut group, mut answers) = (group.collect(), Vec::new());
-                    match self.file.with(|database| self.commit(database, &mut group, &mut answers)) {
+                    match self.file.write(|database| self.commit(database, &mut group, &mut answers)) {
                         Ok(()) => answers.into_iter().for_each(|answer| answer()),
                         // Known before the callers hear of it: from then on the store is not ready.
                         Err(error) => self.fail(&error),
@@ -148,7 +149,7 @@ impl Work {
         let mut group_changed = Changed::No;
         {
             let mut tables = Tables::open(&transaction, self.policy)?;
-            let now = now();
+            let now = unix_millis();
             while let Some(request) = group.pop_front() {
                 let (changed, answer) = request(&mut tables, now);
                 answers.push(answer);
@@ -167,9 +168,10 @@ impl Work {
 
     /// Removes some of what has expired; `false` when no entry is left that could expire.
     fn sweep(&mut self) -> Result<bool, redb::Error> {
-        let (next, any_left) = self.file.with(|database| {
+        let (next, any_left) = self.file.write(|database| {
             let transaction = database.begin_write()?;
-            let (changed, next, any_left) = Tables::open(&transaction, self.policy)?.sweep(self.sweep_from, now())?;
+            let (changed, next, any_left) =
+                Tables::open(&transaction, self.policy)?.sweep(self.sweep_from, unix_millis())?;
             if changed == Changed::Yes {
                 transaction.commit()?;
             } else {

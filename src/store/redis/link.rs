@@ -1,8 +1,8 @@
-//! Connections to Redis: the one place where topologies, timeouts and reconnecting are known.
+//! A connection to one Redis server, kept up: the one place where timeouts and reconnecting are known.
 //!
-//! A [`Link`] is one runtime's shared multiplexed connection. The library's own connection never comes back once it is
-//! lost, and its `ConnectionManager` never leaves a black-holed one, so a background task here owns it: while it is
-//! down requests fail at once, and one task reconnects. [`Address::exclusive`] hands out connections of their own.
+//! A [`Link`] is one runtime's shared multiplexed connection to a primary. The library's own connection never comes back
+//! once it is lost, and its `ConnectionManager` never leaves a black-holed one, so a background task here owns it: while
+//! it is down requests fail at once, and one task reconnects. Writes that wait for replicas get connections of their own.
 
 use std::{
     sync::{
@@ -12,158 +12,64 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::{Pool, PoolError, Runtime};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
-};
+use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 
-use super::{OpenError, outage};
+use super::{
+    connection::{self, RESPONSE_TIMEOUT, check_role, reason},
+    outage,
+    replicated::{Exclusive, Written},
+    request::{Mode, Request},
+    sentinel::Sentinels,
+};
 use crate::{
+    config::Wait,
     error::{Error, Outage},
-    secret::Secret,
+    id::Id,
 };
 
-/// Two of them in a row stay under the second within which a client is to hear of an outage.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Finds a lost, frozen or demoted server while nobody asks.
-const HEARTBEAT: Duration = Duration::from_millis(250);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(250);
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 /// Low enough that service is back within a second of Redis' return.
 const BACKOFF_LAST: Duration = Duration::from_millis(250);
 /// One slow answer is a hiccup; this many in a row are a dead connection.
 const TIMEOUTS_IN_A_ROW: u32 = 2;
-/// Exclusive connections serve start-up checks: few, and seldom.
-const EXCLUSIVE_CONNECTIONS: usize = 2;
 
-/// Where Redis is, and how to connect.
+/// Where a link finds its server.
 #[derive(Clone)]
-pub(super) struct Address {
-    client: Client,
-    pool: Pool,
-    name: Arc<str>,
+pub(super) enum Source {
+    Fixed(Box<ConnectionInfo>),
+    Sentinels(Arc<Sentinels>),
 }
 
-impl Address {
-    pub(super) fn new(url: &Secret) -> Result<Self, OpenError> {
-        // The library's message may quote the URL, which may hold a password.
-        let malformed = |_| {
-            OpenError::Settings(
-                "REDIS_URL must have the form redis://[user:password@]host[:port][/database]".to_owned(),
-            )
-        };
-        let info = url.expose().into_connection_info().map_err(malformed)?;
-        let redis_settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let info = info.set_redis_settings(redis_settings).set_tcp_settings(tcp_settings());
-        let name = info.addr().to_string().into();
-        let pool = pool(info.clone()).map_err(|error| OpenError::Failed(error.to_string()))?;
-        Ok(Self { client: Client::open(info).map_err(malformed)?, pool, name })
-    }
-
-    /// Host and port.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A connection that nobody else uses until it is dropped.
-    pub(super) async fn exclusive(&self) -> Result<deadpool_redis::Connection, ExclusiveError> {
-        match self.pool.get().await {
-            Ok(connection) => Ok(connection),
-            Err(PoolError::Backend(error)) => Err(ExclusiveError::Redis(error)),
-            Err(error) => Err(ExclusiveError::Pool(error.to_string())),
-        }
-    }
-
-    /// Connects, and accepts only a primary: a replica that is cut off goes on accepting removed tokens.
-    async fn connect(&self, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
-        let config = connection_config().set_push_sender(move |message: PushInfo| {
-            if message.kind == PushKind::Disconnection {
-                lost.notify_one();
-            }
-            Ok::<_, redis::aio::SendError>(())
-        });
-        let connecting = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            check_role(&mut connection).await?;
-            Ok(connection)
-        };
-        timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .unwrap_or_else(|_| Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))))
-    }
-}
-
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(1));
-    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(Duration::from_secs(2));
-    settings
-}
-
-fn connection_config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-}
-
-/// With all three timeouts set: the pool has none by default, and one `get` then waits for as long as TCP does.
-fn pool(info: ConnectionInfo) -> RedisResult<Pool> {
-    let manager = deadpool_redis::Manager::new_with_config(info, connection_config())?;
-    Pool::builder(manager)
-        .max_size(EXCLUSIVE_CONNECTIONS)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(CONNECT_TIMEOUT))
-        .create_timeout(Some(CONNECT_TIMEOUT))
-        .recycle_timeout(Some(RESPONSE_TIMEOUT))
-        .build()
-        .map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))
-}
-
-/// Why there is no exclusive connection.
-pub(super) enum ExclusiveError {
-    /// The server's or the network's answer.
-    Redis(RedisError),
-    /// The pool's, which is a timeout.
-    Pool(String),
-}
-
-impl std::fmt::Display for ExclusiveError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Source {
+    pub(super) async fn locate(&self) -> RedisResult<ConnectionInfo> {
         match self {
-            Self::Redis(error) => f.write_str(&reason(error)),
-            Self::Pool(message) => f.write_str(message),
+            Self::Fixed(info) => Ok(ConnectionInfo::clone(info)),
+            Self::Sentinels(sentinels) => sentinels.primary().await,
         }
     }
-}
 
-/// Asks with HELLO, which every user may call, and which answers even while the server loads its data.
-pub(super) async fn check_role(connection: &mut impl ConnectionLike) -> RedisResult<()> {
-    let hello: std::collections::HashMap<String, Value> = redis::cmd("HELLO").query_async(connection).await?;
-    match hello.get("role") {
-        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
-        Some(Value::SimpleString(role)) if role == "master" => Ok(()),
-        _ => Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), "the server is a replica"))),
+    /// Whether no other server is about to take the place of this one, as far as anybody can know.
+    async fn vouches_for(&self, info: &ConnectionInfo) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Sentinels(sentinels) => sentinels.vouch_for(info).await,
+        }
     }
-}
 
-pub(super) fn is_replica(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-}
-
-/// Whether the server does not want this user, or has no such database.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
-        || error.detail().is_some_and(|detail| detail.contains("DB index"))
+    /// Whether the server is no longer the one to talk to. Sentinels that do not answer change nothing.
+    async fn has_moved(&self, info: &ConnectionInfo) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Sentinels(sentinels) => sentinels.primary().await.is_ok_and(|primary| primary.addr() != info.addr()),
+        }
+    }
 }
 
 /// What requests hear while there is no connection.
@@ -171,57 +77,115 @@ fn why(error: &RedisError) -> Outage {
     outage(error).unwrap_or(Outage::Refused)
 }
 
-/// For the log.
-pub(super) fn reason(error: &RedisError) -> String {
-    error.to_string()
-}
-
-/// One runtime's shared connection; dropping the link ends it.
+/// One runtime's shared connection to one server; dropping the link ends it.
 pub(super) struct Link {
+    source: Source,
     state: Arc<State>,
+    tried: watch::Receiver<bool>,
     keeper: AbortHandle,
 }
 
 struct State {
     /// While there is no connection: why.
-    current: Mutex<Result<Current, Outage>>,
+    current: Mutex<Result<Arc<Current>, Outage>>,
     timeouts: AtomicU32,
     lost: Notify,
 }
 
-#[derive(Clone)]
 struct Current {
     connection: MultiplexedConnection,
+    info: ConnectionInfo,
+    /// To the same server, if writes wait for replicas.
+    exclusive: Option<Exclusive>,
     /// Tells connections apart, so that a late error of an old one does not cost the new one its life.
     serial: u64,
 }
 
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// There is no connection, or replicas did not follow.
+    Error(Error),
+    /// The server's or the connection's.
+    Redis(RedisError),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Error(error) => error,
+            Failure::Redis(error) => error.into(),
+        }
+    }
+}
+
 impl Link {
-    /// Returns once the first attempt to connect has ended, well or not.
-    pub(super) async fn start(address: Address) -> Self {
+    /// Begins to connect. With `wait`, writes can be sent that wait for replicas.
+    pub(super) fn start(source: Source, wait: Option<Wait>) -> Self {
         let state = Arc::new(State {
             current: Mutex::new(Err(Outage::Unreachable)),
             timeouts: AtomicU32::new(0),
             lost: Notify::new(),
         });
-        let (tried, mut first_try) = watch::channel(false);
-        let keeper = tokio::spawn(keep(address, Arc::clone(&state), tried)).abort_handle();
+        let (sender, tried) = watch::channel(false);
+        let keeper = tokio::spawn(keep(source.clone(), wait, Arc::clone(&state), sender)).abort_handle();
+        Self { source, state, tried, keeper }
+    }
+
+    /// Returns once the first attempt to connect has ended, well or not.
+    pub(super) async fn tried(&self) {
         // An error means that the task has ended, which it does only with the runtime.
-        let _ = first_try.wait_for(|tried| *tried).await;
-        Self { state, keeper }
+        let _ = self.tried.clone().wait_for(|tried| *tried).await;
     }
 
-    pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let mut current = self.state.current()?;
-        let answer = command.query_async(&mut current.connection).await;
-        self.state.judge(answer, current.serial)
+    pub(super) fn is_up(&self) -> bool {
+        self.state.current().is_ok()
     }
 
-    /// EVALSHA; where the server does not know the script (it was restarted), it is loaded and run again.
-    pub(super) async fn run_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        let mut current = self.state.current()?;
-        let answer = script.invoke_async(&mut current.connection).await;
-        self.state.judge(answer, current.serial)
+    /// With `asking`, on the node that is taking over the key's slot. What is seldom needed is on the heap, here and in
+    /// the callers: it would else be room in the future of each request, which is made and moved anew each time.
+    pub(super) async fn run(&self, request: Request<'_>, mode: Mode, asking: bool) -> Result<Value, Failure> {
+        let current = self.state.current().map_err(Failure::Error)?;
+        match mode {
+            Mode::Shared => {
+                let answer = request.send(&mut current.connection.clone(), asking).await;
+                self.state.judge(answer, current.serial).map_err(Failure::Redis)
+            }
+            Mode::Replicated(wait, tag) => Box::pin(self.run_replicated(request, asking, &current, wait, tag)).await,
+        }
+    }
+
+    async fn run_replicated(
+        &self,
+        request: Request<'_>,
+        asking: bool,
+        current: &Current,
+        wait: Wait,
+        tag: Id,
+    ) -> Result<Value, Failure> {
+        let exclusive = current.exclusive.as_ref().ok_or(Failure::Error(Error::Unavailable(Outage::Refused)))?;
+        // As a whole below the second within which a client is to hear.
+        let deadline = Instant::now() + wait.timeout + RESPONSE_TIMEOUT;
+        let is_current = || self.state.is_current(current.serial);
+        let answer = match exclusive.write(request, asking, tag, deadline, is_current).await {
+            Written::Replicated(answer) => answer,
+            Written::NotReplicated(error) => {
+                // Replicas that are slow say nothing of the primary.
+                if let Some(error) = error.filter(|error| !error.is_timeout()) {
+                    let _ = self.state.judge::<()>(Err(error), current.serial);
+                }
+                return Err(Failure::Error(Error::NotReplicated));
+            }
+            // Nor does it if all of our connections are in use.
+            Written::Busy => return Err(Failure::Error(Error::Overloaded)),
+            Written::Failed(error) => {
+                return self.state.judge(Err(error), current.serial).map_err(Failure::Redis);
+            }
+        };
+        // Asked after the replicas have confirmed: what begins later begins with replicas that have the write.
+        match timeout_at(deadline, self.source.vouches_for(&current.info)).await {
+            Ok(true) => self.state.judge(Ok(answer), current.serial).map_err(Failure::Redis),
+            _ => Err(Failure::Error(Error::NotReplicated)),
+        }
     }
 }
 
@@ -232,13 +196,17 @@ impl Drop for Link {
 }
 
 impl State {
-    fn current(&self) -> Result<Current, Error> {
+    fn current(&self) -> Result<Arc<Current>, Error> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.clone().map_err(Error::Unavailable)
     }
 
+    fn is_current(&self, serial: u64) -> bool {
+        self.current().is_ok_and(|current| current.serial == serial)
+    }
+
     /// Drops a connection that will not serve again, so that the next request does not wait on it.
-    fn judge<T>(&self, answer: RedisResult<T>, serial: u64) -> Result<T, Error> {
+    fn judge<T>(&self, answer: RedisResult<T>, serial: u64) -> RedisResult<T> {
         let error = match answer {
             Ok(value) => {
                 self.timeouts.store(0, Ordering::Relaxed);
@@ -251,14 +219,15 @@ impl State {
         } else {
             // Not NOPERM: it is about one command, and another connection would hear the same.
             error.is_unrecoverable_error()
+                || connection::is_read_only(&error)
                 || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-                || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
+                || error.kind() == ErrorKind::Server(ServerErrorKind::MasterDown)
         };
         if dead {
             tracing::debug!(error = reason(&error), "connection to Redis dropped");
             self.drop_connection(serial, why(&error));
         }
-        Err(error.into())
+        Err(error)
     }
 
     fn drop_connection(&self, serial: u64, why: Outage) {
@@ -273,29 +242,39 @@ impl State {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
     }
 
-    fn install(&self, connection: MultiplexedConnection, serial: u64) {
+    fn install(&self, current: Arc<Current>) {
         self.timeouts.store(0, Ordering::Relaxed);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Ok(Current { connection, serial });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Ok(current);
     }
 }
 
 /// Keeps one connection up, for ever.
-async fn keep(address: Address, state: Arc<State>, tried: watch::Sender<bool>) {
+async fn keep(source: Source, wait: Option<Wait>, state: Arc<State>, tried: watch::Sender<bool>) {
     let mut backoff = BACKOFF_FIRST;
     let mut reported = false;
     for serial in 0.. {
         let lost = Arc::new(Notify::new());
-        match address.connect(Arc::clone(&lost)).await {
-            Ok(connection) => {
+        let connected = async {
+            let info = source.locate().await?;
+            let connection = connection::connect(info.clone(), Arc::clone(&lost)).await?;
+            let exclusive = wait.map(|wait| Exclusive::new(info.clone(), wait)).transpose()?;
+            // One that was frozen answers when it wakes up, which may be after another has taken its place.
+            if source.has_moved(&info).await {
+                return Err(connection::no_primary("another server is the primary by now"));
+            }
+            Ok(Arc::new(Current { connection, info, exclusive, serial }))
+        };
+        match connected.await {
+            Ok(current) => {
                 if reported {
-                    tracing::info!("Redis is back");
+                    tracing::info!("Redis at {} is back", current.info.addr());
                 }
                 backoff = BACKOFF_FIRST;
-                state.install(connection.clone(), serial);
+                state.install(Arc::clone(&current));
                 tried.send_replace(true);
-                watch_over(connection, serial, &state, &lost).await;
+                watch_over(&current, &source, &state, &lost).await;
                 state.drop_connection(serial, Outage::Unreachable);
-                tracing::warn!("the connection to Redis is lost, reconnecting");
+                tracing::warn!("the connection to Redis at {} is lost, reconnecting", current.info.addr());
                 reported = true;
             }
             Err(error) => {
@@ -313,19 +292,27 @@ async fn keep(address: Address, state: Arc<State>, tried: watch::Sender<bool>) {
 }
 
 /// Returns when the connection is of no more use.
-async fn watch_over(mut connection: MultiplexedConnection, serial: u64, state: &State, lost: &Notify) {
+async fn watch_over(watched: &Current, source: &Source, state: &State, lost: &Notify) {
+    let mut connection = watched.connection.clone();
     loop {
         tokio::select! {
             () = lost.notified() => return,
             () = state.lost.notified() => {}
             () = sleep(HEARTBEAT) => {
-                let alive = check_role(&mut connection).await;
-                // Counted and judged like a request; what it decides is read below.
-                let _ = state.judge(alive, serial);
+                let (alive, moved) = tokio::join!(check_role(&mut connection), source.has_moved(&watched.info));
+                match alive {
+                    // A frozen primary must be left before another one takes its place: when it wakes up it would take
+                    // writes that are lost.
+                    Err(error) if error.is_timeout() => state.drop_connection(watched.serial, Outage::Timeout),
+                    // Judged like a request's; what it decides is read below.
+                    alive => drop(state.judge(alive, watched.serial)),
+                }
+                if moved {
+                    return;
+                }
             }
         }
-        let current = state.current();
-        if !current.is_ok_and(|current| current.serial == serial) {
+        if !state.is_current(watched.serial) {
             return;
         }
     }

@@ -1,23 +1,34 @@
 //! The store on Redis: which commands make up each operation.
 
+mod address;
+mod backend;
+mod cluster;
+mod connection;
+mod inspect;
 mod keys;
 mod link;
+mod replicated;
+mod request;
 mod scripts;
+mod sentinel;
+mod slots;
 
 use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError, ScriptInvocation, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind, Value};
 
+pub(super) use self::backend::Backend;
 use self::{
-    link::{Address, Link},
-    scripts::Scripts,
+    cluster::Cluster,
+    link::Link,
+    request::{Mode, Request},
 };
-use super::{OpenError, StoredUser, decode_profile, decode_user, encode_user};
+use super::{StoredUser, decode_profile, decode_user, encode_user};
 use crate::{
+    clock::{LEEWAY_SECONDS, unix_millis},
     error::{Error, Outage},
-    id::Id,
-    secret::Secret,
-    session::{NewSession, Origin, Outcome, Refreshed, Session, SessionPolicy, Successor},
+    id::{ID_LEN, Id},
+    session::{NewSession, Origin, Outcome, Refreshed, Session, Successor},
     throttle::{self, Admission, Counter, Limit},
     user::{Profile, User},
 };
@@ -25,82 +36,94 @@ use crate::{
 /// Life of the key that a readiness check writes, in milliseconds.
 const PROBE_MILLIS: u64 = 1_000;
 
-/// What all runtimes of the process share.
-pub struct Backend {
-    address: Address,
-    policy: SessionPolicy,
-    scripts: Scripts,
-}
+/// How long a sign-up that too few replicas had can be repeated.
+const UNACKNOWLEDGED_SECONDS: u64 = 600;
 
 /// One runtime's store.
 pub struct Redis {
     backend: Arc<Backend>,
-    link: Link,
+    servers: Servers,
 }
 
-impl Backend {
-    pub(super) fn new(url: &Secret, policy: SessionPolicy) -> Result<Self, OpenError> {
-        Ok(Self { address: Address::new(url)?, policy, scripts: Scripts::new() })
-    }
+/// Where requests go.
+enum Servers {
+    One(Link),
+    Cluster(Cluster),
+}
 
-    pub(super) fn address(&self) -> &str {
-        self.address.name()
-    }
-
-    pub(super) async fn connect(self: Arc<Self>) -> Redis {
-        Redis { link: Link::start(self.address.clone()).await, backend: self }
-    }
-
-    /// On an exclusive connection: the server's role, and the scripts loaded so that the first request finds them.
-    pub(super) async fn check(&self) -> Result<Option<String>, OpenError> {
-        let name = self.address.name();
-        let not_ready = |error: &RedisError| Ok(Some(format!("Redis at {name} is not ready: {}", link::reason(error))));
-        let mut connection = match self.address.exclusive().await {
-            Ok(connection) => connection,
-            Err(link::ExclusiveError::Redis(error)) if link::is_refusal(&error) => {
-                return Err(OpenError::Settings(format!(
-                    "Redis at {name} refused REDIS_URL's user name, password or database: {}",
-                    link::reason(&error)
-                )));
-            }
-            Err(error) => return Ok(Some(format!("Redis at {name} cannot be reached: {error}"))),
+impl Servers {
+    /// `tag` is the hash tag of all keys of the request.
+    async fn run<T: FromRedisValue>(&self, tag: Id, request: Request<'_>, mode: Mode) -> Result<T, Error> {
+        let answer = match self {
+            Self::One(link) => link.run(request, mode, false).await?,
+            Self::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
         };
-        match link::check_role(&mut connection).await {
-            Ok(()) => {}
-            Err(error) if link::is_replica(&error) => {
-                return Err(OpenError::Settings(format!(
-                    "REDIS_URL names {name}, which is a replica: name the primary, only it takes writes"
-                )));
-            }
-            Err(error) => return not_ready(&error),
-        }
-        match self.scripts.load().query_async::<()>(&mut connection).await {
-            Ok(()) => Ok(None),
-            Err(error) => not_ready(&error),
-        }
+        redis::from_redis_value(answer).map_err(|error| RedisError::from(error).into())
     }
 }
 
 impl Redis {
+    async fn run<T: FromRedisValue>(&self, tag: Id, command: &Cmd) -> Result<T, Error> {
+        self.servers.run(tag, Request::Command(command), Mode::Shared).await
+    }
+
+    async fn run_script<T: FromRedisValue>(&self, tag: Id, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+        self.servers.run(tag, Request::Script(script), Mode::Shared).await
+    }
+
+    /// For writes that a failover must not undo once they are acknowledged.
+    fn lasting(&self, tag: Id) -> Mode {
+        self.backend.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag))
+    }
+
     /// Tries twice: if the first try's answer was lost, the second finds a record, and the record's id tells whose it is.
     pub(super) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
-        let (key, record) = (keys::user(tag), encode_user(user)?);
+        let (key, record) = (keys::user(tag), encode_user(user));
+        if self.backend.wait.is_some() {
+            let mut invocation = self.backend.scripts.create_user.prepare_invoke();
+            invocation.key(&key).key(keys::unacknowledged(tag)).arg(&record).arg(UNACKNOWLEDGED_SECONDS);
+            let created: bool = self.servers.run(tag, Request::Script(&invocation), self.lasting(tag)).await?;
+            if created {
+                self.forget_unacknowledged(tag).await;
+            }
+            return Ok(created);
+        }
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(&record).arg("NX");
-        match self.link.run::<Value>(&set).await {
+        match self.run::<Value>(tag, &set).await {
             Ok(answer) => return Ok(answer == Value::Okay),
             Err(Error::Unavailable(Outage::Timeout | Outage::Unreachable)) => {}
             Err(error) => return Err(error),
         }
-        if self.link.run::<Value>(&set).await? == Value::Okay {
+        if self.run::<Value>(tag, &set).await? == Value::Okay {
             return Ok(true);
         }
         Ok(self.find_user(tag).await?.is_some_and(|stored| stored.user.id == user.id))
     }
 
+    pub(super) async fn is_unacknowledged(&self, tag: Id) -> Result<bool, Error> {
+        if self.backend.wait.is_none() {
+            return Ok(false);
+        }
+        self.run(tag, redis::cmd("EXISTS").arg(keys::unacknowledged(tag))).await
+    }
+
+    pub(super) async fn acknowledge_user(&self, tag: Id) -> Result<(), Error> {
+        let mut set = redis::cmd("SET");
+        set.arg(keys::unacknowledged(tag)).arg(1).arg("EX").arg(UNACKNOWLEDGED_SECONDS);
+        let () = self.servers.run(tag, Request::Command(&set), self.lasting(tag)).await?;
+        self.forget_unacknowledged(tag).await;
+        Ok(())
+    }
+
+    /// If this fails the mark ends by itself; until then a repeated sign-up with the same password succeeds once more.
+    async fn forget_unacknowledged(&self, tag: Id) {
+        let _ = self.run::<()>(tag, redis::cmd("DEL").arg(keys::unacknowledged(tag))).await;
+    }
+
     pub(super) async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
-        let record: Option<Vec<u8>> = self.link.run(redis::cmd("GET").arg(keys::user(tag))).await?;
-        record.map(decode_user).transpose()
+        let found: Option<Vec<u8>> = self.run(tag, redis::cmd("GET").arg(keys::user(tag))).await?;
+        found.map(|found| decode_user(record(&found).to_vec())).transpose()
     }
 
     pub(super) async fn delete_user(
@@ -110,10 +133,9 @@ impl Redis {
         asking: Option<Id>,
     ) -> Result<Outcome, Error> {
         let mut invocation = self.backend.scripts.delete_user.prepare_invoke();
-        invocation.key(keys::user(tag)).key(keys::epoch(tag)).key(keys::index(tag));
-        invocation.key(keys::failures(tag)).key(keys::known_addresses(tag));
+        invocation.key(keys::user(tag)).key(keys::epoch(tag)).key(keys::failures(tag));
         invocation.arg(seen.map_or(&[][..], |seen| &seen.revision));
-        self.run_asking(invocation, tag, asking).await
+        self.run_asking(invocation, tag, asking, self.lasting(tag)).await
     }
 
     pub(super) async fn open_session(
@@ -128,49 +150,53 @@ impl Redis {
         let policy = self.backend.policy;
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let mut invocation = self.backend.scripts.open_session.prepare_invoke();
-        invocation
-            .key(keys::user(tag))
-            .key(keys::epoch(tag))
-            .key(keys::access(tag, *sid))
-            .key(keys::session(tag, *sid));
-        invocation.key(keys::index(tag)).key(keys::failures(tag)).key(keys::known_addresses(tag));
-        invocation.arg(&seen.revision).arg(upgraded.map(encode_user).transpose()?.unwrap_or_default());
-        invocation.arg(epoch.as_str()).arg(policy.access_seconds.min(longest)).arg(policy.refresh_seconds.min(longest));
-        invocation.arg(sid.as_str()).arg(refresh_id.as_str()).arg(&origin.ip).arg(&origin.user_agent);
+        invocation.key(keys::user(tag)).key(keys::epoch(tag)).key(keys::session(tag, *sid)).key(keys::failures(tag));
+        invocation.arg(&seen.revision).arg(upgraded.map(encode_user).unwrap_or_default());
+        invocation.arg(epoch.as_str()).arg(policy.refresh_seconds.min(longest));
+        invocation.arg(sid.as_str()).arg(refresh_id.as_str()).arg(format!("{} {}", origin.ip, origin.user_agent));
         invocation.arg(policy.max_age_seconds.unwrap_or(0)).arg(policy.max_sessions);
-        invocation.arg(address.as_str()).arg(throttle::KNOWN_SECONDS).arg(throttle::KNOWN_ADDRESSES);
-        self.link.run_script(&invocation).await
+        invocation.arg(address.as_str()).arg(throttle::KNOWN_DAYS).arg(throttle::KNOWN_ADDRESSES);
+        invocation.arg(unix_millis() + policy.access_seconds.min(longest) * 1_000);
+        self.run_script(tag, &invocation).await
     }
 
     pub(super) async fn check_access(&self, tag: Id, sid: Id) -> Result<bool, Error> {
-        let mut get = redis::cmd("MGET");
-        get.arg(keys::epoch(tag)).arg(keys::access(tag, sid));
-        let (epoch, entry): (Option<Vec<u8>>, Option<Vec<u8>>) = self.link.run(&get).await?;
-        Ok(epoch.is_some() && epoch == entry)
+        let mut get = mget();
+        get.arg(keys::epoch(tag)).arg(keys::session(tag, sid));
+        let (epoch, session): (Found, Found) = self.run(tag, &get).await?;
+        Ok(lives(&epoch, &session))
     }
 
     pub(super) async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
-        type Found = Option<Vec<u8>>;
-        let mut get = redis::cmd("MGET");
-        get.arg(keys::epoch(tag)).arg(keys::access(tag, sid)).arg(keys::user(tag));
-        let (epoch, entry, record): (Found, Found, Found) = self.link.run(&get).await?;
-        if epoch.is_none() || epoch != entry {
+        let mut get = mget();
+        get.arg(keys::epoch(tag)).arg(keys::session(tag, sid)).arg(keys::user(tag));
+        let (epoch, session, user): (Found, Found, Found) = self.run(tag, &get).await?;
+        if !lives(&epoch, &session) {
             return Ok(None);
         }
-        decode_profile(&record.ok_or(Error::UserNotFound)?).map(Some)
+        decode_profile(record(&user.ok_or(Error::UserNotFound)?)).map(Some)
     }
 
-    pub(super) async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Id) -> Result<Refreshed, Error> {
+    pub(super) async fn refresh(
+        &self,
+        tag: Id,
+        sid: Id,
+        refresh_id: Id,
+        next_id: Option<Id>,
+    ) -> Result<Refreshed, Error> {
         let policy = self.backend.policy;
         let mut invocation = self.backend.scripts.refresh.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::access(tag, sid)).key(keys::session(tag, sid)).key(keys::index(tag));
-        invocation.arg(refresh_id.as_str()).arg(if policy.rotation { next_id.as_str() } else { "" });
+        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid));
+        invocation.arg(refresh_id.as_str()).arg(next_id.as_ref().map_or("", Id::as_str));
         invocation.arg(policy.access_seconds).arg(policy.refresh_seconds).arg(policy.grace_seconds).arg(sid.as_str());
-        match self.link.run_script(&invocation).await? {
+        let now = unix_millis();
+        let access_end = now + policy.access_seconds * 1_000;
+        invocation.arg(now).arg(access_end).arg(access_end + LEEWAY_SECONDS * 1_000);
+        match self.run_script(tag, &invocation).await? {
             Value::Nil => Ok(Refreshed::Gone),
-            Value::Array(found) => {
+            rotated @ Value::Array(_) => {
                 let (access_seconds, refresh_id, iat, end): (u64, String, u64, u64) =
-                    redis::from_redis_value(Value::Array(found)).map_err(RedisError::from)?;
+                    redis::from_redis_value(rotated).map_err(RedisError::from)?;
                 let end = if end == 0 { u64::MAX } else { end };
                 let successor = Id::parse(&refresh_id).map(|refresh_id| Successor {
                     refresh_id,
@@ -179,27 +205,31 @@ impl Redis {
                 });
                 Ok(Refreshed::Live { access_seconds, successor })
             }
-            _ => Ok(Refreshed::Reused),
+            Value::BulkString(text) if text == b"reused" => Ok(Refreshed::Reused),
+            without_rotation => {
+                let access_seconds = redis::from_redis_value(without_rotation).map_err(RedisError::from)?;
+                Ok(Refreshed::Live { access_seconds, successor: None })
+            }
         }
     }
 
     pub(super) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
         let policy = self.backend.policy;
         let mut invocation = self.backend.scripts.renew.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::access(tag, sid)).key(keys::session(tag, sid));
-        invocation.arg(refresh_id.as_str()).arg(policy.access_seconds).arg(policy.grace_seconds);
-        let seconds: u64 = self.link.run_script(&invocation).await?;
+        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid));
+        invocation.arg(refresh_id.as_str()).arg(policy.access_seconds).arg(policy.grace_seconds).arg(unix_millis());
+        let seconds: u64 = self.run_script(tag, &invocation).await?;
         Ok((seconds > 0).then_some(seconds))
     }
 
     pub(super) async fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {
         let mut invocation = self.backend.scripts.list_sessions.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::index(tag));
+        invocation.key(keys::epoch(tag)).arg(unix_millis());
         if let Some(sid) = asking {
-            invocation.key(keys::access(tag, sid));
+            invocation.key(keys::session(tag, sid));
         }
         type Row = (String, u64, u64, String, String);
-        let rows: Option<Vec<Row>> = self.link.run_script(&invocation).await?;
+        let rows: Option<Vec<Row>> = self.run_script(tag, &invocation).await?;
         let session = |(sid, created_at, last_used_at, ip, user_agent): Row| {
             let sid = Id::parse(&sid)?;
             Some(Session { sid, created_at, last_used_at, origin: Origin { ip, user_agent } })
@@ -209,9 +239,8 @@ impl Redis {
 
     pub(super) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
         let mut invocation = self.backend.scripts.end_session.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::index(tag)).key(keys::access(tag, sid)).key(keys::session(tag, sid));
-        invocation.arg(sid.as_str());
-        self.run_asking(invocation, tag, asking).await
+        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid)).arg(sid.as_str());
+        self.run_asking(invocation, tag, asking, self.lasting(tag)).await
     }
 
     pub(super) async fn keep_only(
@@ -222,32 +251,33 @@ impl Redis {
         change: Option<(&StoredUser, &User)>,
     ) -> Result<Outcome, Error> {
         let (seen, record) = match change {
-            Some((seen, user)) => (seen.revision.as_slice(), encode_user(user)?),
+            Some((seen, user)) => (seen.revision.as_slice(), encode_user(user)),
             None => (&[][..], Vec::new()),
         };
         let mut invocation = self.backend.scripts.keep_only.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::access(tag, sid)).key(keys::session(tag, sid)).key(keys::index(tag));
-        invocation.key(keys::user(tag)).key(keys::failures(tag));
+        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid)).key(keys::user(tag)).key(keys::failures(tag));
         invocation.arg(epoch.as_str()).arg(sid.as_str()).arg(seen).arg(record);
-        self.run_asking(invocation, tag, None).await
+        self.run_asking(invocation, tag, None, self.lasting(tag)).await
     }
 
     pub(super) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
         if asking.is_some() {
             let mut invocation = self.backend.scripts.remove_tokens.prepare_invoke();
             invocation.key(keys::epoch(tag));
-            return self.run_asking(invocation, tag, asking).await;
+            return self.run_asking(invocation, tag, asking, self.lasting(tag)).await;
         }
-        let removed: bool = self.link.run(redis::cmd("DEL").arg(keys::epoch(tag))).await?;
+        let mut delete = redis::cmd("DEL");
+        delete.arg(keys::epoch(tag));
+        let removed: bool = self.servers.run(tag, Request::Command(&delete), self.lasting(tag)).await?;
         Ok(if removed { Outcome::Done } else { Outcome::NotThere })
     }
 
     pub(super) async fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {
         let mut invocation = self.backend.scripts.admit.prepare_invoke();
-        invocation.key(keys::failures(tag)).key(keys::known_addresses(tag));
-        invocation.arg(address.as_str()).arg(throttle::KNOWN_SECONDS).arg(throttle::FORGET_SECONDS);
+        invocation.key(keys::failures(tag)).key(keys::user(tag));
+        invocation.arg(address.as_str()).arg(throttle::KNOWN_DAYS).arg(throttle::FORGET_SECONDS);
         invocation.arg(throttle::FREE_FAILURES).arg(throttle::LONGEST_WAIT_SECONDS);
-        let wait: i64 = self.link.run_script(&invocation).await?;
+        let wait: i64 = self.run_script(tag, &invocation).await?;
         Ok(match u64::try_from(wait) {
             Err(_) => Admission::Known,
             Ok(0) => Admission::Counted,
@@ -258,7 +288,7 @@ impl Redis {
     pub(super) async fn withdraw(&self, tag: Id) -> Result<(), Error> {
         let mut invocation = self.backend.scripts.withdraw.prepare_invoke();
         invocation.key(keys::failures(tag));
-        self.link.run_script(&invocation).await
+        self.run_script(tag, &invocation).await
     }
 
     pub(super) async fn count(
@@ -270,25 +300,35 @@ impl Redis {
     ) -> Result<Option<u64>, Error> {
         let mut invocation = self.backend.scripts.count.prepare_invoke();
         invocation.key(keys::counter(counter, address)).arg(limit.count).arg(limit.seconds).arg(add);
-        let wait: u64 = self.link.run_script(&invocation).await?;
+        let wait: u64 = self.run_script(address, &invocation).await?;
         Ok((wait > 0).then_some(wait))
     }
 
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        self.link.run(redis::cmd("SET").arg(keys::PROBE).arg(1).arg("PX").arg(PROBE_MILLIS)).await
+        let probe = |key: &str| redis::cmd("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS).clone();
+        match &self.servers {
+            Servers::One(link) => {
+                link.run(Request::Command(&probe(keys::PROBE)), Mode::Shared, false).await?;
+                Ok(())
+            }
+            Servers::Cluster(cluster) => cluster.ready(probe).await,
+        }
     }
 
-    /// Runs a script that answers 1 for done, 0 for not there, -1 if the asking session has ended.
+    /// Runs a script whose last argument is the time; it answers 1 for done, 0 for not there, -1 if the session that asks
+    /// has no live access token.
     async fn run_asking(
         &self,
         mut invocation: ScriptInvocation<'_>,
         tag: Id,
         asking: Option<Id>,
+        mode: Mode,
     ) -> Result<Outcome, Error> {
         if let Some(sid) = asking {
-            invocation.key(keys::access(tag, sid));
+            invocation.key(keys::session(tag, sid));
         }
-        Ok(match self.link.run_script(&invocation).await? {
+        invocation.arg(unix_millis());
+        Ok(match self.servers.run(tag, Request::Script(&invocation), mode).await? {
             1 => Outcome::Done,
             0 => Outcome::NotThere,
             _ => Outcome::Refused,
@@ -296,12 +336,35 @@ impl Redis {
     }
 }
 
+/// With room for the three keys of a token check.
+fn mget() -> Cmd {
+    let mut command = Cmd::with_capacity(4, 128);
+    command.arg("MGET");
+    command
+}
+
+type Found = Option<Vec<u8>>;
+
+/// Whether the session names the user's epoch and has a live access token, see `scripts/session.lua`.
+fn lives(epoch: &Found, session: &Found) -> bool {
+    let (Some(epoch), Some(session)) = (epoch, session) else { return false };
+    let mut fields = session.split(|byte| *byte == b' ');
+    let same = fields.next().is_some_and(|its| its.len() == ID_LEN && epoch.starts_with(its));
+    let access_end = fields.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    same && access_end.is_some_and(|end: u64| end > unix_millis())
+}
+
+/// Without the known addresses.
+fn record(user: &[u8]) -> &[u8] {
+    user.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
         match outage(&error) {
             Some(outage) => Self::Unavailable(outage),
             // The server's text names commands and keys, and a key holds no email.
-            None => Self::Internal(format!("Redis: {}", link::reason(&error))),
+            None => Self::Internal(format!("Redis: {}", connection::reason(&error))),
         }
     }
 }

@@ -1,12 +1,15 @@
 -- Admits a try at an account's password and counts it as a failure until it succeeds, so that tries at the same moment
--- count too. A known address does not wait and is not counted here.
--- KEYS: failures, known addresses.
--- ARGV: address digest, known TTL, forget TTL, free failures, longest wait. Returns the seconds to wait, 0 for counted,
+-- count too. A known address does not wait and is not counted here. After known.lua.
+-- KEYS: failures, user.
+-- ARGV: address digest, known days, forget TTL, free failures, longest wait. Returns the seconds to wait, 0 for counted,
 -- -1 for known.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local known_at = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if known_at and now - tonumber(known_at) < tonumber(ARGV[2]) then return -1 end
+local user = redis.call('GET', KEYS[2])
+if user then
+  local _, day = known_addresses(user, ARGV[1], math.floor(now / 86400) - ARGV[2])
+  if day then return -1 end
+end
 local until_then = tonumber(redis.call('HGET', KEYS[1], 't') or 0)
 if now < until_then then return math.ceil(until_then - now) end
 local failures = redis.call('HINCRBY', KEYS[1], 'n', 1)

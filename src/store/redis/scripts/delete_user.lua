@@ -1,9 +1,8 @@
--- Deletes an account with all that belongs to it; its sessions end with its epoch.
--- KEYS: user, epoch, index, failures, known addresses, then the asking session's access entry, if a session asks.
--- ARGV: record as read, or '' for any. Returns 1 done, 0 not there or changed since, -1 the asking session has ended.
-local epoch = redis.call('GET', KEYS[2])
-if KEYS[6] and (not epoch or redis.call('GET', KEYS[6]) ~= epoch) then return -1 end
-local record = redis.call('GET', KEYS[1])
-if not record or (ARGV[1] ~= '' and record ~= ARGV[1]) then return 0 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+-- Deletes an account with all that belongs to it; its sessions end with its epoch. After record.lua and asking.lua.
+-- KEYS: user, epoch, failures, then the asking session, if a session asks.
+-- ARGV: record as read, or '' for any; now in milliseconds by the server's clock. Returns 1 done, 0 not there or changed since, -1 the asking session has ended.
+if KEYS[4] and not may_ask(redis.call('GET', KEYS[2]), redis.call('GET', KEYS[4]), ARGV[2]) then return -1 end
+local user = redis.call('GET', KEYS[1])
+if not user or (ARGV[1] ~= '' and not has_record(user, ARGV[1])) then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 return 1

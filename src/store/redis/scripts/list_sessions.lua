@@ -1,14 +1,16 @@
--- Lists live sessions, newest first.
--- KEYS: epoch, index, then the asking session's access entry, if a session asks.
+-- Lists live sessions, newest first. After rest.lua and asking.lua.
+-- KEYS: epoch, then the asking session, if a session asks. ARGV: now in milliseconds by the server's clock.
 -- Returns nothing if that session has ended, else for each: session id, created, last used, ip, user agent.
-local epoch = redis.call('GET', KEYS[1])
-if KEYS[3] and (not epoch or redis.call('GET', KEYS[3]) ~= epoch) then return false end
-local prefix = string.sub(KEYS[2], 1, -2)
-local found = {}
-for _, sid in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
-  local session = redis.call('HMGET', prefix .. 'r:' .. sid, 'e', 'c', 'l', 'i', 'u')
-  if epoch and session[1] == epoch then
-    found[#found + 1] = {sid, session[2], session[3], session[4], session[5]}
+local epochs = redis.call('GET', KEYS[1])
+if KEYS[2] and not may_ask(epochs, redis.call('GET', KEYS[2]), ARGV[1]) then return false end
+local prefix, found = string.sub(KEYS[1], 1, -2) .. 's:', {}
+for at = epochs and #epochs - 21 or 0, 23, -22 do
+  local sid = string.sub(epochs, at, at + 21)
+  local session = redis.call('GET', prefix .. sid)
+  if in_epoch(epochs, session) then
+    local _, _, _, origin = rest_of(session)
+    local ip, user_agent = string.match(origin, '^(%S*) (.*)$')
+    found[#found + 1] = {sid, sub(session, 97, 106), sub(session, 38, 47), ip, user_agent}
   end
 end
 return found

@@ -1,44 +1,43 @@
 -- Opens a session, unless the account has changed since it was read; the oldest sessions give way to the limit.
--- A success also forgets the account's failures and makes the address known.
--- KEYS: user, epoch, access, session, index, failures, known addresses.
--- ARGV: record as read, record to store instead or '', new epoch, access TTL, refresh TTL, session id, refresh id, ip,
---       user agent, session's longest life or 0 for ever, session limit, address digest, known TTL, known limit.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2]) end
-local epoch = redis.call('GET', KEYS[2]) or ARGV[3]
+-- A success also forgets the account's failures and makes the address known. After record.lua and known.lua; session.lua says what a session holds.
+-- KEYS: user, epoch, session, failures.
+-- ARGV: record as read, record to store instead or '', new epoch, refresh TTL, session id, refresh id, ip and user agent,
+--       session's longest life or 0 for ever, session limit, address digest, known days, known limit, access token's end.
+local user = redis.call('GET', KEYS[1])
+if not has_record(user, ARGV[1]) then return 0 end
 local time = redis.call('TIME')
-local now = tonumber(time[1])
-local session_end = tonumber(ARGV[10]) > 0 and now + tonumber(ARGV[10]) or 0
-
--- Names of other sessions' keys derive from the declared index key, and so are in its slot.
-local prefix = string.sub(KEYS[5], 1, -2)
-local limit = tonumber(ARGV[11])
-if redis.call('ZCARD', KEYS[5]) >= limit then
-  local live = {}
-  for _, sid in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
-    if redis.call('HGET', prefix .. 'r:' .. sid, 'e') == epoch then
-      live[#live + 1] = sid
-    else
-      redis.call('ZREM', KEYS[5], sid)
-    end
-  end
-  for n = 1, #live - limit + 1 do
-    redis.call('DEL', prefix .. 'a:' .. live[n], prefix .. 'r:' .. live[n])
-    redis.call('ZREM', KEYS[5], live[n])
-  end
+local now, now_ms = tonumber(time[1]), time[1] * 1000 + math.floor(time[2] / 1000)
+local today = math.floor(now / 86400)
+local known, day = known_addresses(user, ARGV[10], today - ARGV[11])
+if day ~= today or ARGV[2] ~= '' then
+  known[#known + 1] = string.format('%05d%s', today, ARGV[10])
+  local record = ARGV[2] ~= '' and ARGV[2] or ARGV[1]
+  local first = math.max(#known - ARGV[12] + 1, 1)
+  redis.call('SET', KEYS[1], record .. '\n' .. table.concat(known, '', first))
 end
 
+local epochs = redis.call('GET', KEYS[2]) or ARGV[3]
+local prefix, limit = string.sub(KEYS[2], 1, -2) .. 's:', tonumber(ARGV[9])
+local sids, full = {}, (#epochs - 22) / 22 >= limit
+for at = 23, #epochs, 22 do
+  local sid = string.sub(epochs, at, at + 21)
+  -- The oldest end first: beyond the first that lives, looking is worth it only when the room is needed.
+  if (#sids > 0 and not full) or redis.call('EXISTS', prefix .. sid) == 1 then sids[#sids + 1] = sid end
+end
+local first = math.max(#sids - limit + 2, 1)
+for n = 1, first - 1 do redis.call('DEL', prefix .. sids[n]) end
+sids[#sids + 1] = ARGV[5]
+local value = string.sub(epochs, 1, 22) .. table.concat(sids, '', first)
 -- Never shortened: sessions of a longer lifetime, before a change of settings, keep theirs.
-if redis.call('PTTL', KEYS[2]) < ARGV[5] * 1000 then redis.call('SET', KEYS[2], epoch, 'EX', ARGV[5]) end
-redis.call('SET', KEYS[3], epoch, 'EX', ARGV[4])
-redis.call('HSET', KEYS[4], 'e', epoch, 'j', ARGV[7], 'c', now, 'l', now, 'i', ARGV[8], 'u', ARGV[9], 'x', session_end,
-  'n', now + ARGV[5])
-redis.call('EXPIRE', KEYS[4], ARGV[5])
--- Microseconds order sign-ins of one second; a score holds them exactly.
-redis.call('ZADD', KEYS[5], now * 1000000 + time[2], ARGV[6])
-if redis.call('PTTL', KEYS[5]) < ARGV[5] * 1000 then redis.call('EXPIRE', KEYS[5], ARGV[5]) end
-redis.call('DEL', KEYS[6])
-redis.call('ZADD', KEYS[7], now, ARGV[12])
-redis.call('ZREMRANGEBYRANK', KEYS[7], 0, -1 - ARGV[14])
-redis.call('EXPIRE', KEYS[7], ARGV[13])
+if redis.call('PTTL', KEYS[2]) < ARGV[4] * 1000 then
+  redis.call('SET', KEYS[2], value, 'EX', ARGV[4])
+else
+  redis.call('SET', KEYS[2], value, 'KEEPTTL')
+end
+local session_end = tonumber(ARGV[8]) > 0 and now + ARGV[8] or 0
+local fields = {
+  string.sub(epochs, 1, 22), ARGV[13], now, now + ARGV[4], now_ms + ARGV[4] * 1000, ARGV[6], now, session_end, '- 0', ARGV[7],
+}
+redis.call('SET', KEYS[3], table.concat(fields, ' '), 'EX', ARGV[4])
+redis.call('DEL', KEYS[4])
 return 1

@@ -1,38 +1,44 @@
--- Renews a session's access entry; with rotation, spends the refresh token. A spent token gives its successor again
--- within the grace, and ends the session after it.
--- KEYS: epoch, access, session, index.
--- ARGV: refresh id of the token, refresh id of its successor or '' for no rotation, access TTL, refresh TTL, grace, session id.
--- Returns nothing for no session, 'reused', or: access TTL, successor's refresh id or '', its iat, session end.
-local epoch = redis.call('GET', KEYS[1])
-local session = redis.call('HMGET', KEYS[3], 'e', 'j', 'p', 't', 'x', 'n')
-if not epoch or session[1] ~= epoch then return false end
-local now = tonumber(redis.call('TIME')[1])
-if now >= tonumber(session[6]) then return false end
-local current, spent, spent_at, session_end = session[2], session[3], tonumber(session[4]), tonumber(session[5])
-local left = session_end > 0 and session_end - now or math.huge
-if left < 1 then return false end
+-- Makes a session live on for a new access token; with rotation, spends the refresh token. A spent token gives its
+-- successor again within the grace, and ends the session after it. After usual_refresh.lua, which has read the
+-- session and the time, rest.lua and ending.lua.
+-- KEYS: epoch, session.
+-- ARGV: refresh id of the token, refresh id of its successor or '' for no rotation, access TTL, refresh TTL, grace, session id,
+--       now in milliseconds by the server's clock, end of the new access token by it, the same and what clocks may differ.
+-- Returns nothing for no session, 'reused', the access TTL without rotation, or with it: access TTL, the successor's
+-- refresh id, its iat, session end.
+local now = tonumber(time[1])
+local token_end, key_end, current = tonumber(sub(session, 49, 58)), tonumber(sub(session, 60, 72)), sub(session, 74, 95)
 local rotates = ARGV[2] ~= ''
+local session_end, spent, spent_at, origin = rest_of(session)
+local left = session_end > 0 and session_end - now or math.huge
+if now >= token_end or left < 1 then return false end
 
 if ARGV[1] ~= current then
   if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[5]) then
-    end_session(KEYS[1], KEYS[4], KEYS[2], KEYS[3], ARGV[6], epoch)
+    end_session(KEYS[1], KEYS[2], found[1], ARGV[6])
     return 'reused'
   end
 elseif rotates then
-  current, spent_at = ARGV[2], now
-  redis.call('HSET', KEYS[3], 'j', current, 'p', ARGV[1], 't', now)
+  current, spent, spent_at = ARGV[2], ARGV[1], now
 end
 
 local access_ttl = math.min(tonumber(ARGV[3]), left)
 -- A successor that is given again ends when it would have.
-local refresh_ttl = rotates and math.min(spent_at + tonumber(ARGV[4]) - now, left) or 0
-redis.call('SET', KEYS[2], epoch, 'EX', access_ttl)
-redis.call('HSET', KEYS[3], 'l', now)
-if rotates then redis.call('HSET', KEYS[3], 'n', now + refresh_ttl) end
--- Session, epoch and index live exactly as long as the last token, so that removal can tell whether there was one.
--- PTTL, as TTL rounds: they would then end up to half a second before the token.
-local session_ttl = math.max(access_ttl, refresh_ttl)
-for _, key in ipairs({KEYS[3], KEYS[1], KEYS[4]}) do
-  if redis.call('PTTL', key) < session_ttl * 1000 then redis.call('EXPIRE', key, session_ttl) end
+local refresh_ttl = rotates and math.min(spent_at + ARGV[4] - now, left) or 0
+-- Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
+local ttl = math.max(access_ttl, refresh_ttl)
+local end_ms = (now + ttl) * 1000 + math.floor(time[2] / 1000)
+local longer = end_ms > key_end
+local fields = math.max(sub(session, 24, 36), ARGV[7] + access_ttl * 1000) .. ' ' .. now
+if rotates then token_end = now + refresh_ttl end
+if rotates or longer then fields = fields .. ' ' .. token_end .. ' ' .. math.max(end_ms, key_end) end
+if rotates then
+  fields = fields .. ' ' .. current .. ' ' .. sub(session, 97, 106) .. ' ' .. session_end .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. origin
 end
-return {access_ttl, rotates and current or '', spent_at or 0, session_end}
+redis.call('SETRANGE', KEYS[2], 23, fields)
+if longer then
+  redis.call('EXPIRE', KEYS[2], ttl)
+  -- PTTL, as TTL rounds: the epoch would then end up to half a second before the token.
+  if redis.call('PTTL', KEYS[1]) < ttl * 1000 then redis.call('EXPIRE', KEYS[1], ttl) end
+end
+return rotates and {access_ttl, current, spent_at, session_end} or access_ttl

@@ -1,13 +1,15 @@
--- Renews a session's access entry and writes nothing else, so the entry ends with the refresh token at the latest.
--- KEYS: epoch, access, session. ARGV: refresh id of the token, access TTL, grace. Returns the entry's TTL, 0 for none.
-local epoch = redis.call('GET', KEYS[1])
-local session = redis.call('HMGET', KEYS[3], 'e', 'j', 'p', 't', 'n')
-if not epoch or session[1] ~= epoch then return 0 end
+-- Makes a session live on for an access token in place of one that has ended, and changes nothing else. After session.lua and rest.lua.
+-- KEYS: epoch, session. ARGV: refresh id of the token, access TTL, grace, now in milliseconds by the server's clock.
+-- Returns the TTL of the access token, which ends with the refresh token at the latest, or 0 for none.
+local found = redis.call('MGET', KEYS[1], KEYS[2])
+local session = found[2]
+if not in_epoch(found[1], session) then return 0 end
 local now = tonumber(redis.call('TIME')[1])
-if ARGV[1] ~= session[2] then
-  if ARGV[1] ~= session[3] or now - tonumber(session[4]) > tonumber(ARGV[3]) then return 0 end
+if ARGV[1] ~= sub(session, 74, 95) then
+  local _, spent, spent_at = rest_of(session)
+  if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[3]) then return 0 end
 end
-local ttl = math.min(tonumber(ARGV[2]), tonumber(session[5]) - now)
+local ttl = math.min(tonumber(ARGV[2]), sub(session, 49, 58) - now)
 if ttl < 1 then return 0 end
-redis.call('SET', KEYS[2], epoch, 'EX', ttl)
+redis.call('SETRANGE', KEYS[2], 23, ARGV[4] + ttl * 1000)
 return ttl

@@ -1,0 +1,6 @@
+-- The session's latest end, the spent refresh token, when it was spent, and where the session comes from.
+local function rest_of(session)
+  local session_end, spent, spent_at, origin = string.match(session, '^(%d+) (%S+) (%d+) (.*)$', 108)
+  return tonumber(session_end), spent, tonumber(spent_at), origin
+end
+

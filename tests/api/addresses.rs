@@ -1,0 +1,129 @@
+//! The forms of `REDIS_URL` and what belongs to it, and what the start says to a wrong one.
+
+use crate::{
+    app::{ACCESS_SECRET, REFRESH_SECRET, TestApp},
+    redis_server::{RedisServer, free_port, wait_until},
+    suite,
+    topologies::assert_serves,
+    topology::{LoneSentinel, SERVICE, Sentinels, free_port_of_a_node},
+};
+
+suite! {
+    redis: [
+        a_unix_socket_serves,
+        credentials_come_from_settings_and_are_not_printed,
+        a_sentinel_with_a_password_serves,
+        credentials_in_two_places_stop_the_start,
+        an_address_of_no_known_form_stops_the_start,
+        a_cluster_node_addressed_as_single_stops_the_start,
+        a_sentinel_addressed_as_single_stops_the_start,
+        a_service_that_no_sentinel_knows_stops_the_start,
+        servers_that_are_no_sentinels_and_no_cluster_stop_the_start,
+    ]
+}
+
+pub(crate) fn refused(settings: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let secrets = [("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)];
+    let (status, said) = TestApp::refused(directory.path(), &[settings, &secrets].concat());
+    assert_eq!(status, 2, "{said}");
+    assert!(!said.contains("panicked") && !said.contains("planted"), "{said}");
+    said
+}
+
+#[track_caller]
+pub(crate) fn assert_says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in: {said}");
+    }
+}
+
+fn a_unix_socket_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("redis.sock");
+    let socket = socket.to_str().unwrap();
+    let _redis = RedisServer::start(&["--unixsocket", socket]);
+    for scheme in ["unix", "redis+unix"] {
+        assert_serves(&TestApp::start_on(&format!("{scheme}://{socket}"), &[]));
+    }
+}
+
+fn credentials_come_from_settings_and_are_not_printed() {
+    let redis = RedisServer::start(&[]);
+    redis.command::<()>(&["ACL", "SETUSER", "server", "on", ">planted-password", "~*", "+@all"]);
+    redis.command::<()>(&["ACL", "SETUSER", "default", "off"]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    std::fs::write(&file, "planted-password\n").unwrap();
+    for password in [("REDIS_PASSWORD", "planted-password"), ("REDIS_PASSWORD_FILE", file.to_str().unwrap())] {
+        let app = TestApp::start_on(&redis.url(), &[("REDIS_USERNAME", "server"), password, ("RUST_LOG", "trace")]);
+        assert_serves(&app);
+        assert!(!app.output().contains("planted-password"), "{}", app.output());
+    }
+    let said =
+        refused(&[("REDIS_URL", &redis.url()), ("REDIS_USERNAME", "server"), ("REDIS_PASSWORD", "planted-and-wrong")]);
+    assert_says(&said, &["refused", "password"]);
+}
+
+fn a_sentinel_with_a_password_serves() {
+    let redis = RedisServer::start(&[]);
+    let () = redis.command(&["CONFIG", "SET", "requirepass", "planted"]);
+    let port = free_port();
+    let auth = format!("sentinel auth-pass {SERVICE} planted");
+    let _sentinel = LoneSentinel::start(port, redis.port(), &["requirepass planted", &auth]);
+    wait_until("the Sentinel listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let app = TestApp::start_on(&format!("redis+sentinel://:planted@127.0.0.1:{port}/{SERVICE}"), &[]);
+    assert_serves(&app);
+    assert!(!app.output().contains("planted"), "{}", app.output());
+}
+
+fn credentials_in_two_places_stop_the_start() {
+    let said = refused(&[("REDIS_URL", "redis://:planted@127.0.0.1"), ("REDIS_PASSWORD", "planted")]);
+    assert_says(&said, &["REDIS_URL", "REDIS_PASSWORD", "keep one"]);
+}
+
+fn an_address_of_no_known_form_stops_the_start() {
+    for (url, form) in [
+        ("http://127.0.0.1", "redis+sentinel://"),
+        ("redis+sentinel://:planted@127.0.0.1", "/service"),
+        ("redis+cluster://:planted@127.0.0.1/1", "redis+cluster://"),
+        ("rediss://127.0.0.1/#insecure", "redis://"),
+        ("redis://:planted@127.0.0.1,127.0.0.2", "redis+sentinel://host1,host2/service"),
+        ("redis://127.0.0.1:planted", "redis://"),
+        ("unix://", "unix:///path"),
+    ] {
+        assert_says(&refused(&[("REDIS_URL", url)]), &["REDIS_URL", form]);
+    }
+}
+
+fn a_cluster_node_addressed_as_single_stops_the_start() {
+    let redis = RedisServer::start_at(free_port_of_a_node(), &["--cluster-enabled", "yes"]);
+    assert_says(&refused(&[("REDIS_URL", &redis.url())]), &["REDIS_URL", "node of a cluster", "redis+cluster://"]);
+}
+
+fn a_sentinel_addressed_as_single_stops_the_start() {
+    let sentinels = Sentinels::start();
+    let url = sentinels.url().replace("redis+sentinel", "redis").replace(&format!("/{SERVICE}"), "");
+    let one = url.split(',').next().unwrap();
+    assert_says(&refused(&[("REDIS_URL", one)]), &["REDIS_URL", "is a Sentinel", "redis+sentinel://"]);
+}
+
+fn a_service_that_no_sentinel_knows_stops_the_start() {
+    let sentinels = Sentinels::start();
+    let url = sentinels.url().replace(SERVICE, "nobody");
+    assert_says(&refused(&[("REDIS_URL", &url)]), &["no Sentinel knows", "redis+sentinel://host1,host2/service"]);
+}
+
+fn servers_that_are_no_sentinels_and_no_cluster_stop_the_start() {
+    let redis = RedisServer::start(&[]);
+    let host = redis.url().replace("redis://", "");
+    let said = refused(&[("REDIS_URL", &format!("redis+sentinel://{host}/{SERVICE}"))]);
+    assert_says(&said, &["no Sentinel answers", "redis://host"]);
+    let said = refused(&[("REDIS_URL", &format!("redis+cluster://{host}"))]);
+    assert_says(&said, &["not part of one", "redis://host"]);
+    let port = free_port();
+    let _sentinel = LoneSentinel::start(port, redis.port(), &[]);
+    wait_until("the Sentinel listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let said = refused(&[("REDIS_URL", &format!("redis+cluster://127.0.0.1:{port}"))]);
+    assert_says(&said, &["not part of one", "redis+sentinel://host1,host2/service"]);
+}
