@@ -1,0 +1,169 @@
+//! `cargo bench --bench allocations`: how often a request allocates, from the service down, the log line included.
+//!
+//! Exact, so that a change of one shows. hyper's own (its buffers live as long as a connection) are not counted.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use auth_service::{
+    audit::Audit,
+    auth::{Auth, Shared},
+    clock::unix_seconds,
+    config::{RedisConfig, StoreConfig, TokenRemoval},
+    http::{App, AppState, Phase, Service},
+    id::Id,
+    log::{Json, Lines},
+    password::{HashCost, Passwords},
+    secret::Secret,
+    session::{NewSession, Origin, SessionPolicy},
+    store::Backend,
+    throttle::AddressDigest,
+    token::{Claims, Tokens},
+    user::{Email, User},
+};
+use axum::{body::Body, http::Request};
+use http_body_util::BodyExt;
+use tokio::{runtime, sync::watch};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use uuid::Uuid;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const REQUESTS: u64 = 1_000;
+const POLICY: SessionPolicy = SessionPolicy {
+    access_seconds: 600,
+    refresh_seconds: 600,
+    rotation: false,
+    grace_seconds: 10,
+    max_age_seconds: None,
+    max_sessions: 100,
+};
+
+/// A server's service with a signed-in user.
+struct Scene {
+    service: Service,
+    access_token: String,
+    refresh_token: String,
+}
+
+impl Scene {
+    async fn new(store: &StoreConfig) -> Self {
+        let backend = Backend::open(store, POLICY).ok().unwrap();
+        let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
+        let store = backend.connect().await;
+        let random = || Id::random().unwrap();
+        let email = "ada@example.com".to_owned();
+        let (id, tag) = (Uuid::new_v4(), Email::parse(&email).unwrap().tag());
+        let phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        store.create_user(tag, &User { id, email, created_at: unix_seconds(), phc: phc.to_owned() }).await.unwrap();
+        let stored = store.find_user(tag).await.unwrap().unwrap();
+        let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
+        let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
+        assert!(store.open_session(tag, &stored, None, &session, random()).await.unwrap());
+        let now = unix_seconds();
+        let access = Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + 600 };
+        let access_token = tokens.access.issue(&access).unwrap();
+        let refresh_token = tokens.refresh.issue(&Claims { jti: session.refresh_id, ..access }).unwrap();
+        let shared = Shared {
+            tokens,
+            passwords: Passwords::start(HashCost { memory_kib: 64, iterations: 1, parallelism: 1 }, 0, 1).unwrap(),
+            policy: POLICY,
+            addresses: Arc::new(AddressDigest::new(&[1; 32])),
+            address_limit: 100,
+            signup_limit_per_hour: 0,
+            audit: Audit { emails: false },
+            clock: unix_seconds,
+        };
+        let service = Service::new(AppState::new(App {
+            auth: Auth::new(store, shared),
+            password_min_length: 6,
+            token_removal: TokenRemoval::Open,
+            request_timeout: Duration::from_secs(2),
+            trusted_proxies: Vec::new(),
+            phase: watch::channel(Phase::Serving).1,
+        }));
+        Self { service, access_token, refresh_token }
+    }
+
+    fn get_user(&self) -> Request<Body> {
+        let request = Request::get("/user").header("Host", "localhost");
+        request.header("Authorization", format!("Bearer {}", self.access_token)).body(Body::empty()).unwrap()
+    }
+
+    fn refresh(&self) -> Request<Body> {
+        let request = Request::post("/refresh-access-token").header("Host", "localhost");
+        let body = format!(r#"{{"refresh_token": "{}"}}"#, self.refresh_token);
+        request.header("Content-Type", "application/json").body(Body::from(body)).unwrap()
+    }
+
+    /// Allocations and bytes of a request, its own making left out.
+    async fn count(&mut self, request: impl Fn(&Self) -> Request<Body>) -> (f64, f64) {
+        let requests: Vec<_> = (0..REQUESTS + 10).map(|_| request(self)).collect();
+        let mut before = None;
+        for (n, request) in (0..).zip(requests) {
+            // What the first ones set up for good is not a request's.
+            if n == 10 {
+                before = Some(dhat::HeapStats::get());
+            }
+            let response = self.service.answer(PEER, request).await;
+            assert_eq!(response.status(), 200);
+            response.into_body().collect().await.unwrap();
+        }
+        let (before, after) = (before.unwrap(), dhat::HeapStats::get());
+        let each = |before: u64, after: u64| (after - before) as f64 / REQUESTS as f64;
+        (each(before.total_blocks, after.total_blocks), each(before.total_bytes, after.total_bytes))
+    }
+}
+
+fn main() {
+    // The lines go where a server's would, but for the last step.
+    let (lines, _guard) = Lines::start(io::sink()).unwrap();
+    tracing_subscriber::registry().with(Json(lines)).init();
+    let directory = tempfile::tempdir().unwrap();
+    let embedded = StoreConfig::Embedded { directory: directory.path().join("data") };
+    let (redis, _server) = redis(directory.path());
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _profiler = dhat::Profiler::builder().testing().build();
+    println!("| request | store | allocations | bytes |\n|---|---|---|---|");
+    for (name, store) in [("Redis", redis), ("embedded", embedded)] {
+        runtime.block_on(async {
+            let mut scene = Scene::new(&store).await;
+            let print =
+                |what: &str, (blocks, bytes): (f64, f64)| println!("| {what} | {name} | {blocks:.1} | {bytes:.0} |");
+            print("GET /user", scene.count(Scene::get_user).await);
+            print("POST /refresh-access-token", scene.count(Scene::refresh).await);
+        });
+    }
+}
+
+/// A server on a socket in the directory, stopped when dropped.
+struct Stopped(std::process::Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn redis(directory: &std::path::Path) -> (StoreConfig, Stopped) {
+    let socket = directory.join("redis.sock");
+    let mut command = std::process::Command::new("redis-server");
+    command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).stdout(std::process::Stdio::null());
+    let server = Stopped(command.spawn().unwrap());
+    let url = format!("unix://{}", socket.display());
+    while redis::Client::open(url.as_str()).unwrap().get_connection().is_err() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let config = RedisConfig { url: Secret::new(url), username: None, password: None, tls: None, wait: None };
+    (StoreConfig::Redis(config), server)
+}

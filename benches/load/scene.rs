@@ -1,0 +1,316 @@
+//! What is measured: a private Redis, the server, the floors and the peer as processes, and the accounts in the store.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread::{self, sleep},
+    time::{Duration, Instant},
+};
+
+use auth_service::{
+    clock::unix_seconds,
+    config::{RedisConfig, StoreConfig},
+    id::Id,
+    password::{HashCost, Password, Passwords},
+    secret::Secret,
+    session::{NewSession, Origin, SessionPolicy},
+    store::{Backend, Store},
+    token::{Claims, Tokens},
+    user::{Email, User},
+};
+use tokio::{runtime, task::JoinSet};
+use uuid::Uuid;
+
+use crate::floors::{Floor, Shape};
+
+pub(crate) const ACCESS_SECRET: &str = "an access secret of the benchmark, 32+ bytes";
+pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the benchmark, 32+ bytes";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Longer than a run takes: what is measured is the cost of live sessions.
+const TTL_SECONDS: u64 = 3_600;
+/// Twice an access token's life, as in the shipped settings.
+const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
+/// Accounts that are being made at the same time.
+const MAKERS: usize = 256;
+
+/// Where everything that a run leaves behind is.
+pub(crate) fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
+}
+
+/// Stopped when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// CPU time so far, of all threads.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name, which may hold anything: fields 14 and 15 are user and system time, in ticks of 10 ms.
+        let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// A figure of /proc's status in MiB: `VmRSS` now, `VmHWM` the highest ever.
+    pub(crate) fn memory_mib(&self, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    fn wait_until_ready(&self) {
+        for _ in 0..10_000 {
+            if Client::try_open(self.port).is_some_and(|mut client| client.send("GET", "/readyz", "", "").is_some()) {
+                return;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        panic!("nothing answers on port {}", self.port);
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A Redis of its own, without persistence.
+pub(crate) struct Redis {
+    process: Process,
+    _directory: tempfile::TempDir,
+}
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.arg("--dir").arg(directory.path()).stdout(Stdio::null());
+        let redis = Self { process: Process { child: command.spawn().unwrap(), port }, _directory: directory };
+        for _ in 0..5_000 {
+            if redis.connect().is_ok() {
+                return redis;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.process.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.process.port
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.cpu()
+    }
+
+    fn connect(&self) -> redis::RedisResult<redis::Connection> {
+        redis::Client::open(self.url())?.get_connection()
+    }
+
+    pub(crate) fn used_memory(&self) -> u64 {
+        let info: redis::InfoDict = redis::cmd("INFO").arg("memory").query(&mut self.connect().unwrap()).unwrap();
+        info.get("used_memory").unwrap()
+    }
+
+    pub(crate) fn version(&self) -> String {
+        let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut self.connect().unwrap()).unwrap();
+        info.get("redis_version").unwrap()
+    }
+}
+
+/// The server as it is shipped, its log in a file.
+pub(crate) fn server(settings: &[(&str, &str)]) -> Process {
+    let port = free_port();
+    let log = File::create(directory().join("server.log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+    command.env_clear().current_dir(directory()).stdout(log).stderr(Stdio::inherit());
+    command.envs([("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)]);
+    command.env("PORT", port.to_string());
+    command.env("ACCESS_TOKEN_TTL_SECONDS", TTL_SECONDS.to_string());
+    command.env("REFRESH_TOKEN_TTL_SECONDS", REFRESH_TTL_SECONDS.to_string());
+    command.envs(settings.iter().copied());
+    let process = Process { child: command.spawn().unwrap(), port };
+    process.wait_until_ready();
+    process
+}
+
+/// Milliseconds from exec until `/readyz` is 200.
+pub(crate) fn milliseconds_until_ready(settings: &[(&str, &str)]) -> (f64, Process) {
+    let start = Instant::now();
+    let process = server(settings);
+    (start.elapsed().as_secs_f64() * 1e3, process)
+}
+
+/// A floor, see [`crate::floors`].
+pub(crate) fn floor(floor: Floor, shape: Shape, redis: &Redis) -> Process {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["floor", floor.word(), shape.word(), &redis.url()]).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let process = Process { child, port: line.trim().parse().unwrap() };
+    process.wait_until_ready();
+    process
+}
+
+/// The Go server that does the same.
+pub(crate) fn peer(redis: &Redis) -> Process {
+    let port = free_port();
+    let mut command = Command::new(directory().join("peer"));
+    command.args([port.to_string(), format!("127.0.0.1:{}", redis.port())]).env("AUTH_SECRET_KEY", ACCESS_SECRET);
+    let process = Process { child: command.spawn().unwrap(), port };
+    process.wait_until_ready();
+    process
+}
+
+/// A keep-alive connection for requests one after the other.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn try_open(port: u16) -> Option<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self(BufReader::new(stream)))
+    }
+
+    pub(crate) fn open(port: u16) -> Self {
+        Self::try_open(port).unwrap()
+    }
+
+    /// The answer's status, `Retry-After` and body; `None` when the connection ends.
+    pub(crate) fn send(&mut self, method: &str, path: &str, token: &str, body: &str) -> Option<(u16, bool, String)> {
+        let authorization = if token.is_empty() { String::new() } else { format!("Authorization: {token}\r\n") };
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}");
+        let content = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.0.get_mut().write_all((head + &content).as_bytes()).ok()?;
+        let (mut status, mut length, mut retry_after) = (0, 0, false);
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if status == 0 {
+                status = line.split(' ').nth(1)?.parse().ok()?;
+            } else if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().ok()?;
+            } else if line.is_empty() {
+                break;
+            }
+            retry_after |= line.starts_with("retry-after:");
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).ok()?;
+        Some((status, retry_after, String::from_utf8(body).ok()?))
+    }
+}
+
+/// A user with a session.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) email: String,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+}
+
+/// Adds `users` accounts to a store, of which the first `with_session` have signed in `sessions` times, and returns
+/// these. Past the server, whose hashing would take hours; with the server's own store, so that the keys are its keys.
+pub(crate) fn populate(config: &StoreConfig, users: usize, with_session: usize, sessions: usize) -> Vec<Member> {
+    let policy = SessionPolicy {
+        access_seconds: TTL_SECONDS,
+        refresh_seconds: REFRESH_TTL_SECONDS,
+        rotation: false,
+        grace_seconds: 10,
+        max_age_seconds: None,
+        max_sessions: 1_000,
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cost = HashCost { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+        let phc = Passwords::start(cost, 0, 1).unwrap().hash(Password::new(PASSWORD), "").await.unwrap();
+        let store = Arc::new(Backend::open(config, policy).ok().unwrap().connect().await);
+        let tokens = Arc::new(Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes()));
+        let mut makers = JoinSet::new();
+        for maker in 0..MAKERS {
+            let (store, tokens, phc) = (Arc::clone(&store), Arc::clone(&tokens), phc.clone());
+            makers.spawn(async move {
+                let mut members = Vec::new();
+                for n in (maker..users).step_by(MAKERS) {
+                    let sessions = if n < with_session { sessions } else { 0 };
+                    members.extend(make(&store, &tokens, &phc, sessions).await.map(|member| (n, member)));
+                }
+                members
+            });
+        }
+        let mut members: Vec<_> = makers.join_all().await.into_iter().flatten().collect();
+        members.sort_by_key(|(n, _)| *n);
+        members.into_iter().map(|(_, member)| member).collect()
+    })
+}
+
+async fn make(store: &Store, tokens: &Tokens, phc: &str, sessions: usize) -> Option<Member> {
+    let id = Uuid::new_v4();
+    let email = format!("user-{}@example.com", &id.simple().to_string()[..8]);
+    let tag = Email::parse(&email).unwrap().tag();
+    let user = User { id, email: email.clone(), created_at: unix_seconds(), phc: phc.to_owned() };
+    if !store.create_user(tag, &user).await.unwrap() || sessions == 0 {
+        return None;
+    }
+    let stored = store.find_user(tag).await.unwrap().unwrap();
+    let mut last = None;
+    for _ in 0..sessions {
+        let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
+        let random = || Id::random().unwrap();
+        let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
+        assert!(store.open_session(tag, &stored, None, &session, random()).await.unwrap());
+        last = Some(session);
+    }
+    let NewSession { sid, refresh_id, .. } = last?;
+    let now = unix_seconds();
+    let access = Claims { sub: id, tag, sid, jti: Id::random().unwrap(), iat: now, exp: now + TTL_SECONDS };
+    let refresh = Claims { jti: refresh_id, exp: now + REFRESH_TTL_SECONDS, ..access };
+    Some(Member {
+        email,
+        access_token: tokens.access.issue(&access).unwrap(),
+        refresh_token: tokens.refresh.issue(&refresh).unwrap(),
+    })
+}
+
+pub(crate) fn redis_config(redis: &Redis) -> StoreConfig {
+    let url = Secret::new(redis.url());
+    StoreConfig::Redis(RedisConfig { url, username: None, password: None, tls: None, wait: None })
+}
+
+/// What this machine is, for whoever reads the figures.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let system = read("/etc/os-release");
+    let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
+    let cores = thread::available_parallelism().unwrap();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let (cpu, system) = (cpu.trim_start_matches(['\t', ' ', ':']), system.trim_matches('"'));
+    format!("{cores} cores of {cpu}, {system}, Linux {}", kernel.trim())
+}
