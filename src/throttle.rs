@@ -38,18 +38,6 @@ pub enum Counter {
     SignUps,
 }
 
-impl Counter {
-    /// A short name for keys.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Failures => "f",
-            Self::Removals => "d",
-            Self::SignUps => "s",
-        }
-    }
-}
-
 /// What the store says to a try at an account's password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {

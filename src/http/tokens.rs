@@ -72,7 +72,8 @@ pub(super) async fn refresh_access_token(
     let Some(refresh_token) = form.text("refresh_token") else {
         return Err(form.into_problem());
     };
-    let tokens = app.in_time(app.auth.refresh_access_token(&caller, refresh_token)).await?;
+    // Without a deadline of its own, as in `current_user`.
+    let tokens = app.auth.refresh_access_token(&caller, refresh_token).await?;
     let (refresh_token, refresh_expires_in) = tokens.refresh.unzip();
     let body = RefreshedBody {
         access_token: tokens.access_token,

@@ -97,13 +97,13 @@ impl Cluster {
         Self { shared, keeper }
     }
 
-    pub(super) async fn run(&self, tag: Id, request: Request<'_>, mode: Mode) -> Result<Value, Error> {
+    pub(super) async fn run(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
         let answer = timeout(WHOLE, self.follow(slot(tag), request, mode)).await;
         answer.unwrap_or(Err(Error::Unavailable(Outage::Timeout)))
     }
 
     /// Follows the slot wherever its nodes say that it is.
-    async fn follow(&self, slot: u16, request: Request<'_>, mode: Mode) -> Result<Value, Error> {
+    async fn follow(&self, slot: u16, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
         let until = Instant::now() + FOLLOW;
         let (mut redirected, mut asking, mut hops) = (None, false, 0);
         loop {
@@ -148,12 +148,12 @@ impl Cluster {
     }
 
     /// Whether at least one primary takes writes: one that is gone must not take the others' users out of service.
-    pub(super) async fn ready(&self, probe: impl Fn(&str) -> redis::Cmd) -> Result<(), Error> {
+    pub(super) async fn ready(&self, probe: impl Fn(&str) -> Request<'static>) -> Result<(), Error> {
         let nodes = self.shared.table.borrow().nodes.clone();
         let mut probes = JoinSet::new();
         for node in nodes {
             let command = probe(&node.probe);
-            probes.spawn(async move { node.link.run(Request::Command(&command), Mode::Shared, false).await });
+            probes.spawn(async move { node.link.run(&command, Mode::Shared, false).await });
         }
         let mut failure = None;
         while let Some(answer) = probes.join_next().await {
@@ -269,7 +269,7 @@ impl Shared {
 impl Node {
     /// The table as this node tells it.
     async fn slots(&self) -> Option<Ranges> {
-        let answer = self.link.run(Request::Command(&slots::command()), Mode::Shared, false).await.ok()?;
+        let answer = self.link.run(&slots::request(), Mode::Shared, false).await.ok()?;
         let rows: Vec<Vec<Value>> = redis::from_redis_value(answer).ok()?;
         slots::parse(rows, self.name.rsplit_once(':')?.0).ok()
     }

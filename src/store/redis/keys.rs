@@ -4,41 +4,71 @@
 //! a script reads or writes is a call more. So there is no index of sessions beside the epoch, no entry for access tokens
 //! beside the session, and known addresses stand behind the record. Values are text, for whoever looks with redis-cli.
 
+use std::io::Write as _;
+
+use redis::{RedisWrite, ToRedisArgs};
+
 use crate::{id::Id, throttle::Counter};
 
+/// A name that is put together where it is sent from: as a text of its own each would be an allocation more.
+pub(super) struct Key {
+    tag: Id,
+    kind: &'static str,
+    of: Option<Id>,
+}
+
+impl ToRedisArgs for Key {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let mut name = out.writer_for_next_arg();
+        for part in ["as:{", self.tag.as_str(), "}:", self.kind, self.of.as_ref().map_or("", Id::as_str)] {
+            // Into memory, which does not fail.
+            let _ = name.write_all(part.as_bytes());
+        }
+    }
+}
+
+fn of_user(tag: Id, kind: &'static str) -> Key {
+    Key { tag, kind, of: None }
+}
+
 /// User record, and in a second line the addresses that the account signed in from, see `scripts/known.lua`; never expires.
-pub(super) fn user(tag: Id) -> String {
-    ["as:{", tag.as_str(), "}:u"].concat()
+pub(super) fn user(tag: Id) -> Key {
+    of_user(tag, "u")
 }
 
 /// There while a sign-up has not reached as many replicas as it must: it may be repeated.
-pub(super) fn unacknowledged(tag: Id) -> String {
-    ["as:{", tag.as_str(), "}:w"].concat()
+pub(super) fn unacknowledged(tag: Id) -> Key {
+    of_user(tag, "w")
 }
 
 /// Written for a moment, so that there is something to wait for.
-pub(super) fn waited_for(tag: Id) -> String {
-    ["as:{", tag.as_str(), "}:m"].concat()
+pub(super) fn waited_for(tag: Id) -> Key {
+    of_user(tag, "m")
 }
 
 /// The user's epoch and the ids of its sessions, see `scripts/session.lua`; expires with the last of the user's tokens.
-pub(super) fn epoch(tag: Id) -> String {
-    ["as:{", tag.as_str(), "}:e"].concat()
+pub(super) fn epoch(tag: Id) -> Key {
+    of_user(tag, "e")
 }
 
 /// A session, see `scripts/session.lua`; expires with the last of its tokens.
-pub(super) fn session(tag: Id, sid: Id) -> String {
-    ["as:{", tag.as_str(), "}:s:", sid.as_str()].concat()
+pub(super) fn session(tag: Id, sid: Id) -> Key {
+    Key { tag, kind: "s:", of: Some(sid) }
 }
 
 /// The account's failed tries, a hash: `n` how many in a row, `t` no other try before this time.
-pub(super) fn failures(tag: Id) -> String {
-    ["as:{", tag.as_str(), "}:f"].concat()
+pub(super) fn failures(tag: Id) -> Key {
+    of_user(tag, "f")
 }
 
 /// A count for an address.
-pub(super) fn counter(counter: Counter, address: Id) -> String {
-    ["as:{", address.as_str(), "}:n:", counter.name()].concat()
+pub(super) fn counter(counter: Counter, address: Id) -> Key {
+    let kind = match counter {
+        Counter::Failures => "n:f",
+        Counter::Removals => "n:d",
+        Counter::SignUps => "n:s",
+    };
+    Key { tag: address, kind, of: None }
 }
 
 /// Written by each readiness check, to see that writes succeed.

@@ -143,7 +143,7 @@ impl Link {
 
     /// With `asking`, on the node that is taking over the key's slot. What is seldom needed is on the heap, here and in
     /// the callers: it would else be room in the future of each request, which is made and moved anew each time.
-    pub(super) async fn run(&self, request: Request<'_>, mode: Mode, asking: bool) -> Result<Value, Failure> {
+    pub(super) async fn run(&self, request: &Request<'_>, mode: Mode, asking: bool) -> Result<Value, Failure> {
         let current = self.state.current().map_err(Failure::Error)?;
         match mode {
             Mode::Shared => {
@@ -156,7 +156,7 @@ impl Link {
 
     async fn run_replicated(
         &self,
-        request: Request<'_>,
+        request: &Request<'_>,
         asking: bool,
         current: &Current,
         wait: Wait,

@@ -15,7 +15,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind, Value};
+use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 
 pub(super) use self::backend::Backend;
 use self::{
@@ -28,7 +28,7 @@ use crate::{
     clock::{LEEWAY_SECONDS, unix_millis},
     error::{Error, Outage},
     id::{ID_LEN, Id},
-    session::{NewSession, Origin, Outcome, Refreshed, Session, Successor},
+    session::{NewSession, Origin, Outcome, Refreshed, Session, SessionPolicy, Successor},
     throttle::{self, Admission, Counter, Limit},
     user::{Profile, User},
 };
@@ -53,7 +53,7 @@ enum Servers {
 
 impl Servers {
     /// `tag` is the hash tag of all keys of the request.
-    async fn run<T: FromRedisValue>(&self, tag: Id, request: Request<'_>, mode: Mode) -> Result<T, Error> {
+    async fn run<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
         let answer = match self {
             Self::One(link) => link.run(request, mode, false).await?,
             Self::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
@@ -63,12 +63,8 @@ impl Servers {
 }
 
 impl Redis {
-    async fn run<T: FromRedisValue>(&self, tag: Id, command: &Cmd) -> Result<T, Error> {
-        self.servers.run(tag, Request::Command(command), Mode::Shared).await
-    }
-
-    async fn run_script<T: FromRedisValue>(&self, tag: Id, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        self.servers.run(tag, Request::Script(script), Mode::Shared).await
+    async fn run<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
+        self.servers.run(tag, request, Mode::Shared).await
     }
 
     /// For writes that a failover must not undo once they are acknowledged.
@@ -80,16 +76,15 @@ impl Redis {
     pub(super) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
         let (key, record) = (keys::user(tag), encode_user(user));
         if self.backend.wait.is_some() {
-            let mut invocation = self.backend.scripts.create_user.prepare_invoke();
-            invocation.key(&key).key(keys::unacknowledged(tag)).arg(&record).arg(UNACKNOWLEDGED_SECONDS);
-            let created: bool = self.servers.run(tag, Request::Script(&invocation), self.lasting(tag)).await?;
+            let call = Request::call(&self.backend.scripts.create_user, &[key, keys::unacknowledged(tag)]);
+            let call = call.arg(record).arg(UNACKNOWLEDGED_SECONDS);
+            let created: bool = self.servers.run(tag, &call, self.lasting(tag)).await?;
             if created {
                 self.forget_unacknowledged(tag).await;
             }
             return Ok(created);
         }
-        let mut set = redis::cmd("SET");
-        set.arg(&key).arg(&record).arg("NX");
+        let set = Request::command("SET").arg(key).arg(record).arg("NX");
         match self.run::<Value>(tag, &set).await {
             Ok(answer) => return Ok(answer == Value::Okay),
             Err(Error::Unavailable(Outage::Timeout | Outage::Unreachable)) => {}
@@ -105,24 +100,23 @@ impl Redis {
         if self.backend.wait.is_none() {
             return Ok(false);
         }
-        self.run(tag, redis::cmd("EXISTS").arg(keys::unacknowledged(tag))).await
+        self.run(tag, &Request::command("EXISTS").arg(keys::unacknowledged(tag))).await
     }
 
     pub(super) async fn acknowledge_user(&self, tag: Id) -> Result<(), Error> {
-        let mut set = redis::cmd("SET");
-        set.arg(keys::unacknowledged(tag)).arg(1).arg("EX").arg(UNACKNOWLEDGED_SECONDS);
-        let () = self.servers.run(tag, Request::Command(&set), self.lasting(tag)).await?;
+        let set = Request::command("SET").arg(keys::unacknowledged(tag)).arg(1).arg("EX").arg(UNACKNOWLEDGED_SECONDS);
+        let () = self.servers.run(tag, &set, self.lasting(tag)).await?;
         self.forget_unacknowledged(tag).await;
         Ok(())
     }
 
     /// If this fails the mark ends by itself; until then a repeated sign-up with the same password succeeds once more.
     async fn forget_unacknowledged(&self, tag: Id) {
-        let _ = self.run::<()>(tag, redis::cmd("DEL").arg(keys::unacknowledged(tag))).await;
+        let _ = self.run::<()>(tag, &Request::command("DEL").arg(keys::unacknowledged(tag))).await;
     }
 
     pub(super) async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
-        let found: Option<Vec<u8>> = self.run(tag, redis::cmd("GET").arg(keys::user(tag))).await?;
+        let found: Option<Vec<u8>> = self.run(tag, &Request::command("GET").arg(keys::user(tag))).await?;
         found.map(|found| decode_user(record(&found).to_vec())).transpose()
     }
 
@@ -132,10 +126,10 @@ impl Redis {
         seen: Option<&StoredUser>,
         asking: Option<Id>,
     ) -> Result<Outcome, Error> {
-        let mut invocation = self.backend.scripts.delete_user.prepare_invoke();
-        invocation.key(keys::user(tag)).key(keys::epoch(tag)).key(keys::failures(tag));
-        invocation.arg(seen.map_or(&[][..], |seen| &seen.revision));
-        self.run_asking(invocation, tag, asking, self.lasting(tag)).await
+        let keys = [keys::user(tag), keys::epoch(tag), keys::failures(tag)];
+        let call =
+            Request::call_for(asking.map(|sid| keys::session(tag, sid)), &self.backend.scripts.delete_user, &keys);
+        self.run_asking(call.arg(seen.map_or(&[][..], |seen| &seen.revision)), tag).await
     }
 
     pub(super) async fn open_session(
@@ -149,27 +143,32 @@ impl Redis {
         let NewSession { sid, epoch, refresh_id, origin } = session;
         let policy = self.backend.policy;
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
-        let mut invocation = self.backend.scripts.open_session.prepare_invoke();
-        invocation.key(keys::user(tag)).key(keys::epoch(tag)).key(keys::session(tag, *sid)).key(keys::failures(tag));
-        invocation.arg(&seen.revision).arg(upgraded.map(encode_user).unwrap_or_default());
-        invocation.arg(epoch.as_str()).arg(policy.refresh_seconds.min(longest));
-        invocation.arg(sid.as_str()).arg(refresh_id.as_str()).arg(format!("{} {}", origin.ip, origin.user_agent));
-        invocation.arg(policy.max_age_seconds.unwrap_or(0)).arg(policy.max_sessions);
-        invocation.arg(address.as_str()).arg(throttle::KNOWN_DAYS).arg(throttle::KNOWN_ADDRESSES);
-        invocation.arg(unix_millis() + policy.access_seconds.min(longest) * 1_000);
-        self.run_script(tag, &invocation).await
+        let keys = [keys::user(tag), keys::epoch(tag), keys::session(tag, *sid), keys::failures(tag)];
+        let call = Request::call(&self.backend.scripts.open_session, &keys)
+            .arg(&seen.revision)
+            .arg(upgraded.map(encode_user).unwrap_or_default())
+            .arg(epoch.as_str())
+            .arg(policy.refresh_seconds.min(longest))
+            .arg(sid.as_str())
+            .arg(refresh_id.as_str())
+            .arg(format!("{} {}", origin.ip, origin.user_agent))
+            .arg(policy.max_age_seconds.unwrap_or(0))
+            .arg(policy.max_sessions)
+            .arg(address.as_str())
+            .arg(throttle::KNOWN_DAYS)
+            .arg(throttle::KNOWN_ADDRESSES)
+            .arg(unix_millis() + policy.access_seconds.min(longest) * 1_000);
+        self.run(tag, &call).await
     }
 
     pub(super) async fn check_access(&self, tag: Id, sid: Id) -> Result<bool, Error> {
-        let mut get = mget();
-        get.arg(keys::epoch(tag)).arg(keys::session(tag, sid));
+        let get = Request::command("MGET").arg(keys::epoch(tag)).arg(keys::session(tag, sid));
         let (epoch, session): (Found, Found) = self.run(tag, &get).await?;
         Ok(lives(&epoch, &session))
     }
 
     pub(super) async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
-        let mut get = mget();
-        get.arg(keys::epoch(tag)).arg(keys::session(tag, sid)).arg(keys::user(tag));
+        let get = Request::command("MGET").arg(keys::epoch(tag)).arg(keys::session(tag, sid)).arg(keys::user(tag));
         let (epoch, session, user): (Found, Found, Found) = self.run(tag, &get).await?;
         if !lives(&epoch, &session) {
             return Ok(None);
@@ -184,16 +183,20 @@ impl Redis {
         refresh_id: Id,
         next_id: Option<Id>,
     ) -> Result<Refreshed, Error> {
-        let policy = self.backend.policy;
-        let mut invocation = self.backend.scripts.refresh.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid));
-        invocation.arg(refresh_id.as_str()).arg(next_id.as_ref().map_or("", Id::as_str));
-        invocation.arg(policy.access_seconds).arg(policy.refresh_seconds).arg(policy.grace_seconds).arg(sid.as_str());
+        let SessionPolicy { access_seconds, refresh_seconds, grace_seconds, .. } = self.backend.policy;
         let now = unix_millis();
-        let access_end = now + policy.access_seconds * 1_000;
-        invocation.arg(now).arg(access_end).arg(access_end + LEEWAY_SECONDS * 1_000);
-        match self.run_script(tag, &invocation).await? {
+        let access_end = now + access_seconds * 1_000;
+        let usual = if next_id.is_none() { format!("{access_end} {}", now / 1_000) } else { String::new() };
+        let successor = next_id.as_ref().map_or("-", Id::as_str);
+        let call = Request::call(&self.backend.scripts.refresh, &[keys::epoch(tag), keys::session(tag, sid)])
+            .arg(refresh_id.as_str())
+            .arg(usual)
+            .arg(access_end + LEEWAY_SECONDS * 1_000)
+            .arg(now / 1_000)
+            .arg(format!("{successor} {access_seconds} {refresh_seconds} {grace_seconds} {sid} {now}"));
+        match self.run(tag, &call).await? {
             Value::Nil => Ok(Refreshed::Gone),
+            Value::Int(0) => Ok(Refreshed::Live { access_seconds, successor: None }),
             rotated @ Value::Array(_) => {
                 let (access_seconds, refresh_id, iat, end): (u64, String, u64, u64) =
                     redis::from_redis_value(rotated).map_err(RedisError::from)?;
@@ -201,7 +204,7 @@ impl Redis {
                 let successor = Id::parse(&refresh_id).map(|refresh_id| Successor {
                     refresh_id,
                     iat,
-                    exp: (iat + policy.refresh_seconds).min(end),
+                    exp: (iat + refresh_seconds).min(end),
                 });
                 Ok(Refreshed::Live { access_seconds, successor })
             }
@@ -215,21 +218,22 @@ impl Redis {
 
     pub(super) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
         let policy = self.backend.policy;
-        let mut invocation = self.backend.scripts.renew.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid));
-        invocation.arg(refresh_id.as_str()).arg(policy.access_seconds).arg(policy.grace_seconds).arg(unix_millis());
-        let seconds: u64 = self.run_script(tag, &invocation).await?;
+        let call = Request::call(&self.backend.scripts.renew, &[keys::epoch(tag), keys::session(tag, sid)])
+            .arg(refresh_id.as_str())
+            .arg(policy.access_seconds)
+            .arg(policy.grace_seconds)
+            .arg(unix_millis());
+        let seconds: u64 = self.run(tag, &call).await?;
         Ok((seconds > 0).then_some(seconds))
     }
 
     pub(super) async fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {
-        let mut invocation = self.backend.scripts.list_sessions.prepare_invoke();
-        invocation.key(keys::epoch(tag)).arg(unix_millis());
-        if let Some(sid) = asking {
-            invocation.key(keys::session(tag, sid));
-        }
+        let scripts = &self.backend.scripts;
+        let call =
+            Request::call_for(asking.map(|sid| keys::session(tag, sid)), &scripts.list_sessions, &[keys::epoch(tag)])
+                .arg(unix_millis());
         type Row = (String, u64, u64, String, String);
-        let rows: Option<Vec<Row>> = self.run_script(tag, &invocation).await?;
+        let rows: Option<Vec<Row>> = self.run(tag, &call).await?;
         let session = |(sid, created_at, last_used_at, ip, user_agent): Row| {
             let sid = Id::parse(&sid)?;
             Some(Session { sid, created_at, last_used_at, origin: Origin { ip, user_agent } })
@@ -238,9 +242,10 @@ impl Redis {
     }
 
     pub(super) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
-        let mut invocation = self.backend.scripts.end_session.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid)).arg(sid.as_str());
-        self.run_asking(invocation, tag, asking, self.lasting(tag)).await
+        let keys = [keys::epoch(tag), keys::session(tag, sid)];
+        let call =
+            Request::call_for(asking.map(|sid| keys::session(tag, sid)), &self.backend.scripts.end_session, &keys);
+        self.run_asking(call.arg(sid.as_str()), tag).await
     }
 
     pub(super) async fn keep_only(
@@ -254,30 +259,33 @@ impl Redis {
             Some((seen, user)) => (seen.revision.as_slice(), encode_user(user)),
             None => (&[][..], Vec::new()),
         };
-        let mut invocation = self.backend.scripts.keep_only.prepare_invoke();
-        invocation.key(keys::epoch(tag)).key(keys::session(tag, sid)).key(keys::user(tag)).key(keys::failures(tag));
-        invocation.arg(epoch.as_str()).arg(sid.as_str()).arg(seen).arg(record);
-        self.run_asking(invocation, tag, None, self.lasting(tag)).await
+        let keys = [keys::epoch(tag), keys::session(tag, sid), keys::user(tag), keys::failures(tag)];
+        let call = Request::call(&self.backend.scripts.keep_only, &keys);
+        self.run_asking(call.arg(epoch.as_str()).arg(sid.as_str()).arg(seen).arg(record), tag).await
     }
 
     pub(super) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
         if asking.is_some() {
-            let mut invocation = self.backend.scripts.remove_tokens.prepare_invoke();
-            invocation.key(keys::epoch(tag));
-            return self.run_asking(invocation, tag, asking, self.lasting(tag)).await;
+            let call = Request::call_for(
+                asking.map(|sid| keys::session(tag, sid)),
+                &self.backend.scripts.remove_tokens,
+                &[keys::epoch(tag)],
+            );
+            return self.run_asking(call, tag).await;
         }
-        let mut delete = redis::cmd("DEL");
-        delete.arg(keys::epoch(tag));
-        let removed: bool = self.servers.run(tag, Request::Command(&delete), self.lasting(tag)).await?;
+        let delete = Request::command("DEL").arg(keys::epoch(tag));
+        let removed: bool = self.servers.run(tag, &delete, self.lasting(tag)).await?;
         Ok(if removed { Outcome::Done } else { Outcome::NotThere })
     }
 
     pub(super) async fn admit(&self, tag: Id, address: Id) -> Result<Admission, Error> {
-        let mut invocation = self.backend.scripts.admit.prepare_invoke();
-        invocation.key(keys::failures(tag)).key(keys::user(tag));
-        invocation.arg(address.as_str()).arg(throttle::KNOWN_DAYS).arg(throttle::FORGET_SECONDS);
-        invocation.arg(throttle::FREE_FAILURES).arg(throttle::LONGEST_WAIT_SECONDS);
-        let wait: i64 = self.run_script(tag, &invocation).await?;
+        let call = Request::call(&self.backend.scripts.admit, &[keys::failures(tag), keys::user(tag)])
+            .arg(address.as_str())
+            .arg(throttle::KNOWN_DAYS)
+            .arg(throttle::FORGET_SECONDS)
+            .arg(throttle::FREE_FAILURES)
+            .arg(throttle::LONGEST_WAIT_SECONDS);
+        let wait: i64 = self.run(tag, &call).await?;
         Ok(match u64::try_from(wait) {
             Err(_) => Admission::Known,
             Ok(0) => Admission::Counted,
@@ -286,9 +294,7 @@ impl Redis {
     }
 
     pub(super) async fn withdraw(&self, tag: Id) -> Result<(), Error> {
-        let mut invocation = self.backend.scripts.withdraw.prepare_invoke();
-        invocation.key(keys::failures(tag));
-        self.run_script(tag, &invocation).await
+        self.run(tag, &Request::call(&self.backend.scripts.withdraw, &[keys::failures(tag)])).await
     }
 
     pub(super) async fn count(
@@ -298,17 +304,16 @@ impl Redis {
         limit: Limit,
         add: u64,
     ) -> Result<Option<u64>, Error> {
-        let mut invocation = self.backend.scripts.count.prepare_invoke();
-        invocation.key(keys::counter(counter, address)).arg(limit.count).arg(limit.seconds).arg(add);
-        let wait: u64 = self.run_script(address, &invocation).await?;
+        let call = Request::call(&self.backend.scripts.count, &[keys::counter(counter, address)]);
+        let wait: u64 = self.run(address, &call.arg(limit.count).arg(limit.seconds).arg(add)).await?;
         Ok((wait > 0).then_some(wait))
     }
 
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        let probe = |key: &str| redis::cmd("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS).clone();
+        let probe = |key: &str| Request::command("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS);
         match &self.servers {
             Servers::One(link) => {
-                link.run(Request::Command(&probe(keys::PROBE)), Mode::Shared, false).await?;
+                link.run(&probe(keys::PROBE), Mode::Shared, false).await?;
                 Ok(())
             }
             Servers::Cluster(cluster) => cluster.ready(probe).await,
@@ -317,30 +322,13 @@ impl Redis {
 
     /// Runs a script whose last argument is the time; it answers 1 for done, 0 for not there, -1 if the session that asks
     /// has no live access token.
-    async fn run_asking(
-        &self,
-        mut invocation: ScriptInvocation<'_>,
-        tag: Id,
-        asking: Option<Id>,
-        mode: Mode,
-    ) -> Result<Outcome, Error> {
-        if let Some(sid) = asking {
-            invocation.key(keys::session(tag, sid));
-        }
-        invocation.arg(unix_millis());
-        Ok(match self.servers.run(tag, Request::Script(&invocation), mode).await? {
+    async fn run_asking(&self, call: Request<'_>, tag: Id) -> Result<Outcome, Error> {
+        Ok(match self.servers.run(tag, &call.arg(unix_millis()), self.lasting(tag)).await? {
             1 => Outcome::Done,
             0 => Outcome::NotThere,
             _ => Outcome::Refused,
         })
     }
-}
-
-/// With room for the three keys of a token check.
-fn mget() -> Cmd {
-    let mut command = Cmd::with_capacity(4, 128);
-    command.arg("MGET");
-    command
 }
 
 type Found = Option<Vec<u8>>;

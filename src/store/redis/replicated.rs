@@ -56,7 +56,7 @@ impl Exclusive {
     /// Sends a write, unless another server has taken this one's place meanwhile, and asks whether replicas have it.
     pub(super) async fn write(
         &self,
-        request: Request<'_>,
+        request: &Request<'_>,
         asking: bool,
         tag: Id,
         deadline: Instant,

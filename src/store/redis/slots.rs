@@ -1,11 +1,12 @@
 //! Which node of a cluster has which slots, as its nodes tell it.
 
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
+use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     address::Address,
     connection::{self, RESPONSE_TIMEOUT, timed_out},
+    request::Request,
 };
 use crate::id::Id;
 
@@ -62,13 +63,14 @@ pub(super) async fn locate(address: &Address) -> RedisResult<Ranges> {
 pub(super) async fn ask(info: &ConnectionInfo) -> RedisResult<Ranges> {
     let asking = async {
         let mut connection = connection::connect_once(info.clone()).await?;
-        parse(command().query_async(&mut connection).await?, host_of(info.addr()))
+        let answer = request().send(&mut connection, false).await?;
+        parse(redis::from_redis_value(answer)?, host_of(info.addr()))
     };
     timeout(RESPONSE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
-pub(super) fn command() -> Cmd {
-    redis::cmd("CLUSTER").arg("SLOTS").clone()
+pub(super) fn request() -> Request<'static> {
+    Request::command("CLUSTER").arg("SLOTS")
 }
 
 fn host_of(addr: &ConnectionAddr) -> &str {

@@ -2,8 +2,8 @@
 -- with blanks between: from 1 epoch, from 24 end of the last access token (milliseconds, by the server's clock as in the
 -- token), from 38 last used, from 49 end of the refresh token, from 60 the key's own end (milliseconds), from 74 id of the
 -- refresh token, from 97 created; then the session's latest end or 0, the refresh token that was spent for the present
--- one or -, when that was or 0, ip, user agent. Times other than the first are by Redis' clock, in seconds where it is
--- not said. What a refresh, which is frequent, reads and writes stands at fixed places: taking the whole apart and putting
+-- one or -, when that was or 0, ip, user agent. Times other than the first are by Redis' clock (last used: by the
+-- server's, if a refresh was the usual one), in seconds where it is not said. What a refresh, which is frequent, reads and writes stands at fixed places: taking the whole apart and putting
 -- it together again costs three times as much. A session lives while its key is there and names the user's epoch.
 local sub = string.sub
 
