@@ -9,9 +9,10 @@ use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -20,6 +21,8 @@ use tracing_subscriber::{
     fmt::MakeWriter,
     layer::{Context, Layer},
 };
+
+use crate::clock::rfc3339;
 
 /// What may wait to be written; beyond it lines are dropped, so that a reader who stops reading stops no request.
 const PENDING_MAX_BYTES: usize = 2 << 20;
@@ -151,24 +154,59 @@ pub struct Json(pub Lines);
 impl<S: Subscriber> Layer<S> for Json {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         thread_local! {
-            static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+            static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { line: Vec::new(), start: String::new(), second: 0 }) };
         }
-        let mut line = LINE.take();
-        line.clear();
-        let now = humantime::format_rfc3339_micros(SystemTime::now());
-        write(&mut line, format_args!(r#"{{"timestamp":"{now}","level":"{}""#, event.metadata().level()));
-        event.record(&mut Fields(&mut line));
+        let mut scratch = SCRATCH.take();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let line = scratch.begin(now);
+        line.extend_from_slice(b",\"level\":");
+        quote(line, event.metadata().level().as_str());
+        event.record(&mut Fields(line));
         line.extend_from_slice(b",\"target\":");
-        quote(&mut line, event.metadata().target());
+        quote(line, event.metadata().target());
         line.extend_from_slice(b"}\n");
-        self.0.add(&line);
-        LINE.set(line);
+        self.0.add(line);
+        SCRATCH.set(scratch);
+    }
+}
+
+/// One thread's memory for a line.
+#[derive(Default)]
+struct Scratch {
+    line: Vec<u8>,
+    /// What all lines of a second begin with: the calendar is not asked for each.
+    start: String,
+    second: u64,
+}
+
+impl Scratch {
+    /// A line that has its timestamp, as RFC 3339 with microseconds.
+    fn begin(&mut self, now: Duration) -> &mut Vec<u8> {
+        if self.second != now.as_secs() || self.start.is_empty() {
+            self.second = now.as_secs();
+            self.start = format!(r#"{{"timestamp":"{}"#, rfc3339(self.second).trim_end_matches('Z'));
+        }
+        self.line.clear();
+        self.line.extend_from_slice(self.start.as_bytes());
+        let mut end = *b".000000Z\"";
+        let mut micros = now.subsec_micros();
+        for digit in end[1..7].iter_mut().rev() {
+            *digit += (micros % 10) as u8;
+            micros /= 10;
+        }
+        self.line.extend_from_slice(&end);
+        &mut self.line
     }
 }
 
 /// Writing to memory does not fail.
 fn write(line: &mut Vec<u8>, what: fmt::Arguments<'_>) {
     let _ = line.write_fmt(what);
+}
+
+/// Likewise; numbers are written several times as quickly as `fmt` does.
+fn literal(line: &mut Vec<u8>, value: impl Serialize) {
+    let _ = serde_json::to_writer(line, &value);
 }
 
 struct Fields<'l>(&'l mut Vec<u8>);
@@ -189,15 +227,15 @@ impl Visit for Fields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        write(self.name(field), format_args!("{value}"));
+        literal(self.name(field), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        write(self.name(field), format_args!("{value}"));
+        literal(self.name(field), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        write(self.name(field), format_args!("{value}"));
+        literal(self.name(field), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -264,6 +302,16 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Json(lines)), log);
         drop(guard);
         String::from_utf8(receiver.iter().flatten().collect()).unwrap()
+    }
+
+    #[test]
+    fn a_timestamp_is_rfc_3339_in_microseconds() {
+        let mut scratch = Scratch::default();
+        let mut begin = |nanos| String::from_utf8(scratch.begin(Duration::from_nanos(nanos)).clone()).unwrap();
+        assert_eq!(begin(0), r#"{"timestamp":"1970-01-01T00:00:00.000000Z""#);
+        assert_eq!(begin(1_795_600_000_012_345_999), r#"{"timestamp":"2026-11-25T09:46:40.012345Z""#);
+        assert_eq!(begin(1_795_600_001_999_999_999), r#"{"timestamp":"2026-11-25T09:46:41.999999Z""#);
+        assert_eq!(begin(1_795_600_001_000_001_000), r#"{"timestamp":"2026-11-25T09:46:41.000001Z""#);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Routes of accounts: sign-up, the own profile, password and deletion.
 
 use axum::{
-    extract::{Request, State},
-    http::StatusCode,
+    BoxError,
+    extract::State,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
+use hyper::body::{Body, Bytes};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -38,10 +40,13 @@ pub(super) async fn sign_up(State(app): State<AppState>, caller: Caller, mut for
     Ok(json(StatusCode::CREATED, &Done { result: "Account successfully created" }))
 }
 
-pub(super) async fn current_user(State(app): State<AppState>, request: Request) -> Result<Response, Problem> {
-    let tokens = PresentedTokens::of(request.headers())?;
-    let (parts, body) = request.into_parts();
-    let form = read_form(&parts.headers, body).await?;
+pub(super) async fn current_user<B>(app: &AppState, headers: &HeaderMap, body: B) -> Result<Response, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let tokens = PresentedTokens::of(headers)?;
+    let form = read_form(headers, body).await?;
     let by = app.authorize(&tokens).await?;
     let email = match form {
         Some(mut form) => Some(form.owners_email()?),

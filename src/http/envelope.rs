@@ -12,7 +12,6 @@ use std::{
 
 use axum::{
     BoxError, body,
-    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
@@ -20,7 +19,7 @@ use hyper::body::{Body, Bytes};
 use tower::Service as _;
 
 use super::{
-    A_SESSION, Phase, Service, accounts,
+    A_SESSION, Phase, REFRESH, Service, USER, accounts,
     caller::Arrival,
     error::{Failure, Problem},
     tokens,
@@ -49,7 +48,7 @@ impl Service {
             Some(problem) => (problem.into_response(), true),
             None => {
                 let arrival = || Arrival { peer, request_id: request_id.clone() };
-                (self.run(method, route, arrival, request.map(body::Body::new)).await, false)
+                (self.run(method, route, arrival, request).await, false)
             }
         };
         let failure = response.extensions_mut().remove::<Failure>();
@@ -64,23 +63,29 @@ impl Service {
     }
 
     /// The two requests that services and clients send without pause go past the router, whose boxes and extensions are
-    /// some 3 % of what they cost; it knows them all the same.
-    async fn run(
+    /// some 3 % of what they cost.
+    async fn run<B>(
         &self,
         method: &str,
         route: &str,
         arrival: impl FnOnce() -> Arrival,
-        mut request: Request<body::Body>,
-    ) -> Response {
+        request: Request<B>,
+    ) -> Response
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
         match (method, route) {
-            ("GET", "/user") => accounts::current_user(State(self.app.clone()), request).await.into_response(),
-            ("GET" | "POST", "/refresh-access-token") => {
-                let refreshed = tokens::refresh_access_token(State(self.app.clone()), arrival(), request);
+            ("GET", USER) => accounts::current_user(&self.app, &parts.headers, body).await.into_response(),
+            ("GET" | "POST", REFRESH) => {
+                let refreshed = tokens::refresh_access_token(&self.app, arrival(), &parts.headers, body);
                 // As the router keeps its handlers, so that the compiler need not see through all at once.
                 let refreshed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(refreshed);
                 refreshed.await.into_response()
             }
             _ => {
+                let mut request = Request::from_parts(parts, body::Body::new(body));
                 request.extensions_mut().insert(arrival());
                 let Ok(response) = self.router.clone().call(request).await;
                 response

@@ -3,12 +3,13 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use axum::{
+    BoxError,
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
+use hyper::body::Bytes;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use tokio::time::timeout;
 
@@ -53,7 +54,11 @@ impl<S: Sync> FromRequest<S> for OptionalForm {
 }
 
 /// `None` without a body.
-pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Option<Form>, Problem> {
+pub(super) async fn read_form<B>(headers: &HeaderMap, body: B) -> Result<Option<Form>, Problem>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     if body.is_end_stream() {
         return Ok(None);
     }
@@ -64,7 +69,7 @@ pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Option<
         return Err(Problem::NOT_JSON);
     }
     // On the heap: most requests have no body, and the timer in it would make the future of each larger.
-    let bytes = Box::pin(read_body(body)).await?;
+    let bytes = Box::pin(read_body(Body::new(body))).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -75,7 +80,7 @@ pub(super) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Option<
     }
 }
 
-async fn read_body(body: Body) -> Result<hyper::body::Bytes, Problem> {
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
     match timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BODY_TOO_LARGE),

@@ -37,6 +37,8 @@ pub struct Service {
     paths: Arc<[&'static str]>,
 }
 
+const USER: &str = "/user";
+const REFRESH: &str = "/refresh-access-token";
 /// The one path that names something.
 const A_SESSION: &str = "/sessions/{id}";
 
@@ -51,12 +53,10 @@ impl Service {
         let routes = [
             ("/signup", only("POST", post(accounts::sign_up))),
             ("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate))),
-            ("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user))),
+            // Reading it is not the router's, see `Service::run`; nor is a refresh.
+            (USER, only("GET, DELETE", delete(accounts::delete_user))),
             ("/user/password", only("PUT", put(accounts::change_password))),
-            (
-                "/refresh-access-token",
-                only("GET, POST", get(tokens::refresh_access_token).post(tokens::refresh_access_token)),
-            ),
+            (REFRESH, only("GET, POST", MethodRouter::new())),
             ("/access-token", removal),
             ("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions))),
             (A_SESSION, only("DELETE", delete(sessions::end_session))),

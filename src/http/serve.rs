@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{sleep, sleep_until, timeout},
 };
 
@@ -68,7 +68,7 @@ impl Drop for Load {
 pub struct Worker {
     connections: mpsc::UnboundedSender<Accepted>,
     open: Arc<AtomicUsize>,
-    thread: JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Worker {
@@ -163,13 +163,13 @@ impl Pause {
     }
 }
 
-async fn serve_connection(accepted: Accepted, service: Service, mut phase: watch::Receiver<Phase>) {
+async fn serve_connection(accepted: Accepted, service: Service, phase: watch::Receiver<Phase>) {
     let Accepted { stream, place, load } = accepted;
     let _held = (place, load);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     // An error means that the client has gone already.
     let Ok(peer) = stream.peer_addr() else { return };
-    let pause = Pause { opened: Instant::now(), since: AtomicU64::new(0) };
+    let pause = Arc::new(Pause { opened: Instant::now(), since: AtomicU64::new(0) });
     let answer = async |request| {
         pause.end();
         let response = service.answer(peer.ip(), request).await;
@@ -184,26 +184,58 @@ async fn serve_connection(accepted: Accepted, service: Service, mut phase: watch
         .writev(false)
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     tokio::pin!(connection);
-    let closing = async {
-        // An error means that the server is gone, which is closing too.
-        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
-        // A shutdown closes a connection on which it has read nothing, even if a request is there to be read.
-        sleep(UNREAD_PAUSE).await;
-    };
-    let too_long = pause.too_long();
-    tokio::pin!(closing, too_long);
+    let mut watch = Watch::start(phase, Arc::clone(&pause));
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     tokio::select! {
         biased;
         _ = connection.as_mut() => {}
-        () = too_long.as_mut() => {}
-        () = closing => {
+        end = watch.end() => if end == End::Closing {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection => {}
-                () = too_long => {}
+                () = pause.too_long() => {}
             }
         }
+    }
+}
+
+/// Why a connection must end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closing,
+    /// See [`HEADER_TIMEOUT`].
+    TooSlow,
+}
+
+/// Watches over a connection from a task of its own: in the connection's, the clock and the phase would be looked at
+/// several times for each request, which is more than the request's own log line costs.
+struct Watch(JoinHandle<End>);
+
+impl Watch {
+    fn start(mut phase: watch::Receiver<Phase>, pause: Arc<Pause>) -> Self {
+        let closing = async move {
+            // An error means that the server is gone, which is closing too.
+            drop(phase.wait_for(|phase| *phase == Phase::Closing).await);
+            // A shutdown closes a connection on which it has read nothing, even if a request is there to be read.
+            sleep(UNREAD_PAUSE).await;
+        };
+        Self(tokio::spawn(async move {
+            tokio::select! {
+                () = pause.too_long() => End::TooSlow,
+                () = closing => End::Closing,
+            }
+        }))
+    }
+
+    async fn end(&mut self) -> End {
+        // It neither panics nor is it cancelled before.
+        (&mut self.0).await.unwrap_or(End::TooSlow)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

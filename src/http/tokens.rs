@@ -1,10 +1,12 @@
 //! Routes of tokens: sign-in, refresh, removal.
 
 use axum::{
-    extract::{Request, State},
-    http::StatusCode,
+    BoxError,
+    extract::State,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
+use hyper::body::{Body, Bytes};
 use serde::Serialize;
 
 use super::{
@@ -61,14 +63,18 @@ pub(super) async fn authenticate(
     Ok(json(StatusCode::OK, &body))
 }
 
-pub(super) async fn refresh_access_token(
-    State(app): State<AppState>,
+pub(super) async fn refresh_access_token<B>(
+    app: &AppState,
     arrival: Arrival,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let caller = arrival.caller(&parts.headers, &app);
-    let mut form = read_form(&parts.headers, body).await?.ok_or(Problem::BODY_NOT_JSON)?;
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Response, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let caller = arrival.caller(headers, app);
+    let mut form = read_form(headers, body).await?.ok_or(Problem::BODY_NOT_JSON)?;
     let Some(refresh_token) = form.text("refresh_token") else {
         return Err(form.into_problem());
     };

@@ -367,6 +367,11 @@ fn encode_user(user: &User) -> Vec<u8> {
     format!("{id} {created_at} {email} {phc}").into_bytes()
 }
 
+/// The record in a user's value, whose second line is the store's own.
+fn record(user: &[u8]) -> &[u8] {
+    user.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
 fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
     let (Profile { email, id, created_at }, phc) = fields(&revision).ok_or_else(corrupt_user)?;
     let user = User { id, email, created_at, phc: phc.to_owned() };

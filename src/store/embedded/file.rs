@@ -11,7 +11,7 @@ use std::{
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
-use super::tables::{EPOCHS, KNOWN, SESSIONS, SessionValue, USERS};
+use super::tables::{KNOWN, SESSIONS, SessionValue, USERS};
 
 /// Of pages, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -34,7 +34,6 @@ struct Open {
 /// What was committed last. All readers share one: a transaction and its tables of one's own cost more than the look.
 pub(super) struct Snapshot {
     pub(super) users: ReadOnlyTable<&'static str, &'static [u8]>,
-    pub(super) epochs: ReadOnlyTable<&'static str, (&'static str, u64)>,
     pub(super) sessions: ReadOnlyTable<(&'static str, &'static str), SessionValue<'static>>,
     pub(super) known: ReadOnlyTable<(&'static str, &'static str), u64>,
 }
@@ -44,7 +43,6 @@ impl Snapshot {
         let transaction = database.begin_read()?;
         Ok(Self {
             users: transaction.open_table(USERS)?,
-            epochs: transaction.open_table(EPOCHS)?,
             sessions: transaction.open_table(SESSIONS)?,
             known: transaction.open_table(KNOWN)?,
         })
@@ -112,7 +110,6 @@ fn open_database(path: &Path) -> Result<Open, redb::Error> {
     let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
     let transaction = database.begin_write()?;
     transaction.open_table(USERS)?;
-    transaction.open_table(EPOCHS)?;
     transaction.open_table(SESSIONS)?;
     transaction.open_table(KNOWN)?;
     transaction.commit()?;

@@ -17,10 +17,10 @@ use std::{
 use self::{
     counts::Counts,
     file::{File, Snapshot},
-    tables::{Tables, live_sessions},
+    tables::{Tables, live_epoch, live_sessions},
     writer::Writer,
 };
-use super::{Finding, OpenError, StoredUser, Verdict, decode_profile, decode_user, encode_user};
+use super::{Finding, OpenError, StoredUser, Verdict, decode_profile, decode_user, encode_user, record};
 use crate::{
     clock::unix_millis,
     error::{Error, Outage},
@@ -94,7 +94,8 @@ impl Embedded {
     }
 
     pub(super) fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
-        let record = self.read(|snapshot| Ok(snapshot.users.get(tag.as_str())?.map(|r| r.value().to_vec())))?;
+        let record =
+            self.read(|snapshot| Ok(snapshot.users.get(tag.as_str())?.map(|user| record(user.value()).to_vec())))?;
         record.map(decode_user).transpose()
     }
 
@@ -133,16 +134,17 @@ impl Embedded {
     }
 
     pub(super) fn check_access(&self, tag: Id, sid: Id) -> Result<bool, Error> {
-        self.read(|snapshot| access_lives(snapshot, tag, sid))
+        self.read(|snapshot| {
+            let user = snapshot.users.get(tag.as_str())?;
+            user.map_or(Ok(false), |user| access_lives(snapshot, user.value(), tag, sid))
+        })
     }
 
     pub(super) fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
         self.read(|snapshot| {
-            if !access_lives(snapshot, tag, sid)? {
-                return Ok(Ok(None));
-            }
-            let record = snapshot.users.get(tag.as_str())?;
-            Ok(record.ok_or(Error::UserNotFound).and_then(|record| decode_profile(record.value())).map(Some))
+            let Some(user) = snapshot.users.get(tag.as_str())? else { return Ok(Ok(None)) };
+            let lives = access_lives(snapshot, user.value(), tag, sid)?;
+            Ok(lives.then(|| decode_profile(record(user.value()))).transpose())
         })?
     }
 
@@ -162,15 +164,16 @@ impl Embedded {
 
     pub(super) fn list_sessions(&self, tag: Id, asking: Option<Id>) -> Result<Option<Vec<Session>>, Error> {
         self.read(|snapshot| {
+            let user = snapshot.users.get(tag.as_str())?;
+            let user = user.as_ref().map(|user| user.value()).unwrap_or_default();
             if let Some(sid) = asking
-                && !access_lives(snapshot, tag, sid)?
+                && !access_lives(snapshot, user, tag, sid)?
             {
                 return Ok(None);
             }
             let now = unix_millis();
-            let epoch = snapshot.epochs.get(tag.as_str())?;
-            let Some(epoch) = epoch.filter(|epoch| epoch.value().1 > now) else { return Ok(Some(Vec::new())) };
-            let mut live = live_sessions(&snapshot.sessions, tag, epoch.value().0, now)?;
+            let Some((epoch, _)) = live_epoch(user, now) else { return Ok(Some(Vec::new())) };
+            let mut live = live_sessions(&snapshot.sessions, tag, epoch, now)?;
             live.reverse();
             Ok(Some(live))
         })
@@ -259,9 +262,13 @@ fn storage_failure(error: &redb::Error) -> Error {
     Error::Unavailable(Outage::Refused)
 }
 
-fn access_lives(snapshot: &Snapshot, tag: Id, sid: Id) -> Result<bool, redb::Error> {
-    let Some(epoch) = snapshot.epochs.get(tag.as_str())? else { return Ok(false) };
-    let Some(session) = snapshot.sessions.get((tag.as_str(), sid.as_str()))? else { return Ok(false) };
-    let ((epoch, epoch_end), (session_epoch, access_end, ..), now) = (epoch.value(), session.value(), unix_millis());
-    Ok(epoch_end > now && session_epoch == epoch && access_end > now)
+/// Whether the session is of the user's present epoch, and has a live access token.
+fn access_lives(snapshot: &Snapshot, user: &[u8], tag: Id, sid: Id) -> Result<bool, redb::Error> {
+    let now = unix_millis();
+    let Some((epoch, _)) = live_epoch(user, now) else { return Ok(false) };
+    let session = snapshot.sessions.get((tag.as_str(), sid.as_str()))?;
+    Ok(session.is_some_and(|session| {
+        let (session_epoch, access_end, ..) = session.value();
+        session_epoch == epoch.as_str() && access_end > now
+    }))
 }

@@ -7,13 +7,13 @@ use super::writer::Changed;
 use crate::{
     id::Id,
     session::{NewSession, Origin, Outcome, Refreshed, Session, SessionPolicy, Successor},
+    store::record,
     throttle::KNOWN_ADDRESSES,
 };
 
-/// User tag to record.
+/// User tag to record and, in a second line, the user's epoch and its end in milliseconds, if it has one. (In a table of
+/// its own the epoch would be one more look for each token check.)
 pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
-/// User tag to epoch and its end in milliseconds.
-pub(super) const EPOCHS: TableDefinition<'_, &str, (&str, u64)> = TableDefinition::new("epochs");
 /// User tag and session id to [`SessionValue`].
 pub(super) const SESSIONS: TableDefinition<'_, (&str, &str), SessionValue<'_>> = TableDefinition::new("sessions");
 /// User tag and address digest to the time of the last sign-in from there, in seconds.
@@ -69,7 +69,6 @@ pub(super) type SessionKey = (Id, Id);
 
 pub(super) struct Tables<'t> {
     users: Table<'t, &'static str, &'static [u8]>,
-    epochs: Table<'t, &'static str, (&'static str, u64)>,
     sessions: Table<'t, (&'static str, &'static str), SessionValue<'static>>,
     known: Table<'t, (&'static str, &'static str), u64>,
     policy: SessionPolicy,
@@ -77,18 +76,24 @@ pub(super) struct Tables<'t> {
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
+/// The epoch in a user's value, and its end, if that is not past.
+pub(super) fn live_epoch(user: &[u8], now: u64) -> Option<(Id, u64)> {
+    let (epoch, end) = std::str::from_utf8(user).ok()?.split_once('\n')?.1.split_once(' ')?;
+    Some((Id::parse(epoch)?, end.parse().ok().filter(|end| *end > now)?))
+}
+
 /// The live sessions of `tag` in `epoch`, oldest first.
 pub(super) fn live_sessions(
     sessions: &impl ReadableTable<(&'static str, &'static str), SessionValue<'static>>,
     tag: Id,
-    epoch: &str,
+    epoch: Id,
     now: u64,
 ) -> Result<Vec<Session>> {
     let mut live = Vec::new();
     for entry in sessions.range((tag.as_str(), "")..(tag.as_str(), LAST))? {
         let (key, value) = entry?;
         let (Some(sid), Some(entry)) = (Id::parse(key.value().1), Entry::read(value.value())) else { continue };
-        if entry.epoch.as_str() == epoch && entry.end > now {
+        if entry.epoch == epoch && entry.end > now {
             let Details { created_millis, last_used_at, ip, user_agent, .. } = entry.details;
             let origin = Origin { ip, user_agent };
             live.push((created_millis, Session { sid, created_at: created_millis / 1_000, last_used_at, origin }));
@@ -102,7 +107,6 @@ impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction, policy: SessionPolicy) -> Result<Self> {
         Ok(Self {
             users: transaction.open_table(USERS)?,
-            epochs: transaction.open_table(EPOCHS)?,
             sessions: transaction.open_table(SESSIONS)?,
             known: transaction.open_table(KNOWN)?,
             policy,
@@ -127,12 +131,11 @@ impl<'t> Tables<'t> {
         if !self.may_ask(tag, asking, now)? {
             return Ok((Changed::No, Outcome::Refused));
         }
-        let as_seen = self.users.get(tag.as_str())?.is_some_and(|found| seen.is_none_or(|seen| seen == found.value()));
-        if !as_seen {
+        let as_seen = |found: &[u8]| seen.is_none_or(|seen| seen == record(found));
+        if !self.users.get(tag.as_str())?.is_some_and(|found| as_seen(found.value())) {
             return Ok((Changed::No, Outcome::NotThere));
         }
         self.users.remove(tag.as_str())?;
-        self.epochs.remove(tag.as_str())?;
         self.known.retain_in((tag.as_str(), "")..(tag.as_str(), LAST), |_, _| false)?;
         Ok((Changed::Yes, Outcome::Done))
     }
@@ -146,23 +149,17 @@ impl<'t> Tables<'t> {
         address: Id,
         now: u64,
     ) -> Result<(Changed, bool)> {
-        let unchanged = self.users.get(tag.as_str())?.is_some_and(|record| record.value() == seen);
-        if !unchanged {
-            return Ok((Changed::No, false));
-        }
-        if let Some(record) = upgraded {
-            self.users.insert(tag.as_str(), record)?;
-        }
+        let Some(live_epoch) = self.epoch_of(tag, seen, now)? else { return Ok((Changed::No, false)) };
         let policy = self.policy;
-        let (epoch, epoch_end) = self.live_epoch(tag, now)?.unwrap_or((new.epoch, 0));
-        let live = live_sessions(&self.sessions, tag, epoch.as_str(), now)?;
+        let (epoch, epoch_end) = live_epoch.unwrap_or((new.epoch, 0));
+        let live = live_sessions(&self.sessions, tag, epoch, now)?;
         for oldest in live.iter().take((live.len() + 1).saturating_sub(policy.max_sessions)) {
             self.sessions.remove((tag.as_str(), oldest.sid.as_str()))?;
         }
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let end = now + policy.refresh_seconds.min(longest) * 1_000;
         let access_end = now + policy.access_seconds.min(longest) * 1_000;
-        self.put_epoch(tag, epoch, epoch_end.max(end))?;
+        self.put_user(tag, upgraded.unwrap_or(seen), Some((epoch, epoch_end.max(end))))?;
         let details = Details {
             refresh_id: new.refresh_id,
             refresh_end: end / 1_000,
@@ -220,7 +217,9 @@ impl<'t> Tables<'t> {
         let refresh_seconds = successor.map_or(0, |successor| successor.exp.saturating_sub(seconds));
         // Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
         entry.end = entry.end.max(now + access_seconds.max(refresh_seconds) * 1_000);
-        self.put_epoch(tag, entry.epoch, epoch_end.max(entry.end))?;
+        if entry.end > epoch_end {
+            self.put_epoch(tag, Some((entry.epoch, entry.end)))?;
+        }
         self.put_session(tag, sid, &entry)?;
         Ok((Changed::Yes, Refreshed::Live { access_seconds, successor }))
     }
@@ -260,15 +259,16 @@ impl<'t> Tables<'t> {
         let Some((mut entry, epoch_end)) = self.live_session(tag, sid, now)?.filter(|(e, _)| e.access_end > now) else {
             return Ok((Changed::No, Outcome::Refused));
         };
-        if let Some((seen, record)) = change {
-            let unchanged = self.users.get(tag.as_str())?.is_some_and(|found| found.value() == seen);
-            if !unchanged {
-                return Ok((Changed::No, Outcome::NotThere));
-            }
-            self.users.insert(tag.as_str(), record)?;
-        }
         entry.epoch = epoch;
-        self.put_epoch(tag, epoch, epoch_end)?;
+        match change {
+            Some((seen, record)) => {
+                if self.epoch_of(tag, seen, now)?.is_none() {
+                    return Ok((Changed::No, Outcome::NotThere));
+                }
+                self.put_user(tag, record, Some((epoch, epoch_end)))?;
+            }
+            None => self.put_epoch(tag, Some((epoch, epoch_end)))?,
+        }
         self.put_session(tag, sid, &entry)?;
         Ok((Changed::Yes, Outcome::Done))
     }
@@ -277,8 +277,11 @@ impl<'t> Tables<'t> {
         if !self.may_ask(tag, asking, now)? {
             return Ok((Changed::No, Outcome::Refused));
         }
-        let lived = self.epochs.remove(tag.as_str())?.is_some_and(|epoch| epoch.value().1 > now);
-        Ok(if lived { (Changed::Yes, Outcome::Done) } else { (Changed::No, Outcome::NotThere) })
+        if self.live_epoch(tag, now)?.is_none() {
+            return Ok((Changed::No, Outcome::NotThere));
+        }
+        self.put_epoch(tag, None)?;
+        Ok((Changed::Yes, Outcome::Done))
     }
 
     /// Removes what has expired from a stretch of the sessions; also returns where the next stretch begins, and whether
@@ -287,10 +290,6 @@ impl<'t> Tables<'t> {
         let (dead, next) = self.dead_sessions(from, now)?;
         for (tag, sid) in &dead {
             self.sessions.remove((tag.as_str(), sid.as_str()))?;
-            let epoch_ended = self.epochs.get(tag.as_str())?.is_some_and(|epoch| epoch.value().1 <= now);
-            if epoch_ended {
-                self.epochs.remove(tag.as_str())?;
-            }
         }
         let changed = if dead.is_empty() { Changed::No } else { Changed::Yes };
         Ok((changed, next, self.sessions.len()? > 0))
@@ -328,22 +327,34 @@ impl<'t> Tables<'t> {
     }
 
     fn live_epoch(&self, tag: Id, now: u64) -> Result<Option<(Id, u64)>> {
-        let Some(entry) = self.epochs.get(tag.as_str())? else { return Ok(None) };
-        let (epoch, end) = entry.value();
-        Ok(Id::parse(epoch).filter(|_| end > now).map(|epoch| (epoch, end)))
+        Ok(self.users.get(tag.as_str())?.and_then(|user| live_epoch(user.value(), now)))
+    }
+
+    /// Nothing if the account is gone or is not as it was seen; else its epoch, if that lives.
+    fn epoch_of(&self, tag: Id, seen: &[u8], now: u64) -> Result<Option<Option<(Id, u64)>>> {
+        let user = self.users.get(tag.as_str())?;
+        let user = user.as_ref().map(|user| user.value()).filter(|user| record(user) == seen);
+        Ok(user.map(|user| live_epoch(user, now)))
     }
 
     /// Removes one session, and the epoch with the last one.
     fn remove_session(&mut self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<()> {
         self.sessions.remove((tag.as_str(), sid.as_str()))?;
-        if live_sessions(&self.sessions, tag, epoch.as_str(), now)?.is_empty() {
-            self.epochs.remove(tag.as_str())?;
+        if live_sessions(&self.sessions, tag, epoch, now)?.is_empty() {
+            self.put_epoch(tag, None)?;
         }
         Ok(())
     }
 
-    fn put_epoch(&mut self, tag: Id, epoch: Id, end: u64) -> Result<()> {
-        self.epochs.insert(tag.as_str(), (epoch.as_str(), end))?;
+    /// Changes nothing else of the account, and nothing if there is none.
+    fn put_epoch(&mut self, tag: Id, epoch: Option<(Id, u64)>) -> Result<()> {
+        let record = self.users.get(tag.as_str())?.map(|user| record(user.value()).to_vec());
+        record.map_or(Ok(()), |record| self.put_user(tag, &record, epoch))
+    }
+
+    fn put_user(&mut self, tag: Id, record: &[u8], epoch: Option<(Id, u64)>) -> Result<()> {
+        let epoch = epoch.map(|(epoch, end)| format!("\n{epoch} {end}")).unwrap_or_default();
+        self.users.insert(tag.as_str(), [record, epoch.as_bytes()].concat().as_slice())?;
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use self::{
     link::Link,
     request::{Mode, Request},
 };
-use super::{StoredUser, decode_profile, decode_user, encode_user};
+use super::{StoredUser, decode_profile, decode_user, encode_user, record};
 use crate::{
     clock::{LEEWAY_SECONDS, unix_millis},
     error::{Error, Outage},
@@ -340,11 +340,6 @@ fn lives(epoch: &Found, session: &Found) -> bool {
     let same = fields.next().is_some_and(|its| its.len() == ID_LEN && epoch.starts_with(its));
     let access_end = fields.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     same && access_end.is_some_and(|end: u64| end > unix_millis())
-}
-
-/// Without the known addresses.
-fn record(user: &[u8]) -> &[u8] {
-    user.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
 impl From<RedisError> for Error {
