@@ -63,8 +63,9 @@ impl Id {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; ID_LEN] = text.as_bytes().try_into().ok()?;
-        let in_alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        bytes.iter().all(in_alphabet).then_some(Self(bytes))
+        let in_alphabet = |b: &u8| b.is_ascii_alphanumeric() | (*b == b'-') | (*b == b'_');
+        // Looked at to the end, many are looked at at once.
+        bytes.iter().fold(true, |all, b| all & in_alphabet(b)).then_some(Self(bytes))
     }
 
     /// The 22 characters.

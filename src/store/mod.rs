@@ -225,7 +225,7 @@ impl Store {
     pub async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
         match self {
             Self::Redis(redis) => redis.profile(tag, sid).await,
-            Self::Embedded(embedded) => embedded.profile(tag, sid),
+            Self::Embedded(embedded) => embedded.profile(tag, sid).await,
         }
     }
 
@@ -378,8 +378,9 @@ fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
     Ok(StoredUser { user, revision })
 }
 
-fn decode_profile(record: &[u8]) -> Result<Profile, Error> {
-    fields(record).map(|(profile, _)| profile).ok_or_else(corrupt_user)
+/// Of a user's value as it is: what stands behind the profile is not looked at.
+fn decode_profile(value: &[u8]) -> Result<Profile, Error> {
+    fields(value).map(|(profile, _)| profile).ok_or_else(corrupt_user)
 }
 
 fn fields(record: &[u8]) -> Option<(Profile, &str)> {

@@ -76,10 +76,17 @@ pub(super) struct Tables<'t> {
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
-/// The epoch in a user's value, and its end, if that is not past.
+/// The epoch in a user's value, and its end.
+pub(super) fn epoch(user: &[u8]) -> Option<(&str, u64)> {
+    // From the end, as the record is the longer of the two lines.
+    let line = &user[user.iter().rposition(|byte| *byte == b'\n')? + 1..];
+    let (epoch, end) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    Some((epoch, end.parse().ok()?))
+}
+
 pub(super) fn live_epoch(user: &[u8], now: u64) -> Option<(Id, u64)> {
-    let (epoch, end) = std::str::from_utf8(user).ok()?.split_once('\n')?.1.split_once(' ')?;
-    Some((Id::parse(epoch)?, end.parse().ok().filter(|end| *end > now)?))
+    let (epoch, end) = epoch(user).filter(|(_, end)| *end > now)?;
+    Some((Id::parse(epoch)?, end))
 }
 
 /// The live sessions of `tag` in `epoch`, oldest first.

@@ -173,7 +173,7 @@ impl Redis {
         if !lives(&epoch, &session) {
             return Ok(None);
         }
-        decode_profile(record(&user.ok_or(Error::UserNotFound)?)).map(Some)
+        decode_profile(&user.ok_or(Error::UserNotFound)?).map(Some)
     }
 
     pub(super) async fn refresh(
@@ -336,9 +336,8 @@ type Found = Option<Vec<u8>>;
 /// Whether the session names the user's epoch and has a live access token, see `scripts/session.lua`.
 fn lives(epoch: &Found, session: &Found) -> bool {
     let (Some(epoch), Some(session)) = (epoch, session) else { return false };
-    let mut fields = session.split(|byte| *byte == b' ');
-    let same = fields.next().is_some_and(|its| its.len() == ID_LEN && epoch.starts_with(its));
-    let access_end = fields.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let same = session.get(..ID_LEN).is_some_and(|its| epoch.starts_with(its));
+    let access_end = session.get(23..36).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     same && access_end.is_some_and(|end: u64| end > unix_millis())
 }
 
