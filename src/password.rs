@@ -3,13 +3,22 @@
 //! A hash costs about 20 ms of CPU and 19 MiB. On threads that run in idle time a flood of sign-ins takes only what
 //! token checks leave over, and the queue bounds both the memory and how long a caller can be made to wait.
 
-use std::{fmt, io, thread, time::Duration};
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use rustix::time::ClockId;
 use tokio::sync::oneshot;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
@@ -106,8 +115,10 @@ impl Passwords {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.to_string()))?;
         let (queue, jobs) = bounded(QUEUE_PER_THREAD * threads);
+        let room = Arc::new(Room::new(threads));
         for n in 0..threads {
-            let mut hasher = Hasher { params: params.clone(), min_score, memory: Vec::new() };
+            let (params, room) = (params.clone(), Arc::clone(&room));
+            let mut hasher = Hasher { params, min_score, memory: Vec::new(), n, room };
             let jobs = jobs.clone();
             thread::Builder::new().name(format!("hash-{n}")).spawn(move || hasher.run(&jobs))?;
         }
@@ -170,11 +181,81 @@ fn run_in_idle_time() {
     }
 }
 
+/// How many threads may hash. One that hashes in idle time gives way to whoever wakes up on its core, but the system
+/// does not see that the core is free for them, and lets requests queue on others: so the more of the time requests
+/// take, the fewer cores hash.
+struct Room {
+    /// All that there are.
+    threads: usize,
+    /// CPU time that went into hashing, in nanoseconds.
+    hashing: AtomicU64,
+    window: Mutex<Window>,
+}
+
+/// A look at what the rest of the process does.
+struct Window {
+    since: Instant,
+    process: Duration,
+    hashing: u64,
+    room: usize,
+    /// When there was last no more room than that.
+    short: Instant,
+}
+
+impl Room {
+    /// Long beside one hash, which is counted when it is done.
+    const WINDOW: Duration = Duration::from_millis(500);
+    const PAUSE: Duration = Duration::from_millis(100);
+    /// How long there must be more room until it is taken.
+    const CALM: Duration = Duration::from_secs(2);
+    /// Of one core. The requests of sign-ins alone are a fifth of it.
+    const LITTLE: f64 = 0.1;
+
+    fn new(threads: usize) -> Self {
+        let now = Instant::now();
+        let process = cpu_time(ClockId::ProcessCPUTime);
+        let window = Window { since: now, process, hashing: 0, room: threads, short: now };
+        Self { threads, hashing: AtomicU64::new(0), window: Mutex::new(window) }
+    }
+
+    /// For half a core that requests take, a whole one is theirs; one thread always hashes.
+    fn beside(&self, cores: f64) -> usize {
+        let taken = if cores < Self::LITTLE { 0 } else { (cores * 2.0).ceil() as usize };
+        self.threads.saturating_sub(taken).max(1)
+    }
+
+    /// How many may hash now.
+    fn now(&self) -> usize {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let elapsed = now - window.since;
+        if elapsed >= Self::WINDOW {
+            let (process, hashing) = (cpu_time(ClockId::ProcessCPUTime), self.hashing.load(Ordering::Relaxed));
+            let hashed = Duration::from_nanos(hashing - window.hashing);
+            let requests = process.saturating_sub(window.process).saturating_sub(hashed);
+            let cores = requests.as_secs_f64() / elapsed.as_secs_f64();
+            let room = self.beside(cores);
+            let short = if room <= window.room { now } else { window.short };
+            let room = if now - short < Self::CALM { room.min(window.room) } else { room };
+            *window = Window { since: now, process, hashing, room, short };
+        }
+        window.room
+    }
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// One thread's parameters and its memory block, which is re-used from one hash to the next.
 struct Hasher {
     params: Params,
     min_score: u8,
     memory: Vec<Block>,
+    /// Which of the threads it is, from 0.
+    n: usize,
+    room: Arc<Room>,
 }
 
 impl Hasher {
@@ -183,7 +264,12 @@ impl Hasher {
         run_in_idle_time();
         loop {
             match jobs.recv_timeout(IDLE) {
-                Ok(job) => self.perform(job),
+                Ok(job) => {
+                    self.perform(job);
+                    while self.n >= self.room.now() {
+                        thread::sleep(Room::PAUSE);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.memory = Vec::new();
                     // Without a block to give back there is nothing to wake up for.
@@ -197,6 +283,7 @@ impl Hasher {
 
     /// A job whose caller has gone (its deadline passed) is dropped unhashed. A reply nobody waits for is no error.
     fn perform(&mut self, Job { password, task }: Job) {
+        let start = cpu_time(ClockId::ThreadCPUTime);
         match task {
             Task::Hash(about, reply) if !reply.is_closed() => {
                 let _ = reply.send(self.check_strength(&password, &about).and_then(|()| self.hash(&password)));
@@ -206,6 +293,8 @@ impl Hasher {
             }
             Task::Hash(..) | Task::Verify(..) => {}
         }
+        let took = cpu_time(ClockId::ThreadCPUTime).saturating_sub(start);
+        self.room.hashing.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Scores by zxcvbn, which knows tens of thousands of common passwords (OWASP ASVS 5.0 clauses 6.2.4 and 6.2.11).
@@ -302,11 +391,20 @@ fn corrupt(why: &dyn fmt::Display) -> Error {
 mod tests {
     use super::*;
 
+    #[test]
+    fn requests_take_cores_from_hashing_but_not_the_last() {
+        let beside = |threads, loads: [f64; 6]| loads.map(|cores| Room::new(threads).beside(cores));
+        let loads = [0.0, 0.09, 0.1, 0.6, 1.1, 9.0];
+        assert_eq!(beside(1, loads), [1, 1, 1, 1, 1, 1]);
+        assert_eq!(beside(2, loads), [2, 2, 1, 1, 1, 1]);
+        assert_eq!(beside(4, loads), [4, 4, 3, 2, 1, 1]);
+    }
+
     const COST: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
     fn hasher(cost: HashCost) -> Hasher {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).unwrap();
-        Hasher { params, min_score: 0, memory: Vec::new() }
+        Hasher { params, min_score: 0, memory: Vec::new(), n: 0, room: Arc::new(Room::new(1)) }
     }
 
     #[test]
