@@ -22,8 +22,6 @@ use tracing_subscriber::{
     layer::{Context, Layer},
 };
 
-use crate::clock::rfc3339;
-
 /// What may wait to be written; beyond it lines are dropped, so that a reader who stops reading stops no request.
 const PENDING_MAX_BYTES: usize = 2 << 20;
 /// How long lines are gathered.
@@ -184,7 +182,8 @@ impl Scratch {
     fn begin(&mut self, now: Duration) -> &mut Vec<u8> {
         if self.second != now.as_secs() || self.start.is_empty() {
             self.second = now.as_secs();
-            self.start = format!(r#"{{"timestamp":"{}"#, rfc3339(self.second).trim_end_matches('Z'));
+            let second = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(self.second)).to_string();
+            self.start = format!(r#"{{"timestamp":"{}"#, second.trim_end_matches('Z'));
         }
         self.line.clear();
         self.line.extend_from_slice(self.start.as_bytes());
