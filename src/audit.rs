@@ -91,8 +91,9 @@ pub struct Audit {
 impl Audit {
     /// Writes one line.
     pub fn record(self, event: Event, caller: &Caller, subject: Subject<'_>) {
-        let user_id = subject.user_id.map(tracing::field::display);
-        let session_id = subject.session_id.map(tracing::field::display);
+        let mut text = Uuid::encode_buffer();
+        let user_id = subject.user_id.map(|id| &*id.hyphenated().encode_lower(&mut text));
+        let session_id = subject.session_id.as_ref().map(Id::as_str);
         let email = subject.email.filter(|_| self.emails).map(Email::as_str);
         let Caller { address, request_id, .. } = caller;
         let event = event.name();

@@ -20,6 +20,8 @@ use crate::{clock::LEEWAY_SECONDS, error::Error, id::Id};
 /// The `iss` and the `aud` of every token: this service mints tokens for itself to check.
 const SERVICE: &str = "auth-service";
 
+const USUAL_PAYLOAD_BYTES: usize = 320;
+
 /// What a token says, once its signature and its claims hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
@@ -105,7 +107,8 @@ impl TokenKind {
         let Claims { sub, tag, sid, jti, iat, exp } = *claims;
         let payload = Payload { iss: SERVICE, aud: SERVICE, sub, tag, sid, jti, iat, exp, nbf: None };
         let internal = |why: &dyn std::fmt::Display| Error::Internal(format!("cannot sign a token: {why}"));
-        let json = serde_json::to_vec(&payload).map_err(|e| internal(&e))?;
+        let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
+        serde_json::to_writer(&mut json, &payload).map_err(|e| internal(&e))?;
         let mut token = String::with_capacity(self.prefix.len() + json.len() * 4 / 3 + 48);
         token.push_str(&self.prefix);
         URL_SAFE_NO_PAD.encode_string(json, &mut token);

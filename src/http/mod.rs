@@ -104,7 +104,8 @@ fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
     response
 }
 
-const USUAL_BODY_BYTES: usize = 256;
+/// With one token.
+const USUAL_BODY_BYTES: usize = 768;
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
