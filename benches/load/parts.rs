@@ -292,7 +292,10 @@ impl Bench {
             let requests = requests.renamed(&format!("user-{users}"));
             stores.push((users, redis, server, requests));
         }
+        // What Redis alone makes of its size.
+        let floors = [0, stores.len() - 1].map(|n| scene::floor(Floor::Mget, Shape::PerCore, &stores[n].1));
         let mut throughput = vec![vec![]; stores.len()];
+        let mut floor_throughput = [vec![], vec![]];
         let mut cpu = vec![vec![]; stores.len()];
         for _ in 0..self.rounds() {
             for (n, (_, redis, server, requests)) in stores.iter().enumerate() {
@@ -301,11 +304,19 @@ impl Bench {
                 throughput[n].push(load.per_second());
                 cpu[n].push(cost + (redis.cpu() - before).as_secs_f64() * 1e6 / load.requests as f64);
             }
+            for (n, floor) in floors.iter().enumerate() {
+                let requests = &stores[n * (stores.len() - 1)].3;
+                let load = closed_loop(floor.port, requests, CONNECTIONS, self.seconds());
+                floor_throughput[n].push(load.per_second());
+            }
         }
         let (least, most) = (&throughput[0], throughput.last().unwrap());
         let name = format!("user with {} users", sizes.last().unwrap());
         let against = format!("with {} users", sizes[0]);
         self.rows.push(Row::pair(&name, "req/s", most, (&against, least), Some(AtLeast(0.95))));
+        let [least, most] = &floor_throughput;
+        let name = format!("floor (b) with {} users", sizes.last().unwrap());
+        self.rows.push(Row::pair(&name, "req/s", most, (&against, least), None));
         let costs = sizes.iter().zip(&cpu).map(|(users, cpu)| (*users as f64, crate::report::median(cpu)));
         self.pictures.sizes = costs.collect();
         drop(stores);

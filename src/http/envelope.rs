@@ -1,14 +1,6 @@
 //! What every request and every answer has: a request id, no-store, one log line, and the checks that no route may miss.
 
-use std::{
-    net::IpAddr,
-    pin::Pin,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{cell::Cell, net::IpAddr, pin::Pin, time::Instant};
 
 use axum::{
     BoxError, body,
@@ -19,7 +11,7 @@ use hyper::body::{Body, Bytes};
 use tower::Service as _;
 
 use super::{
-    A_SESSION, Phase, REFRESH, Service, USER, accounts,
+    A_SESSION, REFRESH, Service, USER, accounts,
     caller::Arrival,
     error::{Failure, Problem},
     tokens,
@@ -56,7 +48,8 @@ impl Service {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert(REQUEST_ID, request_id);
-        if close || *self.app.phase.borrow() != Phase::Serving {
+        // Once it has changed it never is as it was; and looking at it would write to memory that all workers share.
+        if close || self.app.phase.has_changed().is_ok_and(|changed| changed) {
             headers.insert(header::CONNECTION, CLOSE);
         }
         response
@@ -141,19 +134,21 @@ fn refusal<B>(request: &Request<B>) -> Option<Problem> {
 
 /// The client's id if it is sane, else one of ours: unique, but not random.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
-        let mut bytes = [0; 8];
-        // Without randomness ids of two processes may collide, which costs no more than a confusing log.
-        let _ = getrandom::fill(&mut bytes);
-        u64::from_ne_bytes(bytes)
-    });
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static THREAD: u64 = {
+            let mut bytes = [0; 8];
+            // Without randomness ids of two threads may collide, which costs no more than a confusing log.
+            let _ = getrandom::fill(&mut bytes);
+            u64::from_ne_bytes(bytes)
+        };
+        static COUNT: Cell<u64> = const { Cell::new(0) };
+    }
     if let Some(id) = headers.get(REQUEST_ID).filter(|id| is_sane(id.as_bytes())) {
         return id.clone();
     }
     let mut id = [0; 32];
-    hexadecimal(*PROCESS, &mut id[..16]);
-    hexadecimal(COUNT.fetch_add(1, Ordering::Relaxed), &mut id[16..]);
+    hexadecimal(THREAD.with(|thread| *thread), &mut id[..16]);
+    hexadecimal(COUNT.replace(COUNT.get() + 1), &mut id[16..]);
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 

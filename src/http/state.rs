@@ -1,7 +1,8 @@
 //! What every handler of one runtime shares.
 
-use std::{future::poll_fn, ops::Deref, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Borrow, future::poll_fn, ops::Deref, pin::pin, sync::Arc, task::Poll, time::Duration};
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
@@ -35,7 +36,7 @@ pub struct App {
     pub request_timeout: Duration,
     /// Networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where the process is in its life.
+    /// Where the process is in its life; as it was received, so that it tells whether that has changed.
     pub phase: watch::Receiver<Phase>,
 }
 
@@ -51,7 +52,10 @@ impl AppState {
     }
 
     /// Looks at the tokens of a protected request.
-    pub(super) async fn authorize(&self, tokens: &PresentedTokens) -> Result<Authorized, Problem> {
+    pub(super) async fn authorize<V>(&self, tokens: &PresentedTokens<V>) -> Result<Authorized, Problem>
+    where
+        V: Borrow<HeaderValue>,
+    {
         let access_token = tokens.access().ok_or(Error::TokenMissing)?;
         self.in_time(self.auth.authorize(access_token, tokens.refresh())).await
     }
