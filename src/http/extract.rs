@@ -1,11 +1,6 @@
 //! What a handler takes from a request: a JSON object and its fields, and the bearer token.
 
-use std::{
-    borrow::{Borrow, Cow},
-    collections::BTreeMap,
-    fmt,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use axum::{
     BoxError,
@@ -249,31 +244,29 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The tokens of a protected request: the values of its headers, or references to them.
-pub(super) struct PresentedTokens<V = HeaderValue> {
-    access: Option<V>,
-    refresh: Option<V>,
+/// The tokens of a protected request, which share the memory of its headers.
+pub(super) struct PresentedTokens {
+    access: Option<HeaderValue>,
+    refresh: Option<HeaderValue>,
 }
 
 const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
 
-impl<'h> PresentedTokens<&'h HeaderValue> {
-    pub(super) fn of(headers: &'h HeaderMap) -> Result<Self, Problem> {
+impl PresentedTokens {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name).iter();
             match (values.next(), values.next()) {
                 (_, Some(_)) => Err(Problem::TWO_TOKENS),
-                (value, None) => Ok(value),
+                (value, None) => Ok(value.cloned()),
             }
         };
         Ok(Self { access: only(&header::AUTHORIZATION)?, refresh: only(&REFRESH_TOKEN)? })
     }
-}
 
-impl<V: Borrow<HeaderValue>> PresentedTokens<V> {
     /// Of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 6750).
     pub(super) fn access(&self) -> Option<&str> {
-        let value = text(self.access.as_ref()?.borrow());
+        let value = text(self.access.as_ref()?);
         let token = match value.split_at_checked(7) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token,
             _ => value,
@@ -283,7 +276,7 @@ impl<V: Borrow<HeaderValue>> PresentedTokens<V> {
 
     /// Of the `Refresh-Token` header, which is asked for only when the access token has expired.
     pub(super) fn refresh(&self) -> Option<&str> {
-        self.refresh.as_ref().map(|value| text(value.borrow())).filter(|token| !token.is_empty())
+        self.refresh.as_ref().map(text).filter(|token| !token.is_empty())
     }
 }
 
@@ -291,8 +284,7 @@ impl<S: Sync> FromRequestParts<S> for PresentedTokens {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let PresentedTokens { access, refresh } = PresentedTokens::of(&parts.headers)?;
-        Ok(Self { access: access.cloned(), refresh: refresh.cloned() })
+        Self::of(&parts.headers)
     }
 }
 

@@ -1,8 +1,7 @@
 //! What every handler of one runtime shares.
 
-use std::{borrow::Borrow, future::poll_fn, ops::Deref, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, ops::Deref, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use axum::http::HeaderValue;
 use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
@@ -52,10 +51,7 @@ impl AppState {
     }
 
     /// Looks at the tokens of a protected request.
-    pub(super) async fn authorize<V>(&self, tokens: &PresentedTokens<V>) -> Result<Authorized, Problem>
-    where
-        V: Borrow<HeaderValue>,
-    {
+    pub(super) async fn authorize(&self, tokens: &PresentedTokens) -> Result<Authorized, Problem> {
         let access_token = tokens.access().ok_or(Error::TokenMissing)?;
         self.in_time(self.auth.authorize(access_token, tokens.refresh())).await
     }
