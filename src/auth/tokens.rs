@@ -79,7 +79,7 @@ impl Auth {
         let Claims { sub, tag, sid, jti, exp, .. } = self.shared.tokens.refresh.verify(refresh_token, now)?;
         let subject = Subject::session(sub, sid);
         let next_id = if self.shared.policy.rotation { Some(Id::random()?) } else { None };
-        match self.store.refresh(tag, sid, jti, next_id).await? {
+        match self.store.refresh(tag, sid, jti, exp, next_id).await? {
             Refreshed::Live { access_seconds, successor } => {
                 self.shared.audit.record(Event::Refreshed, caller, subject);
                 let claims = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + access_seconds };

@@ -231,13 +231,21 @@ impl Store {
 
     /// Makes the session live on for a new access token, which the policy may cut short. With a `next_id`, spends the
     /// refresh token `refresh_id`, and `next_id` becomes the session's; a token that was spent gives the one that took
-    /// its place within the policy's grace, and ends the session after it.
+    /// its place within the policy's grace, and ends the session after it. `refresh_end` is the end of the token that is
+    /// presented, in seconds since the Unix epoch.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn refresh(&self, tag: Id, sid: Id, refresh_id: Id, next_id: Option<Id>) -> Result<Refreshed, Error> {
+    pub async fn refresh(
+        &self,
+        tag: Id,
+        sid: Id,
+        refresh_id: Id,
+        refresh_end: u64,
+        next_id: Option<Id>,
+    ) -> Result<Refreshed, Error> {
         match self {
-            Self::Redis(redis) => redis.refresh(tag, sid, refresh_id, next_id).await,
+            Self::Redis(redis) => redis.refresh(tag, sid, refresh_id, refresh_end, next_id).await,
             Self::Embedded(embedded) => embedded.refresh(tag, sid, refresh_id, next_id).await,
         }
     }

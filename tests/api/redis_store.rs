@@ -1,6 +1,6 @@
 //! What is in Redis, for how long, and what each route costs there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread};
 
 use auth_service::user::Email;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,6 +23,8 @@ suite! {
         no_email_password_or_token_text_is_in_keys_or_values,
         epochs_and_session_ids_are_new_random_128_bits,
         an_entry_deleted_by_hand_ends_the_token_on_every_replica,
+        a_refresh_brings_no_ended_session_back,
+        a_refresh_that_nobody_waits_for_leaves_nothing_for_ever,
         a_forgotten_script_is_loaded_again_unnoticed,
         database_password_and_acl_user_come_from_the_url,
     ]
@@ -192,7 +194,8 @@ fn every_route_costs_what_is_documented() {
         cost(&redis, 401, || app.authenticate(&unique_email(), PASSWORD)),
         "3 evalsha, 1 expire, 4 get, 1 hget, 1 hincrby, 1 incrby, 1 time"
     );
-    assert_eq!(cost(&redis, 200, || app.refresh_access_token(refresh_token)), "1 evalsha, 1 mget, 1 setrange");
+    let refresh = "1 mget, 1 set, 1 setrange";
+    assert_eq!(cost(&redis, 200, || app.refresh_access_token(refresh_token)), refresh);
     // The count for the address, and one key deleted.
     let removal = "1 del, 1 evalsha, 1 get, 1 incrby";
     assert_eq!(cost(&redis, 404, || app.remove_access_token(&missing)), removal);
@@ -297,6 +300,45 @@ fn an_entry_deleted_by_hand_ends_the_token_on_every_replica() {
             app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
         }
     }
+}
+
+fn a_refresh_brings_no_ended_session_back() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    for _ in 0..50 {
+        let session = app.new_session();
+        let key = Keys::of(&session).session;
+        thread::scope(|scope| {
+            let refresh = || while app.refresh_access_token(&session.refresh_token).status == 200 {};
+            let refreshing = [scope.spawn(refresh), scope.spawn(refresh)];
+            assert_eq!(redis.command::<u64>(&["DEL", &key]), 1);
+            for refreshing in refreshing {
+                refreshing.join().unwrap();
+            }
+        });
+        app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
+        app.current_user(&session.access_token).assert_error(401, "invalid_token");
+        assert_eq!(life(&redis, &key), -2, "there is a key again");
+    }
+}
+
+fn a_refresh_that_nobody_waits_for_leaves_nothing_for_ever() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let session = app.new_session();
+    let key = Keys::of(&session).session;
+    assert_eq!(redis.command::<u64>(&["DEL", &key]), 1);
+    // The last command of a refresh.
+    let refreshes = || command_counts(&redis).get("setrange").copied().unwrap_or(0);
+    let before = refreshes();
+    redis.freeze();
+    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 503);
+    redis.thaw();
+    wait_until("Redis has come to the refresh", || refreshes() > before);
+    assert_ne!(life(&redis, &key), -1, "a key that never expires");
+    wait_until("the server is back", || app.send("GET", "/readyz", &[], None).status == 200);
+    wait_until("the refresh is answered", || app.refresh_access_token(&session.refresh_token).status == 404);
+    assert_eq!(life(&redis, &key), -2);
 }
 
 fn a_forgotten_script_is_loaded_again_unnoticed() {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use auth_service::{
+    clock::unix_seconds,
     config::{RedisConfig, StoreConfig, TlsFiles},
     error::Error,
     id::Id,
@@ -39,6 +40,7 @@ suite! {
         refresh_renews_the_access_entry_only_while_the_refresh_entry_lives,
         the_epoch_outlives_the_last_token_and_not_by_much,
         a_later_sign_in_shortens_no_session,
+        neither_refresh_nor_renewal_ends_an_access_token_before_its_time,
         remove_tokens_is_true_while_any_lived,
         remove_tokens_is_false_after_all_have_expired,
         remove_tokens_wins_over_concurrent_refreshes,
@@ -186,7 +188,8 @@ fn session() -> NewSession {
 
 /// Whether the session's refresh token lives.
 async fn refresh(store: &Store, tag: Id, sid: Id) -> Result<bool, Error> {
-    let refreshed = store.refresh(tag, sid, sid, None).await?;
+    let refresh_end = unix_seconds() + 3_600;
+    let refreshed = store.refresh(tag, sid, sid, refresh_end, None).await?;
     Ok(matches!(refreshed, Refreshed::Live { .. }))
 }
 
@@ -324,6 +327,17 @@ fn a_later_sign_in_shortens_no_session(store: runner::Store) {
     assert!(scene.lives(short));
     wait_until("the short session ends", || !scene.lives(short));
     assert!(scene.lives(long), "the long one keeps the lifetime it was opened with");
+}
+
+fn neither_refresh_nor_renewal_ends_an_access_token_before_its_time(store: runner::Store) {
+    let mut scene = Scene::new(store, LONG);
+    let sids = [scene.sign_in(), scene.sign_in()];
+    scene.open(policy(1, 120));
+    assert!(scene.refresh(sids[0]));
+    assert_eq!(scene.run(async |store| store.renew(scene.tag, sids[1], sids[1]).await), Some(1));
+    let short = scene.sign_in();
+    wait_until("the access token of a second ends", || !scene.lives(short));
+    assert!(sids.iter().all(|sid| scene.lives(*sid)), "those of a minute keep the lifetime they were given with");
 }
 
 fn remove_tokens_is_true_while_any_lived(store: runner::Store) {

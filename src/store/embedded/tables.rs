@@ -239,7 +239,7 @@ impl<'t> Tables<'t> {
         if !valid || seconds == 0 {
             return Ok((Changed::No, None));
         }
-        entry.access_end = now + seconds * 1_000;
+        entry.access_end = entry.access_end.max(now + seconds * 1_000);
         self.put_session(tag, sid, &entry)?;
         Ok((Changed::Yes, Some(seconds)))
     }

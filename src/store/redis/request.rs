@@ -1,24 +1,42 @@
 //! What is sent to a server, and how.
 
-use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
 
 use super::keys::Key;
 use crate::{config::Wait, id::Id};
 
-/// What is sent to a server: a command, or a script's call. (The library's own call of a script has a piece of memory for
-/// each key and argument, and then puts them together in another.)
+/// What is sent to a server: a command, several at once, or a script's call. (The library's own call of a script has a
+/// piece of memory for each key and argument, and then puts them together in another.)
 pub(super) struct Request<'a> {
-    command: Cmd,
+    commands: Commands,
     /// Loaded, and the call sent again, where the server does not know it: it was restarted.
     script: Option<&'a Script>,
 }
 
+enum Commands {
+    One(Cmd),
+    /// Boxed, as it is seldom: it would else be room in each request.
+    Several(Box<Pipeline>),
+}
+
 impl<'a> Request<'a> {
     pub(super) fn command(name: &str) -> Self {
-        // With room for a token check.
-        let mut command = Cmd::with_capacity(4, 160);
-        command.arg(name);
-        Self { command, script: None }
+        Self { commands: Commands::One(command(name)), script: None }
+    }
+
+    /// Adds another command, whose arguments are yet to be added. It is carried out whatever the answer to those before
+    /// it, and another client's may come between. The answer is an array of all answers, or the first error among them.
+    pub(super) fn and(self, name: &str) -> Self {
+        let mut pipeline = match self.commands {
+            Commands::One(first) => {
+                let mut pipeline = Box::new(Pipeline::with_capacity(3));
+                pipeline.add_command(first);
+                pipeline
+            }
+            Commands::Several(pipeline) => pipeline,
+        };
+        pipeline.add_command(command(name));
+        Self { commands: Commands::Several(pipeline), script: None }
     }
 
     /// Calls a script; its arguments are yet to be added.
@@ -32,25 +50,25 @@ impl<'a> Request<'a> {
         let mut command = Cmd::with_capacity(16, 512);
         command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len() + usize::from(asking.is_some()));
         command.arg(keys).arg(asking);
-        Self { command, script: Some(script) }
+        Self { commands: Commands::One(command), script: Some(script) }
     }
 
     pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
-        self.command.arg(argument);
+        match &mut self.commands {
+            Commands::One(command) => _ = command.arg(argument),
+            Commands::Several(pipeline) => _ = pipeline.arg(argument),
+        }
         self
     }
 
     /// With `asking`, to the node that is taking over the key's slot, after a node has answered ASK.
     pub(super) async fn send(&self, connection: &mut (impl ConnectionLike + Send), asking: bool) -> RedisResult<Value> {
-        let answer = match asking {
-            true => Box::pin(self.send_asking(connection)).await,
-            false => self.command.query_async(connection).await,
-        };
+        let answer = self.send_once(connection, asking).await;
         match (answer, self.script) {
             (Err(error), Some(script)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 Box::pin(async {
                     script.load_async(connection).await?;
-                    if asking { self.send_asking(connection).await } else { self.command.query_async(connection).await }
+                    self.send_once(connection, asking).await
                 })
                 .await
             }
@@ -58,13 +76,42 @@ impl<'a> Request<'a> {
         }
     }
 
-    async fn send_asking(&self, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("ASKING").add_command(self.command.clone());
-        // Past the library's errors of pipelines, which do not say where a slot has gone.
-        let answer = connection.req_packed_commands(&pipe, 1, 1).await?.pop().unwrap_or(Value::Nil);
-        answer.extract_error()
+    async fn send_once(&self, connection: &mut (impl ConnectionLike + Send), asking: bool) -> RedisResult<Value> {
+        match &self.commands {
+            Commands::One(command) if !asking => command.query_async(connection).await,
+            Commands::Several(pipeline) if !asking => Box::pin(send_all(pipeline, connection)).await,
+            commands => Box::pin(send_asking(commands, connection)).await,
+        }
     }
+}
+
+fn command(name: &str) -> Cmd {
+    // With room for a token check.
+    let mut command = Cmd::with_capacity(4, 160);
+    command.arg(name);
+    command
+}
+
+/// Past the library's errors of pipelines, which do not say where a slot has gone.
+async fn send_all(pipeline: &Pipeline, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
+    Value::Array(connection.req_packed_commands(pipeline, 0, pipeline.len()).await?).extract_error()
+}
+
+async fn send_asking(commands: &Commands, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
+    let mut pipeline = redis::pipe();
+    let each: Vec<_> = match commands {
+        Commands::One(command) => vec![command],
+        Commands::Several(several) => several.cmd_iter().collect(),
+    };
+    for command in each {
+        pipeline.cmd("ASKING").add_command(command.clone());
+    }
+    let Value::Array(answers) = send_all(&pipeline, connection).await? else { return Ok(Value::Nil) };
+    let mut answers: Vec<_> = answers.into_iter().skip(1).step_by(2).collect();
+    Ok(match commands {
+        Commands::One(_) => answers.pop().unwrap_or(Value::Nil),
+        Commands::Several(_) => Value::Array(answers),
+    })
 }
 
 /// How a request is sent.

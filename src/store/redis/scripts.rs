@@ -28,7 +28,7 @@ impl Scripts {
         Self {
             create_user: script!("create_user"),
             open_session: script!("record", "known", "open_session"),
-            refresh: script!("usual_refresh", "session", "rest", "ending", "refresh"),
+            refresh: script!("session", "rest", "ending", "refresh"),
             renew: script!("session", "rest", "renew"),
             list_sessions: script!("session", "rest", "asking", "list_sessions"),
             end_session: script!("session", "asking", "ending", "end_session"),

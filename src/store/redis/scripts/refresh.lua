@@ -1,37 +1,38 @@
 -- Makes a session live on for a new access token; with rotation, spends the refresh token. A spent token gives its
--- successor again within the grace, and ends the session after it. After usual_refresh.lua, which has read the session,
--- session.lua, rest.lua and ending.lua.
+-- successor again within the grace, and ends the session after it. After session.lua, rest.lua and ending.lua.
 -- KEYS: epoch, session.
--- ARGV: as in usual_refresh.lua, then in one text, as it is seldom read: refresh id of the successor or - for no
---       rotation, access TTL, refresh TTL, grace, session id, now in milliseconds by the server's clock.
+-- ARGV: refresh id of the token, refresh id of its successor or '' for no rotation, access TTL, refresh TTL, grace, session id,
+--       now in milliseconds by the server's clock, end of the last access token as it may have stood before, or 0.
 -- Returns nothing for no session, 'reused', the access TTL without rotation, or with it: access TTL, the successor's
 -- refresh id, its iat, session end.
-local successor, access_ttl, refresh_ttl, grace, sid, now_ms = string.match(ARGV[5], '^(%S+) (%d+) (%d+) (%d+) (%S+) (%d+)$')
+local found = redis.call('MGET', KEYS[1], KEYS[2])
+local session = found[2]
+if not in_epoch(found[1], session) then return false end
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 local token_end, key_end, current = tonumber(sub(session, 49, 58)), tonumber(sub(session, 60, 72)), sub(session, 74, 95)
-local rotates = successor ~= '-'
+local rotates = ARGV[2] ~= ''
 local session_end, spent, spent_at, origin = rest_of(session)
 local left = session_end > 0 and session_end - now or math.huge
 if now >= token_end or left < 1 then return false end
 
 if ARGV[1] ~= current then
-  if ARGV[1] ~= spent or now - spent_at > tonumber(grace) then
-    end_session(KEYS[1], KEYS[2], epochs, sid)
+  if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[5]) then
+    end_session(KEYS[1], KEYS[2], found[1], ARGV[6])
     return 'reused'
   end
 elseif rotates then
-  current, spent, spent_at = successor, ARGV[1], now
+  current, spent, spent_at = ARGV[2], ARGV[1], now
 end
 
-access_ttl = math.min(tonumber(access_ttl), left)
+local access_ttl = math.min(tonumber(ARGV[3]), left)
 -- A successor that is given again ends when it would have.
-refresh_ttl = rotates and math.min(spent_at + refresh_ttl - now, left) or 0
+local refresh_ttl = rotates and math.min(spent_at + ARGV[4] - now, left) or 0
 -- Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
 local ttl = math.max(access_ttl, refresh_ttl)
 local end_ms = (now + ttl) * 1000 + math.floor(time[2] / 1000)
 local longer = end_ms > key_end
-local fields = math.max(sub(session, 24, 36), now_ms + access_ttl * 1000) .. ' ' .. now
+local fields = math.max(sub(session, 24, 36), ARGV[7] + access_ttl * 1000, ARGV[8]) .. ' ' .. now
 if rotates then token_end = now + refresh_ttl end
 if rotates or longer then fields = fields .. ' ' .. token_end .. ' ' .. math.max(end_ms, key_end) end
 if rotates then

@@ -11,5 +11,5 @@ if ARGV[1] ~= sub(session, 74, 95) then
 end
 local ttl = math.min(tonumber(ARGV[2]), sub(session, 49, 58) - now)
 if ttl < 1 then return 0 end
-redis.call('SETRANGE', KEYS[2], 23, ARGV[4] + ttl * 1000)
+redis.call('SETRANGE', KEYS[2], 23, math.max(sub(session, 24, 36), ARGV[4] + ttl * 1000))
 return ttl
