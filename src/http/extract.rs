@@ -4,12 +4,11 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use axum::{
     BoxError,
-    body::Body,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use tokio::time::timeout;
 
@@ -56,7 +55,7 @@ impl<S: Sync> FromRequest<S> for OptionalForm {
 /// `None` without a body.
 pub(super) async fn read_form<B>(headers: &HeaderMap, body: B) -> Result<Option<Form>, Problem>
 where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     if body.is_end_stream() {
@@ -69,7 +68,7 @@ where
         return Err(Problem::NOT_JSON);
     }
     // On the heap: most requests have no body, and the timer in it would make the future of each larger.
-    let bytes = Box::pin(read_body(Body::new(body))).await?;
+    let bytes = Box::pin(read_body(body)).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -80,7 +79,11 @@ where
     }
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
+async fn read_body<B>(body: B) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     match timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BODY_TOO_LARGE),

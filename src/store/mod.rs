@@ -225,7 +225,7 @@ impl Store {
     pub async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
         match self {
             Self::Redis(redis) => redis.profile(tag, sid).await,
-            Self::Embedded(embedded) => embedded.profile(tag, sid).await,
+            Self::Embedded(embedded) => embedded.profile(tag, sid),
         }
     }
 

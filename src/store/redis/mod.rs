@@ -236,14 +236,14 @@ impl Redis {
     async fn refresh_plainly(&self, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<Plain, Error> {
         let access_seconds = self.backend.policy.access_seconds;
         let access_end = now + access_seconds * 1_000;
-        let key = || keys::session(tag, sid);
-        let request = Request::command("MGET").arg(keys::epoch(tag)).arg(key());
-        let request = request.and("SET").arg(key()).arg("").arg("NX").arg("EX").arg(NO_SESSION_SECONDS);
-        let request = request.and("SETRANGE").arg(key()).arg(23).arg(format!("{access_end} {}", now / 1_000));
+        let key = &keys::session(tag, sid);
+        let request = Request::command("MGET").arg(keys::epoch(tag)).arg(key);
+        let request = request.and("SET").arg(key).arg("").arg("NX").arg("EX").arg(NO_SESSION_SECONDS);
+        let request = request.and("SETRANGE").arg(key).arg(23).arg(format!("{access_end} {}", now / 1_000));
         let (found, _, length): ((Found, Found), Value, usize) = self.run(tag, &request).await?;
         if length < SESSION_BYTES {
             // It ends by itself, too.
-            let _ = self.run::<()>(tag, &Request::command("DEL").arg(key())).await;
+            let _ = self.run::<()>(tag, &Request::command("DEL").arg(key)).await;
             return Ok(Plain::Done(Refreshed::Gone));
         }
         let (Some(epoch), Some(session)) = found else { return Ok(Plain::Done(Refreshed::Gone)) };
@@ -399,7 +399,8 @@ fn names(session: &[u8], epoch: &[u8]) -> bool {
 }
 
 fn number(session: &[u8], at: Range<usize>) -> Option<u64> {
-    std::str::from_utf8(session.get(at)?).ok()?.parse().ok()
+    let digit = |n: u64, byte: &u8| byte.is_ascii_digit().then(|| n * 10 + u64::from(byte - b'0'));
+    session.get(at)?.iter().try_fold(0, digit)
 }
 
 impl From<RedisError> for Error {

@@ -87,14 +87,18 @@ impl<'a> Request<'a> {
 
 fn command(name: &str) -> Cmd {
     // With room for a token check.
-    let mut command = Cmd::with_capacity(4, 160);
+    let mut command = Cmd::with_capacity(6, 160);
     command.arg(name);
     command
 }
 
 /// Past the library's errors of pipelines, which do not say where a slot has gone.
 async fn send_all(pipeline: &Pipeline, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
-    Value::Array(connection.req_packed_commands(pipeline, 0, pipeline.len()).await?).extract_error()
+    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    match answers.iter().position(|answer| matches!(answer, Value::ServerError(_))) {
+        Some(at) => answers.into_iter().nth(at).unwrap_or(Value::Nil).extract_error(),
+        None => Ok(Value::Array(answers)),
+    }
 }
 
 async fn send_asking(commands: &Commands, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
