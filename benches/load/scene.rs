@@ -34,7 +34,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Longer than a run takes: what is measured is the cost of live sessions.
 const TTL_SECONDS: u64 = 3_600;
 /// Twice an access token's life, as in the shipped settings.
-const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
+pub(crate) const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
 /// Accounts that are being made at the same time.
 const MAKERS: usize = 256;
 
