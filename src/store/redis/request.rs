@@ -94,11 +94,7 @@ fn command(name: &str) -> Cmd {
 
 /// Past the library's errors of pipelines, which do not say where a slot has gone.
 async fn send_all(pipeline: &Pipeline, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
-    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
-    match answers.iter().position(|answer| matches!(answer, Value::ServerError(_))) {
-        Some(at) => answers.into_iter().nth(at).unwrap_or(Value::Nil).extract_error(),
-        None => Ok(Value::Array(answers)),
-    }
+    Value::Array(connection.req_packed_commands(pipeline, 0, pipeline.len()).await?).extract_error()
 }
 
 async fn send_asking(commands: &Commands, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
