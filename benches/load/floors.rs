@@ -111,9 +111,9 @@ async fn check(parts: &Parts, headers: &HeaderMap) -> Option<bool> {
     let Some(connection) = &parts.connection else { return Some(true) };
     type Found = Option<Vec<u8>>;
     let mut mget = redis::cmd("MGET");
-    mget.arg(format!("as:{{{tag}}}:e")).arg(format!("as:{{{tag}}}:s:{sid}")).arg(format!("as:{{{tag}}}:u"));
-    let (epoch, session, record): (Found, Found, Found) = mget.query_async(&mut connection.clone()).await.ok()?;
-    Some(epoch.is_some() && session.is_some() && record.is_some())
+    mget.arg(format!("as:{{{tag}}}:e")).arg(format!("as:{{{tag}}}:s:{sid}"));
+    let (epoch, session): (Found, Found) = mget.query_async(&mut connection.clone()).await.ok()?;
+    Some(epoch.is_some() && session.is_some())
 }
 
 async fn router(redis: Option<&str>) -> Router {

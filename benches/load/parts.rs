@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::Path,
     thread::{self, sleep},
     time::{Duration, Instant},
@@ -365,10 +366,14 @@ impl Bench {
         scene::populate(&embedded_config(&data), users, users / 10, 1);
         let file = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
         let file = file.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
-        let bytes = fs::metadata(&file).unwrap().len() as f64;
+        let metadata = fs::metadata(&file).unwrap();
         let stored = redb::Database::open(&file).unwrap().begin_write().unwrap().stats().unwrap().stored_bytes() as f64;
+        let against = ("keys and values", &[stored][..]);
         let name = format!("embedded file, {users} users");
-        self.rows.push(Row::pair(&name, "bytes", &[bytes], ("keys and values", &[stored]), Some(AtMost(2.0))));
+        // redb makes the file longer ahead of what it writes, and does not always cut it: holes, which take no room.
+        let on_disk = [(metadata.blocks() * 512) as f64];
+        self.rows.push(Row::pair(&name, "bytes", &on_disk, against, Some(AtMost(2.0))));
+        self.rows.push(Row::pair(&(name + ": its length"), "bytes", &[metadata.len() as f64], against, None));
     }
 
     fn start(&mut self) {

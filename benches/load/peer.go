@@ -44,18 +44,18 @@ func main() {
 		connection := pool.Get()
 		defer connection.Close()
 		prefix := "as:{" + c.Tag + "}:"
-		found, err := redis.ByteSlices(connection.Do("MGET", prefix+"e", prefix+"s:"+c.Sid, prefix+"u"))
+		found, err := redis.ByteSlices(connection.Do("MGET", prefix+"e", prefix+"s:"+c.Sid))
 		if err != nil {
 			refuse(w, http.StatusServiceUnavailable)
 			return
 		}
-		epoch, session, record := found[0], strings.SplitN(string(found[1]), " ", 3), strings.SplitN(string(found[2]), " ", 4)
-		if len(session) < 3 || len(record) < 4 || !strings.HasPrefix(string(epoch), session[0]) {
+		epoch, session := found[0], strings.SplitN(string(found[1]), " ", 13)
+		if len(session) < 13 || !strings.HasPrefix(string(epoch), session[0]) {
 			refuse(w, http.StatusUnauthorized)
 			return
 		}
 		end, _ := strconv.ParseInt(session[1], 10, 64)
-		created, _ := strconv.ParseInt(record[1], 10, 64)
+		created, _ := strconv.ParseInt(session[10], 10, 64)
 		if end <= time.Now().UnixMilli() {
 			refuse(w, http.StatusUnauthorized)
 			return
@@ -64,7 +64,7 @@ func main() {
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(map[string]interface{}{
 			"data": map[string]interface{}{
-				"email": record[2], "id": record[0], "created_at": time.Unix(created, 0).UTC().Format(time.RFC3339),
+				"email": session[11], "id": c.Subject, "created_at": time.Unix(created, 0).UTC().Format(time.RFC3339),
 			},
 			"result": "User profile fetched successfully", "status": 200,
 		})

@@ -9,6 +9,8 @@ mod redis;
 
 use std::{io, sync::Arc};
 
+use uuid::Uuid;
+
 pub use self::finding::{Finding, Verdict};
 use crate::{
     config::StoreConfig,
@@ -218,13 +220,14 @@ impl Store {
         }
     }
 
-    /// The account's profile if the session's access tokens live, both seen at the same moment; else `None`.
+    /// The account's profile if the session's access tokens live, both seen at the same moment; else `None`. `id` is the
+    /// account's, as the tokens say it.
     ///
     /// # Errors
-    /// See [`Store`]; [`Error::UserNotFound`] if the tokens live but the account is not there.
-    pub async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
+    /// See [`Store`].
+    pub async fn profile(&self, tag: Id, sid: Id, id: Uuid) -> Result<Option<Profile>, Error> {
         match self {
-            Self::Redis(redis) => redis.profile(tag, sid).await,
+            Self::Redis(redis) => redis.profile(tag, sid, id).await,
             Self::Embedded(embedded) => embedded.profile(tag, sid),
         }
     }

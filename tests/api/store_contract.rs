@@ -275,7 +275,7 @@ fn profile_and_check_access_agree(store: runner::Store) {
     let user = user();
     assert!(scene.create(&user));
     let session = session();
-    let profile = |sid| scene.run(async |store| store.profile(scene.tag, sid).await);
+    let profile = |sid| scene.run(async |store| store.profile(scene.tag, sid, user.id).await);
     assert!(profile(session.sid).is_none());
     assert!(scene.open_session(&scene.find().unwrap(), None, &session));
     let found = profile(session.sid).unwrap();

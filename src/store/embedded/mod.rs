@@ -9,7 +9,7 @@ mod writer;
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -68,7 +68,8 @@ impl Embedded {
         let (file, directory) =
             (std::fs::metadata(self.directory.join(FILE_NAME))?, std::fs::metadata(&self.directory)?);
         let disk = rustix::fs::statvfs(&self.directory)?;
-        let (used, free) = (file.len() >> 20, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20);
+        // Not its length: redb makes it longer ahead of what it writes, and a hole takes no room.
+        let (used, free) = ((file.blocks() * 512) >> 20, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20);
         // Room for the file once more, which redb may take to tidy it.
         let (room, advice) = match free > used.max(64) {
             true => (Verdict::Ok, ""),

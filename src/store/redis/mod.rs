@@ -16,6 +16,7 @@ mod slots;
 use std::{ops::Range, sync::Arc};
 
 use redis::{ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
+use uuid::Uuid;
 
 pub(super) use self::backend::Backend;
 use self::{
@@ -23,7 +24,7 @@ use self::{
     link::Link,
     request::{Mode, Request},
 };
-use super::{StoredUser, decode_profile, decode_user, encode_user, record};
+use super::{StoredUser, decode_user, encode_user, record};
 use crate::{
     clock::{LEEWAY_SECONDS, unix_millis},
     error::{Error, Outage},
@@ -157,7 +158,7 @@ impl Redis {
             .arg(policy.refresh_seconds.min(longest))
             .arg(sid.as_str())
             .arg(refresh_id.as_str())
-            .arg(format!("{} {}", origin.ip, origin.user_agent))
+            .arg(format!("{} {} {} {}", seen.user.created_at, seen.user.email, origin.ip, origin.user_agent))
             .arg(policy.max_age_seconds.unwrap_or(0))
             .arg(policy.max_sessions)
             .arg(address.as_str())
@@ -168,18 +169,21 @@ impl Redis {
     }
 
     pub(super) async fn check_access(&self, tag: Id, sid: Id) -> Result<bool, Error> {
-        let get = Request::command("MGET").arg(keys::epoch(tag)).arg(keys::session(tag, sid));
-        let (epoch, session): (Found, Found) = self.run(tag, &get).await?;
-        Ok(lives(&epoch, &session))
+        Ok(self.live_session(tag, sid).await?.is_some())
     }
 
-    pub(super) async fn profile(&self, tag: Id, sid: Id) -> Result<Option<Profile>, Error> {
-        let get = Request::command("MGET").arg(keys::epoch(tag)).arg(keys::session(tag, sid)).arg(keys::user(tag));
-        let (epoch, session, user): (Found, Found, Found) = self.run(tag, &get).await?;
-        if !lives(&epoch, &session) {
-            return Ok(None);
-        }
-        decode_profile(&user.ok_or(Error::UserNotFound)?).map(Some)
+    pub(super) async fn profile(&self, tag: Id, sid: Id, id: Uuid) -> Result<Option<Profile>, Error> {
+        Ok(self.live_session(tag, sid).await?.and_then(|session| profile_in(&session, id)))
+    }
+
+    /// The session as it is stored, if it has a live access token.
+    async fn live_session(&self, tag: Id, sid: Id) -> Result<Found, Error> {
+        let get = Request::command("MGET").arg(keys::epoch(tag)).arg(keys::session(tag, sid));
+        let (epoch, session): (Found, Found) = self.run(tag, &get).await?;
+        let lives = |epoch: &[u8], session: &[u8]| {
+            names(session, epoch) && number(session, 23..36).is_some_and(|access_end| access_end > unix_millis())
+        };
+        Ok(epoch.zip(session).and_then(|(epoch, session)| lives(&epoch, &session).then_some(session)))
     }
 
     pub(super) async fn refresh(
@@ -388,12 +392,6 @@ enum Plain {
 
 type Found = Option<Vec<u8>>;
 
-/// Whether the session names the user's epoch and has a live access token, see `scripts/session.lua`.
-fn lives(epoch: &Found, session: &Found) -> bool {
-    let (Some(epoch), Some(session)) = (epoch, session) else { return false };
-    names(session, epoch) && number(session, 23..36).is_some_and(|access_end| access_end > unix_millis())
-}
-
 fn names(session: &[u8], epoch: &[u8]) -> bool {
     session.get(..ID_LEN).is_some_and(|its| epoch.starts_with(its))
 }
@@ -401,6 +399,13 @@ fn names(session: &[u8], epoch: &[u8]) -> bool {
 fn number(session: &[u8], at: Range<usize>) -> Option<u64> {
     let digit = |n: u64, byte: &u8| byte.is_ascii_digit().then(|| n * 10 + u64::from(byte - b'0'));
     session.get(at)?.iter().try_fold(0, digit)
+}
+
+/// The account's profile, whose id the session's tokens have, as `scripts/session.lua` says.
+fn profile_in(session: &[u8], id: Uuid) -> Option<Profile> {
+    let mut fields = std::str::from_utf8(session.get(107..)?).ok()?.split(' ').skip(3);
+    let (created_at, email) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
+    Some(Profile { email, id, created_at })
 }
 
 impl From<RedisError> for Error {

@@ -8,8 +8,8 @@ for at = epochs and #epochs - 21 or 0, 23, -22 do
   local sid = string.sub(epochs, at, at + 21)
   local session = redis.call('GET', prefix .. sid)
   if in_epoch(epochs, session) then
-    local _, _, _, origin = rest_of(session)
-    local ip, user_agent = string.match(origin, '^(%S*) (.*)$')
+    local _, _, _, fixed = rest_of(session)
+    local ip, user_agent = string.match(fixed, '^%S+ %S+ (%S*) (.*)$')
     found[#found + 1] = {sid, sub(session, 97, 106), sub(session, 38, 47), ip, user_agent}
   end
 end

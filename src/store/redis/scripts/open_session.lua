@@ -1,8 +1,9 @@
 -- Opens a session, unless the account has changed since it was read; the oldest sessions give way to the limit.
 -- A success also forgets the account's failures and makes the address known. After record.lua and known.lua; session.lua says what a session holds.
 -- KEYS: user, epoch, session, failures.
--- ARGV: record as read, record to store instead or '', new epoch, refresh TTL, session id, refresh id, ip and user agent,
---       session's longest life or 0 for ever, session limit, address digest, known days, known limit, access token's end.
+-- ARGV: record as read, record to store instead or '', new epoch, refresh TTL, session id, refresh id, account's creation,
+--       email, ip and user agent, session's longest life or 0 for ever, session limit, address digest, known days, known
+--       limit, access token's end.
 local user = redis.call('GET', KEYS[1])
 if not has_record(user, ARGV[1]) then return 0 end
 local time = redis.call('TIME')

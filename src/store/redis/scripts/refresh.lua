@@ -12,7 +12,7 @@ local time = redis.call('TIME')
 local now = tonumber(time[1])
 local token_end, key_end, current = tonumber(sub(session, 49, 58)), tonumber(sub(session, 60, 72)), sub(session, 74, 95)
 local rotates = ARGV[2] ~= ''
-local session_end, spent, spent_at, origin = rest_of(session)
+local session_end, spent, spent_at, fixed = rest_of(session)
 local left = session_end > 0 and session_end - now or math.huge
 if now >= token_end or left < 1 then return false end
 
@@ -36,7 +36,7 @@ local fields = math.max(sub(session, 24, 36), ARGV[7] + access_ttl * 1000, ARGV[
 if rotates then token_end = now + refresh_ttl end
 if rotates or longer then fields = fields .. ' ' .. token_end .. ' ' .. math.max(end_ms, key_end) end
 if rotates then
-  fields = fields .. ' ' .. current .. ' ' .. sub(session, 97, 106) .. ' ' .. session_end .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. origin
+  fields = fields .. ' ' .. current .. ' ' .. sub(session, 97, 106) .. ' ' .. session_end .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. fixed
 end
 redis.call('SETRANGE', KEYS[2], 23, fields)
 if longer then
