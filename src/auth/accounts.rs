@@ -62,7 +62,8 @@ impl Auth {
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::UserNotFound`], or the store's.
     pub async fn current_user(&self, by: &Authorized, email: Option<&Email>) -> Result<Profile, Error> {
-        let profile = self.store.profile(by.claims.tag, by.claims.sid, by.claims.sub).await?.ok_or_else(|| self.refused(by))?;
+        let profile =
+            self.store.profile(by.claims.tag, by.claims.sid, by.claims.sub).await?.ok_or_else(|| self.refused(by))?;
         match email {
             Some(email) if email.tag() != by.claims.tag => Err(Error::UserNotFound),
             _ => Ok(profile),

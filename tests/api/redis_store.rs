@@ -19,6 +19,7 @@ suite! {
         token_lifetimes_are_settings,
         current_user_is_one_command_in_one_round_trip,
         every_route_costs_what_is_documented,
+        a_refresh_whose_token_outlives_the_session_makes_its_keys_live_longer_and_never_shorter,
         removal_deletes_one_key_and_no_other,
         no_email_password_or_token_text_is_in_keys_or_values,
         epochs_and_session_ids_are_new_random_128_bits,
@@ -204,6 +205,28 @@ fn every_route_costs_what_is_documented() {
 
     let mut sessions = (0..REQUESTS).map(|_| app.new_session()).collect::<Vec<_>>();
     assert_eq!(cost(&redis, 200, || app.remove_access_token(&sessions.pop().unwrap().email)), removal);
+}
+
+/// With the shipped lifetimes, any after the first 55 seconds.
+fn a_refresh_whose_token_outlives_the_session_makes_its_keys_live_longer_and_never_shorter() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[("ACCESS_TOKEN_TTL_SECONDS", "120")]);
+    let session = app.new_session();
+    let Keys { epoch, session: key, .. } = Keys::of(&session);
+    let refresh = || app.refresh_access_token(&session.refresh_token);
+    for (left, after) in [(50, 120), (500, 500)] {
+        for key in [&epoch, &key] {
+            assert_eq!(redis.command::<u64>(&["EXPIRE", key, &left.to_string()]), 1);
+        }
+        assert_eq!(refresh().status, 200);
+        for key in [&epoch, &key] {
+            assert_life(&redis, key, after);
+        }
+    }
+    // Redis 6 knows no GT, which takes a script then.
+    let knows_gt = redis::cmd("EXPIRE").arg("none").arg(1).arg("GT").query::<u64>(&mut redis.connect()).is_ok();
+    let with_script = "1 evalsha, 1 mget, 2 pttl, 1 setrange, 1 time";
+    assert_eq!(cost(&redis, 200, refresh), if knows_gt { "2 expire, 1 mget, 1 set, 1 setrange" } else { with_script });
 }
 
 fn removal_deletes_one_key_and_no_other() {

@@ -1,6 +1,9 @@
 //! What all runtimes share: where Redis is, and a look at it before anything is served.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use redis::{ConnectionInfo, RedisError};
 
@@ -29,12 +32,15 @@ pub struct Backend {
     pub(super) wait: Option<Wait>,
     pub(super) policy: SessionPolicy,
     pub(super) scripts: Scripts,
+    /// Whether a server has been seen that knows no `EXPIRE ... GT`: before Redis 7.
+    pub(super) without_expire_gt: AtomicBool,
 }
 
 impl Backend {
     pub(in crate::store) fn new(config: &RedisConfig, policy: SessionPolicy) -> Result<Self, OpenError> {
         let address = Address::new(config)?;
-        Ok(Self { name: address.name(), address, wait: config.wait, policy, scripts: Scripts::new() })
+        let (name, scripts, without_expire_gt) = (address.name(), Scripts::new(), AtomicBool::new(false));
+        Ok(Self { name, address, wait: config.wait, policy, scripts, without_expire_gt })
     }
 
     pub(in crate::store) fn address(&self) -> &str {

@@ -7,6 +7,7 @@ mod connection;
 mod inspect;
 mod keys;
 mod link;
+mod refresh;
 mod replicated;
 mod request;
 mod scripts;
@@ -26,22 +27,16 @@ use self::{
 };
 use super::{StoredUser, decode_user, encode_user, record};
 use crate::{
-    clock::{LEEWAY_SECONDS, unix_millis},
+    clock::unix_millis,
     error::{Error, Outage},
     id::{ID_LEN, Id},
-    session::{NewSession, Origin, Outcome, Refreshed, Session, Successor},
+    session::{NewSession, Origin, Outcome, Session},
     throttle::{self, Admission, Counter, Limit},
     user::{Profile, User},
 };
 
 /// Life of the key that a readiness check writes, in milliseconds.
 const PROBE_MILLIS: u64 = 1_000;
-
-/// Of a session at the least, see `scripts/session.lua`.
-const SESSION_BYTES: usize = 106;
-
-/// Life of a key that a refresh makes where there is no session, should the server not come to delete it.
-const NO_SESSION_SECONDS: u64 = 10;
 
 /// How long a sign-up that too few replicas had can be repeated.
 const UNACKNOWLEDGED_SECONDS: u64 = 600;
@@ -65,7 +60,7 @@ impl Servers {
             Self::One(link) => link.run(request, mode, false).await?,
             Self::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
         };
-        redis::from_redis_value(answer).map_err(|error| RedisError::from(error).into())
+        decode(answer)
     }
 }
 
@@ -186,86 +181,6 @@ impl Redis {
         Ok(epoch.zip(session).and_then(|(epoch, session)| lives(&epoch, &session).then_some(session)))
     }
 
-    pub(super) async fn refresh(
-        &self,
-        tag: Id,
-        sid: Id,
-        refresh_id: Id,
-        refresh_end: u64,
-        next_id: Option<Id>,
-    ) -> Result<Refreshed, Error> {
-        let policy = self.backend.policy;
-        let (now, mut access_end_found) = (unix_millis(), 0);
-        let lives_until = now + (policy.access_seconds + LEEWAY_SECONDS) * 1_000;
-        if next_id.is_none() && policy.max_age_seconds.is_none() && lives_until < refresh_end.saturating_mul(1_000) {
-            match self.refresh_plainly(tag, sid, refresh_id, now).await? {
-                Plain::Done(refreshed) => return Ok(refreshed),
-                Plain::No { access_end } => access_end_found = access_end,
-            }
-        }
-        let call = Request::call(&self.backend.scripts.refresh, &[keys::epoch(tag), keys::session(tag, sid)])
-            .arg(refresh_id.as_str())
-            .arg(next_id.as_ref().map_or("", Id::as_str))
-            .arg(policy.access_seconds)
-            .arg(policy.refresh_seconds)
-            .arg(policy.grace_seconds)
-            .arg(sid.as_str())
-            .arg(now)
-            .arg(access_end_found);
-        match self.run(tag, &call).await? {
-            Value::Nil => Ok(Refreshed::Gone),
-            rotated @ Value::Array(_) => {
-                let (access_seconds, refresh_id, iat, end): (u64, String, u64, u64) =
-                    redis::from_redis_value(rotated).map_err(RedisError::from)?;
-                let end = if end == 0 { u64::MAX } else { end };
-                let successor = Id::parse(&refresh_id).map(|refresh_id| Successor {
-                    refresh_id,
-                    iat,
-                    exp: (iat + policy.refresh_seconds).min(end),
-                });
-                Ok(Refreshed::Live { access_seconds, successor })
-            }
-            Value::BulkString(text) if text == b"reused" => Ok(Refreshed::Reused),
-            without_rotation => {
-                let access_seconds = redis::from_redis_value(without_rotation).map_err(RedisError::from)?;
-                Ok(Refreshed::Live { access_seconds, successor: None })
-            }
-        }
-    }
-
-    /// A refresh without rotation that makes nothing live longer than it does already, which a script would cost Redis
-    /// three times as much for. What the look at both keys shows decides, so that it does not matter what comes between it
-    /// and the write: that one changes only what each refresh changes. Where the session is no more, the write would make a
-    /// key that never expires, but for the one that is set before it; it names no epoch, and so is no session either.
-    async fn refresh_plainly(&self, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<Plain, Error> {
-        let access_seconds = self.backend.policy.access_seconds;
-        let access_end = now + access_seconds * 1_000;
-        let key = &keys::session(tag, sid);
-        let request = Request::command("MGET").arg(keys::epoch(tag)).arg(key);
-        let request = request.and("SET").arg(key).arg("").arg("NX").arg("EX").arg(NO_SESSION_SECONDS);
-        let request = request.and("SETRANGE").arg(key).arg(23).arg(format!("{access_end} {}", now / 1_000));
-        let (found, _, length): ((Found, Found), Value, usize) = self.run(tag, &request).await?;
-        if length < SESSION_BYTES {
-            // It ends by itself, too.
-            let _ = self.run::<()>(tag, &Request::command("DEL").arg(key)).await;
-            return Ok(Plain::Done(Refreshed::Gone));
-        }
-        let (Some(epoch), Some(session)) = found else { return Ok(Plain::Done(Refreshed::Gone)) };
-        if !names(&session, &epoch) {
-            return Ok(Plain::Done(Refreshed::Gone));
-        }
-        let access_end_found = number(&session, 23..36).unwrap_or(0);
-        let is_plain = session.get(73..95) == Some(refresh_id.as_str().as_bytes())
-            && session.get(107..113) == Some(b"0 - 0 ")
-            && access_end_found <= access_end
-            && number(&session, 48..58).is_some_and(|token_end| now / 1_000 < token_end)
-            && number(&session, 59..72).is_some_and(|key_end| access_end + LEEWAY_SECONDS * 1_000 < key_end);
-        Ok(match is_plain {
-            true => Plain::Done(Refreshed::Live { access_seconds, successor: None }),
-            false => Plain::No { access_end: access_end_found },
-        })
-    }
-
     pub(super) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Option<u64>, Error> {
         let policy = self.backend.policy;
         let call = Request::call(&self.backend.scripts.renew, &[keys::epoch(tag), keys::session(tag, sid)])
@@ -381,13 +296,8 @@ impl Redis {
     }
 }
 
-/// What a try at a plain refresh comes to.
-enum Plain {
-    Done(Refreshed),
-    /// It takes the script. `access_end` is what stood in the session, and has been written over.
-    No {
-        access_end: u64,
-    },
+fn decode<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
+    redis::from_redis_value(answer).map_err(|error| RedisError::from(error).into())
 }
 
 type Found = Option<Vec<u8>>;
@@ -403,7 +313,7 @@ fn number(session: &[u8], at: Range<usize>) -> Option<u64> {
 
 /// The account's profile, whose id the session's tokens have, as `scripts/session.lua` says.
 fn profile_in(session: &[u8], id: Uuid) -> Option<Profile> {
-    let mut fields = std::str::from_utf8(session.get(107..)?).ok()?.split(' ').skip(3);
+    let mut fields = std::str::from_utf8(session.get(93..)?).ok()?.split(' ').skip(3);
     let (created_at, email) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
     Some(Profile { email, id, created_at })
 }

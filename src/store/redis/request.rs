@@ -29,7 +29,7 @@ impl<'a> Request<'a> {
     pub(super) fn and(self, name: &str) -> Self {
         let mut pipeline = match self.commands {
             Commands::One(first) => {
-                let mut pipeline = Box::new(Pipeline::with_capacity(3));
+                let mut pipeline = Box::new(Pipeline::with_capacity(5));
                 pipeline.add_command(first);
                 pipeline
             }

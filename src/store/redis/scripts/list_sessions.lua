@@ -10,7 +10,7 @@ for at = epochs and #epochs - 21 or 0, 23, -22 do
   if in_epoch(epochs, session) then
     local _, _, _, fixed = rest_of(session)
     local ip, user_agent = string.match(fixed, '^%S+ %S+ (%S*) (.*)$')
-    found[#found + 1] = {sid, sub(session, 97, 106), sub(session, 38, 47), ip, user_agent}
+    found[#found + 1] = {sid, sub(session, 83, 92), sub(session, 38, 47), ip, user_agent}
   end
 end
 return found

@@ -6,8 +6,7 @@
 --       limit, access token's end.
 local user = redis.call('GET', KEYS[1])
 if not has_record(user, ARGV[1]) then return 0 end
-local time = redis.call('TIME')
-local now, now_ms = tonumber(time[1]), time[1] * 1000 + math.floor(time[2] / 1000)
+local now = tonumber(redis.call('TIME')[1])
 local today = math.floor(now / 86400)
 local known, day = known_addresses(user, ARGV[10], today - ARGV[11])
 if day ~= today or ARGV[2] ~= '' then
@@ -37,7 +36,7 @@ else
 end
 local session_end = tonumber(ARGV[8]) > 0 and now + ARGV[8] or 0
 local fields = {
-  string.sub(epochs, 1, 22), ARGV[13], now, now + ARGV[4], now_ms + ARGV[4] * 1000, ARGV[6], now, session_end, '- 0', ARGV[7],
+  string.sub(epochs, 1, 22), ARGV[13], now, now + ARGV[4], ARGV[6], now, session_end, '- 0', ARGV[7],
 }
 redis.call('SET', KEYS[3], table.concat(fields, ' '), 'EX', ARGV[4])
 redis.call('DEL', KEYS[4])

@@ -8,9 +8,8 @@
 local found = redis.call('MGET', KEYS[1], KEYS[2])
 local session = found[2]
 if not in_epoch(found[1], session) then return false end
-local time = redis.call('TIME')
-local now = tonumber(time[1])
-local token_end, key_end, current = tonumber(sub(session, 49, 58)), tonumber(sub(session, 60, 72)), sub(session, 74, 95)
+local now = tonumber(redis.call('TIME')[1])
+local token_end, current = tonumber(sub(session, 49, 58)), sub(session, 60, 81)
 local rotates = ARGV[2] ~= ''
 local session_end, spent, spent_at, fixed = rest_of(session)
 local left = session_end > 0 and session_end - now or math.huge
@@ -30,18 +29,14 @@ local access_ttl = math.min(tonumber(ARGV[3]), left)
 local refresh_ttl = rotates and math.min(spent_at + ARGV[4] - now, left) or 0
 -- Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
 local ttl = math.max(access_ttl, refresh_ttl)
-local end_ms = (now + ttl) * 1000 + math.floor(time[2] / 1000)
-local longer = end_ms > key_end
 local fields = math.max(sub(session, 24, 36), ARGV[7] + access_ttl * 1000, ARGV[8]) .. ' ' .. now
-if rotates then token_end = now + refresh_ttl end
-if rotates or longer then fields = fields .. ' ' .. token_end .. ' ' .. math.max(end_ms, key_end) end
 if rotates then
-  fields = fields .. ' ' .. current .. ' ' .. sub(session, 97, 106) .. ' ' .. session_end .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. fixed
+  fields = fields .. ' ' .. now + refresh_ttl .. ' ' .. current .. ' ' .. sub(session, 83, 92) .. ' ' .. session_end
+  fields = fields .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. fixed
 end
 redis.call('SETRANGE', KEYS[2], 23, fields)
-if longer then
-  redis.call('EXPIRE', KEYS[2], ttl)
-  -- PTTL, as TTL rounds: the epoch would then end up to half a second before the token.
-  if redis.call('PTTL', KEYS[1]) < ttl * 1000 then redis.call('EXPIRE', KEYS[1], ttl) end
+for _, key in ipairs(KEYS) do
+  -- PTTL, as TTL rounds: the key would then end up to half a second before the token.
+  if redis.call('PTTL', key) < ttl * 1000 then redis.call('EXPIRE', key, ttl) end
 end
 return rotates and {access_ttl, current, spent_at, session_end} or access_ttl

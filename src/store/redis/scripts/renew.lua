@@ -5,7 +5,7 @@ local found = redis.call('MGET', KEYS[1], KEYS[2])
 local session = found[2]
 if not in_epoch(found[1], session) then return 0 end
 local now = tonumber(redis.call('TIME')[1])
-if ARGV[1] ~= sub(session, 74, 95) then
+if ARGV[1] ~= sub(session, 60, 81) then
   local _, spent, spent_at = rest_of(session)
   if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[3]) then return 0 end
 end
