@@ -49,13 +49,13 @@ func main() {
 			refuse(w, http.StatusServiceUnavailable)
 			return
 		}
-		epoch, session := found[0], strings.SplitN(string(found[1]), " ", 13)
-		if len(session) < 13 || !strings.HasPrefix(string(epoch), session[0]) {
+		epoch, session := found[0], strings.SplitN(string(found[1]), " ", 12)
+		if len(session) < 12 || !strings.HasPrefix(string(epoch), session[0]) {
 			refuse(w, http.StatusUnauthorized)
 			return
 		}
 		end, _ := strconv.ParseInt(session[1], 10, 64)
-		created, _ := strconv.ParseInt(session[10], 10, 64)
+		created, _ := strconv.ParseInt(session[9], 10, 64)
 		if end <= time.Now().UnixMilli() {
 			refuse(w, http.StatusUnauthorized)
 			return
@@ -64,7 +64,7 @@ func main() {
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(map[string]interface{}{
 			"data": map[string]interface{}{
-				"email": session[11], "id": c.Subject, "created_at": time.Unix(created, 0).UTC().Format(time.RFC3339),
+				"email": session[10], "id": c.Subject, "created_at": time.Unix(created, 0).UTC().Format(time.RFC3339),
 			},
 			"result": "User profile fetched successfully", "status": 200,
 		})

@@ -388,6 +388,7 @@ fn deletion_leaves_nothing_that_stays() {
     assert_eq!(exist(&kinds), 0);
     let left: Vec<String> = redis.command(&["KEYS", "*"]);
     for key in left {
+        assert!(!key.contains(&tag), "{key}");
         let life: i64 = redis.command(&["TTL", &key]);
         assert!((0..=900).contains(&life), "{key} stays for {life}");
     }

@@ -347,21 +347,25 @@ fn a_refresh_brings_no_ended_session_back() {
 
 fn a_refresh_that_nobody_waits_for_leaves_nothing_for_ever() {
     let redis = RedisServer::start(&[]);
-    let app = TestApp::start_on(&redis.url(), &[]);
-    let session = app.new_session();
-    let key = Keys::of(&session).session;
-    assert_eq!(redis.command::<u64>(&["DEL", &key]), 1);
-    // The last command of a refresh.
-    let refreshes = || command_counts(&redis).get("setrange").copied().unwrap_or(0);
-    let before = refreshes();
-    redis.freeze();
-    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 503);
-    redis.thaw();
-    wait_until("Redis has come to the refresh", || refreshes() > before);
-    assert_ne!(life(&redis, &key), -1, "a key that never expires");
-    wait_until("the server is back", || app.send("GET", "/readyz", &[], None).status == 200);
-    wait_until("the refresh is answered", || app.refresh_access_token(&session.refresh_token).status == 404);
-    assert_eq!(life(&redis, &key), -2);
+    // One that would make the session live longer, too.
+    for access_seconds in ["60", "120"] {
+        let app = TestApp::start_on(&redis.url(), &[("ACCESS_TOKEN_TTL_SECONDS", access_seconds)]);
+        let session = app.new_session();
+        let key = Keys::of(&session).session;
+        assert_eq!(redis.command::<u64>(&["DEL", &key]), 1);
+        // The last command of a refresh.
+        let refreshes = || command_counts(&redis).get("setrange").copied().unwrap_or(0);
+        let before = refreshes();
+        redis.freeze();
+        assert_eq!(app.refresh_access_token(&session.refresh_token).status, 503);
+        redis.thaw();
+        wait_until("Redis has come to the refresh", || refreshes() > before);
+        let left = life(&redis, &key);
+        assert!(left != -1 && left <= 10_000, "a key that lives for {left} ms");
+        wait_until("the server is back", || app.send("GET", "/readyz", &[], None).status == 200);
+        wait_until("the refresh is answered", || app.refresh_access_token(&session.refresh_token).status == 404);
+        assert_eq!(life(&redis, &key), -2);
+    }
 }
 
 fn a_forgotten_script_is_loaded_again_unnoticed() {

@@ -45,46 +45,44 @@ impl Redis {
             || policy.max_age_seconds.is_some()
             || refresh_end <= now / 1_000
             || (longer && self.backend.without_expire_gt.load(Ordering::Relaxed));
-        if by_script {
-            return self.refresh_by_script(tag, sid, refresh_id, next_id, now, 0).await;
-        }
-        match self.refresh_plainly(tag, sid, refresh_id, now, longer).await? {
-            Plain::Done(refreshed) => Ok(refreshed),
-            Plain::No { access_end } => {
-                // Boxed, as it is seldom: it would else be room in each refresh.
-                Box::pin(self.refresh_by_script(tag, sid, refresh_id, None, now, access_end)).await
+        let access_end = if by_script {
+            0
+        } else {
+            match self.refresh_plainly(tag, sid, refresh_id, now, longer).await? {
+                Plain::Done(refreshed) => return Ok(refreshed),
+                Plain::No { access_end } => access_end,
             }
-        }
+        };
+        self.refresh_by_script(tag, sid, refresh_id, next_id, now, access_end).await
     }
 
     /// A script would cost Redis three times as much. What the look at both keys shows decides, so that it does not matter
     /// what comes between it and the write: that one changes only what each refresh changes. Where the session is no more,
     /// the write would make a key that never expires, but for the one that is set before it; it names no epoch, and so is no
-    /// session either. With `longer`, session and epoch live on for the new token, if they live no longer anyway. (So does
-    /// an epoch whose session turns out to have ended, for one access token's life: a removal may then find something to
-    /// remove where no token was left.)
+    /// session either. With `longer`, session and epoch live on for the new token, if they live no longer anyway: first, so
+    /// that neither ends before the write. (They do so before it is known whether the refresh is good; if it is not, a
+    /// removal may find something to remove for one access token's life after the last token's end.)
     async fn refresh_plainly(&self, tag: Id, sid: Id, refresh_id: Id, now: u64, longer: bool) -> Result<Plain, Error> {
         let access_seconds = self.backend.policy.access_seconds;
         let access_end = now + access_seconds * 1_000;
         let (epoch_key, key) = (&keys::epoch(tag), &keys::session(tag, sid));
-        let request = Request::command("MGET").arg(epoch_key).arg(key);
-        let request = request.and("SET").arg(key).arg("").arg("NX").arg("EX").arg(NO_SESSION_SECONDS);
-        let mut request = request.and("SETRANGE").arg(key).arg(23).arg(format!("{access_end} {}", now / 1_000));
+        let mut request = Request::command("MGET").arg(epoch_key).arg(key);
         if longer {
             request = request.and("EXPIRE").arg(key).arg(access_seconds).arg("GT");
             request = request.and("EXPIRE").arg(epoch_key).arg(access_seconds).arg("GT");
         }
-        let answers: Vec<Value> = match self.run(tag, &request).await {
-            Err(Error::Internal(_)) if longer => {
+        let request = request.and("SET").arg(key).arg("").arg("NX").arg("EX").arg(NO_SESSION_SECONDS);
+        let request = request.and("SETRANGE").arg(key).arg(23).arg(format!("{access_end} {}", now / 1_000));
+        let mut answers: Vec<Value> = match self.run(tag, &request).await {
+            Err(Error::Internal(why)) if why.contains("wrong number of arguments") => {
                 // What stood there is not known then: later than ours only by the clock or the settings of another server.
                 self.backend.without_expire_gt.store(true, Ordering::Relaxed);
                 return Ok(Plain::No { access_end: 0 });
             }
             answers => answers?,
         };
-        let mut answers = answers.into_iter();
-        let found: (Found, Found) = decode(answers.next().unwrap_or(Value::Nil))?;
-        let length: usize = decode(answers.nth(1).unwrap_or(Value::Nil))?;
+        let length: usize = decode(answers.pop().unwrap_or(Value::Nil))?;
+        let found: (Found, Found) = decode(answers.into_iter().next().unwrap_or(Value::Nil))?;
         if length < SESSION_BYTES {
             // It ends by itself, too.
             let _ = self.run::<()>(tag, &Request::command("DEL").arg(key)).await;

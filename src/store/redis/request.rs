@@ -1,6 +1,8 @@
 //! What is sent to a server, and how.
 
-use redis::{Cmd, ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
+use redis::{
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike,
+};
 
 use super::keys::Key;
 use crate::{config::Wait, id::Id};
@@ -92,9 +94,17 @@ fn command(name: &str) -> Cmd {
     command
 }
 
-/// Past the library's errors of pipelines, which do not say where a slot has gone.
+/// Past the library's errors of pipelines, which do not say where a slot has gone. Where it is leaving while the commands
+/// are carried out, what the first of them found may still be here: to follow the others would leave half of it behind.
 async fn send_all(pipeline: &Pipeline, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
-    Value::Array(connection.req_packed_commands(pipeline, 0, pipeline.len()).await?).extract_error()
+    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    let began_here = !matches!(answers.first(), Some(Value::ServerError(_)));
+    match Value::Array(answers).extract_error() {
+        Err(error) if began_here && error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+            Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "the slot is moving")))
+        }
+        answer => answer,
+    }
 }
 
 async fn send_asking(commands: &Commands, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
