@@ -32,7 +32,7 @@ pub(crate) const ACCESS_SECRET: &str = "an access secret of the benchmark, 32+ b
 pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the benchmark, 32+ bytes";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Longer than a run takes: what is measured is the cost of live sessions.
-const TTL_SECONDS: u64 = 3_600;
+pub(crate) const TTL_SECONDS: u64 = 3_600;
 /// Twice an access token's life, as in the shipped settings.
 pub(crate) const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
 /// Accounts that are being made at the same time.
