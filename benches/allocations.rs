@@ -40,7 +40,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUESTS: u64 = 1_000;
 const POLICY: SessionPolicy = SessionPolicy {
     access_seconds: 600,
-    refresh_seconds: 600,
+    refresh_seconds: 1_200,
     rotation: false,
     grace_seconds: 10,
     max_age_seconds: None,
@@ -69,9 +69,13 @@ impl Scene {
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
         assert!(store.open_session(tag, &stored, None, &session, random()).await.unwrap());
         let now = unix_seconds();
-        let access = Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + 600 };
+        let access =
+            Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + POLICY.access_seconds };
         let access_token = tokens.access.issue(&access).unwrap();
-        let refresh_token = tokens.refresh.issue(&Claims { jti: session.refresh_id, ..access }).unwrap();
+        let refresh_token = tokens
+            .refresh
+            .issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access })
+            .unwrap();
         let shared = Shared {
             tokens,
             passwords: Passwords::start(HashCost { memory_kib: 64, iterations: 1, parallelism: 1 }, 0, 1).unwrap(),

@@ -97,10 +97,12 @@ fn command(name: &str) -> Cmd {
 /// Past the library's errors of pipelines, which do not say where a slot has gone. Where it is leaving while the commands
 /// are carried out, what the first of them found may still be here: to follow the others would leave half of it behind.
 async fn send_all(pipeline: &Pipeline, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
-    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
-    let began_here = !matches!(answers.first(), Some(Value::ServerError(_)));
-    match Value::Array(answers).extract_error() {
-        Err(error) if began_here && error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+    let mut answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    let Some(at) = answers.iter().position(|answer| matches!(answer, Value::ServerError(_))) else {
+        return Ok(Value::Array(answers));
+    };
+    match answers.swap_remove(at).extract_error() {
+        Err(error) if at > 0 && error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
             Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "the slot is moving")))
         }
         answer => answer,
