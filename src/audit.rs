@@ -14,8 +14,6 @@ pub const TARGET: &str = "audit";
 pub struct Caller {
     /// The client's address, seen through trusted proxies.
     pub address: IpAddr,
-    /// What the client calls itself, cut to 256 characters.
-    pub user_agent: String,
     /// The request's id.
     pub request_id: String,
 }

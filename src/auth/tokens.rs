@@ -40,19 +40,25 @@ pub struct RefreshedTokens {
 }
 
 impl Auth {
-    /// Opens a session of its own for whoever knows the password.
+    /// Opens a session of its own for whoever knows the password; `user_agent` tells it from others.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work;
     /// [`Error::Throttled`] before it, the same for both; [`Error::Overloaded`], or the store's.
-    pub async fn authenticate(&self, caller: &Caller, email: &Email, password: &Password) -> Result<SignedIn, Error> {
+    pub async fn authenticate(
+        &self,
+        caller: &Caller,
+        user_agent: &str,
+        email: &Email,
+        password: &Password,
+    ) -> Result<SignedIn, Error> {
         let tag = email.tag();
         let address = self.shared.addresses.of(caller.address);
         for _ in 0..SIGN_IN_TRIES {
             let verified = self.verify_password(caller, Some(email), tag, password).await?;
             let Verified { stored, upgrade, admission } = verified;
             let upgraded = upgrade.map(|phc| User { phc, ..stored.user.clone() });
-            let origin = Origin { ip: caller.address.to_string(), user_agent: caller.user_agent.clone() };
+            let origin = Origin { ip: caller.address.to_string(), user_agent: user_agent.to_owned() };
             let (sid, refresh_id) = (Id::random()?, Id::random()?);
             let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin };
             // Read first, so that the entries outlive the tokens: one that ended by itself is then known to be expired.

@@ -30,7 +30,6 @@ impl Arrival {
     pub(super) fn caller(&self, headers: &HeaderMap, app: &AppState) -> Caller {
         Caller {
             address: client_address(self.peer, headers, &app.trusted_proxies),
-            user_agent: user_agent(headers),
             request_id: self.request_id.to_str().unwrap_or_default().to_owned(),
         }
     }
@@ -54,10 +53,17 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-fn user_agent(headers: &HeaderMap) -> String {
-    let value = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-    let text = String::from_utf8_lossy(value);
-    text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARACTERS).collect()
+/// What the client calls itself, cut to 256 characters.
+pub(super) struct UserAgent(pub(super) String);
+
+impl<S: Sync> FromRequestParts<S> for UserAgent {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let text = String::from_utf8_lossy(value);
+        Ok(Self(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARACTERS).collect()))
+    }
 }
 
 /// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     AppState, Done,
-    caller::Arrival,
+    caller::{Arrival, UserAgent},
     error::Problem,
     extract::{Form, OptionalForm, PresentedTokens, read_form},
     json,
@@ -46,12 +46,13 @@ struct RefreshedBody {
 pub(super) async fn authenticate(
     State(app): State<AppState>,
     caller: Caller,
+    UserAgent(user_agent): UserAgent,
     mut form: Form,
 ) -> Result<Response, Problem> {
     let (Some(email), Some(password)) = (form.email(), form.password("password")) else {
         return Err(form.into_problem());
     };
-    let tokens = app.in_time(app.auth.authenticate(&caller, &email, &password)).await?;
+    let tokens = app.in_time(app.auth.authenticate(&caller, &user_agent, &email, &password)).await?;
     let body = SignedInBody {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,
