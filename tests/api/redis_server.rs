@@ -2,8 +2,11 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener},
-    process::{Child, Command, Stdio},
-    sync::Mutex,
+    process::{self, Child, Command, Stdio},
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -22,9 +25,16 @@ pub(crate) struct RedisServer {
 
 static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 
-/// A port that was free a moment ago.
+/// A port that is free, and stays so until it is used: not one of those that the system gives to outgoing connections,
+/// which could take it meanwhile, and each time another one. Those 10,000 above are left to nodes of clusters.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(process::id().wrapping_mul(97)));
+    loop {
+        let port = 10_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 10_000) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until `condition` holds; panics after ten seconds.
