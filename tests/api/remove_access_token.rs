@@ -86,6 +86,8 @@ fn removal_of_expired_tokens_is_404(store: Store) {
         app.current_user(&later.access_token).status == 401
             && app.refresh_access_token(&later.refresh_token).status == 401
     });
+    assert_eq!(app.current_user(&session.access_token).status, 401);
+    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 401);
     remove(&app, None, Some(&session.email)).assert_error(404, "token_not_found");
 }
 
