@@ -1,6 +1,8 @@
-//! The outcomes a client hears of. Knows no HTTP and no driver: `http/error.rs` gives each its status and sentence.
+//! The outcomes that a client hears of. `http/problem.rs` gives each its status, its code and its sentence.
 
 use std::{borrow::Cow, fmt};
+
+use auth_service_token::TokenError;
 
 /// Why a use case did not succeed.
 #[derive(Debug)]
@@ -15,7 +17,9 @@ pub enum Error {
     TokenInvalid,
     /// A genuine token past its `exp`.
     TokenExpired,
-    /// A genuine and unexpired refresh token, or a user's tokens, that are not in the store.
+    /// A genuine and unexpired refresh token that is not in the store.
+    RefreshTokenNotFound,
+    /// A user has no tokens in the store.
     TokenNotFound,
     /// A refresh token that was spent before; its session is ended.
     TokenReused,
@@ -30,20 +34,31 @@ pub enum Error {
     WrongPassword,
     /// No such session of the caller's.
     SessionNotFound,
-    /// Too many tries; the next one not before so many seconds.
+    /// Too many tries. The next one is possible after so many seconds.
     Throttled(u64),
     /// No such user, or one that the token does not belong to.
     UserNotFound,
     /// The token is good but belongs to somebody else.
     NotOwner,
-    /// More hashes, or writes that wait for replicas, than can be queued; nothing was done.
+    /// More hashes, or writes that wait for replicas, than can be served before the deadline. Nothing was done.
     Overloaded,
     /// The store gave no good answer; a write may or may not have happened.
     Unavailable(Outage),
-    /// The write was made, but too few replicas had it in time: a failover may undo it.
+    /// The write was made, but too few replicas had it in time. A failover may undo it.
     NotReplicated,
-    /// A fault of ours; the text goes to the log, never to the client.
+    /// A fault of ours. The text goes to the log, never to the client.
     Internal(String),
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Expired => Self::TokenExpired,
+            TokenError::Malformed | TokenError::BadSignature | TokenError::WrongAudience | TokenError::NotYetValid => {
+                Self::TokenInvalid
+            }
+        }
+    }
 }
 
 /// What is wrong with one field of a request; never contains what the client sent.
@@ -72,6 +87,8 @@ pub enum Outage {
     NotReplicated,
     /// The store refused the command (credentials, permissions, cluster state).
     Refused,
+    /// The store holds a value that a later version of this program wrote.
+    NewerVersion,
 }
 
 impl Outage {
@@ -86,6 +103,7 @@ impl Outage {
             Self::OutOfMemory => "store_out_of_memory",
             Self::NotReplicated => "store_not_replicated",
             Self::Refused => "store_refused",
+            Self::NewerVersion => "store_newer_version",
         }
     }
 }
@@ -100,6 +118,7 @@ impl fmt::Display for Outage {
             Self::OutOfMemory => "the store is out of memory",
             Self::NotReplicated => "the store has too few replicas to accept a write",
             Self::Refused => "the store refused the command",
+            Self::NewerVersion => "a later version of auth-service wrote this value; upgrade this replica",
         })
     }
 }

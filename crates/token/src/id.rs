@@ -3,18 +3,18 @@
 use std::{cell::RefCell, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest, Sha256};
 
 /// How many characters an [`Id`] has.
 pub const ID_LEN: usize = 22;
 
-/// 22 characters of base64url, held inline: it is copied, never allocated, and safe inside a Redis key.
+/// 22 characters of base64url, held inline: copied, never allocated, and safe inside a Redis key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; ID_LEN]);
 
-/// The system's randomness, asked for many ids at a time: for each alone, asking is a system call that costs more than a
-/// token's signature.
+/// Randomness of the operating system for many ids. One system call for each id would cost more than the signature of
+/// a token.
 struct Pool {
     bytes: [u8; 512],
     used: usize,
@@ -31,7 +31,7 @@ impl Pool {
             self.used = 0;
         }
         let mut taken = [0; 16];
-        // Swapped, so that what was taken is kept nowhere else.
+        // Swapped, so that no copy of the id stays in the pool.
         taken.swap_with_slice(&mut self.bytes[self.used..self.used + 16]);
         self.used += taken.len();
         Ok(taken)
@@ -50,10 +50,10 @@ impl Id {
     /// The first 132 bits of the SHA-256 of `input`.
     #[must_use]
     pub fn digest(input: &[u8]) -> Self {
-        let digest = Sha256::digest(input);
-        // 17 bytes encode to 23 characters; the design's tag is the first 22 of the digest's text.
+        let digest = digest(&SHA256, input);
+        // 17 bytes encode to 23 characters, of which an id has the first 22.
         let mut text = [0; ID_LEN + 1];
-        encode_into(&digest[..17], &mut text);
+        encode_into(&digest.as_ref()[..17], &mut text);
         let mut id = [0; ID_LEN];
         id.copy_from_slice(&text[..ID_LEN]);
         Self(id)
@@ -64,7 +64,7 @@ impl Id {
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; ID_LEN] = text.as_bytes().try_into().ok()?;
         let in_alphabet = |b: &u8| b.is_ascii_alphanumeric() | (*b == b'-') | (*b == b'_');
-        // Looked at to the end, many are looked at at once.
+        // No early exit, so that the compiler can vectorise the loop.
         bytes.iter().fold(true, |all, b| all & in_alphabet(b)).then_some(Self(bytes))
     }
 
@@ -108,8 +108,22 @@ impl Serialize for Id {
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        Self::parse(text).ok_or_else(|| de::Error::custom("not 22 characters of base64url"))
+        deserializer.deserialize_str(IdVisitor)
+    }
+}
+
+/// Takes borrowed and owned text alike: serde hands over either, depending on where the text comes from.
+struct IdVisitor;
+
+impl de::Visitor<'_> for IdVisitor {
+    type Value = Id;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("22 characters of base64url")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+        Id::parse(text).ok_or_else(|| E::invalid_length(text.len(), &self))
     }
 }
 
@@ -136,7 +150,7 @@ mod tests {
 
     #[test]
     fn digest_is_the_start_of_the_sha256_text() {
-        let text = URL_SAFE_NO_PAD.encode(Sha256::digest(b"a@b.example"));
+        let text = URL_SAFE_NO_PAD.encode(digest(&SHA256, b"a@b.example"));
         assert_eq!(Id::digest(b"a@b.example").as_str(), &text[..ID_LEN]);
     }
 }

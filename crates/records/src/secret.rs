@@ -1,4 +1,4 @@
-//! Signing secrets: a type that does not show itself, new ones, and those that the embedded store keeps in files.
+//! Secrets: a type that no output shows, new ones, and the two that the embedded store keeps in files.
 
 use std::{
     fmt, fs,

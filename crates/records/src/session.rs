@@ -1,0 +1,128 @@
+//! Sessions: how long they live, and what the store keeps and says of one.
+
+use auth_service_token::Id;
+
+/// How long sessions and their tokens live. All times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionPolicy {
+    /// Of an access token.
+    pub access_seconds: u64,
+    /// Of a refresh token; at least as long as the access token's.
+    pub refresh_seconds: u64,
+    /// Whether a refresh spends the refresh token and gives a new one.
+    pub rotation: bool,
+    /// How long a spent refresh token still gives its successor, even if the successor has been used.
+    pub grace_seconds: u64,
+    /// How long a session lives at most, however often it is refreshed. `None` for no limit.
+    pub max_age_seconds: Option<u64>,
+    /// A sign-in beyond this ends the user's oldest session.
+    pub max_sessions: usize,
+}
+
+/// A session that is being opened by a sign-in.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The session's id.
+    pub sid: Id,
+    /// Becomes the user's epoch if the user has none. A token is valid only while the epoch of its session is the user's.
+    pub epoch: Id,
+    /// The `jti` of the session's refresh token.
+    pub refresh_id: Id,
+    /// Where the sign-in came from.
+    pub origin: Origin,
+}
+
+/// Where a sign-in came from, so that a person can recognise a session.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The client's address.
+    pub ip: String,
+    /// The `User-Agent` header, cut to [`USER_AGENT_MAX_BYTES`].
+    pub user_agent: String,
+}
+
+/// The longest user agent that is kept, in bytes.
+pub const USER_AGENT_MAX_BYTES: usize = 256;
+
+/// A live session, as its owner sees it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The session's id. It is public and opens nothing.
+    pub sid: Id,
+    /// Of the sign-in, in seconds since the Unix epoch.
+    pub created_at: u64,
+    /// Of the last sign-in or refresh, in seconds since the Unix epoch.
+    pub last_used_at: u64,
+    /// Where the sign-in came from.
+    pub origin: Origin,
+}
+
+/// Which sessions a list shows, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Only sessions older than this one. `None` starts at the newest.
+    pub after: Option<Id>,
+    /// How many sessions at most.
+    pub limit: usize,
+}
+
+/// What a token check answers about the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// In the spelling the account was created with.
+    pub email: String,
+    /// When the account was created, in seconds since the Unix epoch.
+    pub created_at: u64,
+}
+
+/// The outcome of a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// The session lives on.
+    Live {
+        /// Life of the new access token, in seconds.
+        access_seconds: u64,
+        /// With rotation: the refresh token that takes the place of the spent one.
+        successor: Option<Successor>,
+    },
+    /// There is no such session, or it has ended.
+    Gone,
+    /// The token was spent before, and its session is ended now.
+    Reused,
+}
+
+/// The refresh token that takes the place of a spent one. Signed from these values, it is the same text every time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Successor {
+    /// Its `jti`.
+    pub refresh_id: Id,
+    /// Its `iat`, by the clock of the store.
+    pub iat: u64,
+    /// Its `exp`.
+    pub exp: u64,
+}
+
+/// The outcome of a renewal, which mints an access token on a protected request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The session lives on, and its new access token lives this many seconds.
+    Live {
+        /// Life of the new access token, in seconds.
+        access_seconds: u64,
+    },
+    /// There is no such session, or it has ended.
+    Gone,
+    /// The refresh token was spent before, and its session is ended now.
+    Reused,
+}
+
+/// The outcome of an operation on behalf of the owner of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The operation is done.
+    Done,
+    /// Nothing is done: the object of the operation is not there, or has changed since it was read.
+    NotThere,
+    /// Nothing is done: the session that asks has no live access entry.
+    Refused,
+}

@@ -1,0 +1,179 @@
+//! The limits on guessing passwords and on calls that anyone may make. The store counts, so all replicas share a count.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use auth_service_token::Id;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Failures in a row that cost no wait. Each further one does.
+pub const FREE_FAILURES: u32 = 4;
+/// The longest wait between two guesses before [`MOST_FAILURES`], in seconds.
+pub const LONGEST_WAIT_SECONDS: u64 = 60;
+/// Failures in a row after which a count accepts no guess until it is forgotten (NIST SP 800-63B-4, section 3.2.2).
+pub const MOST_FAILURES: u32 = 100;
+/// A count of failures is forgotten after this long without one, in seconds. It is also the window of an address' count.
+pub const FORGET_SECONDS: u64 = 15 * 60;
+/// An address is known for this many days after the last sign-in from it.
+pub const KNOWN_DAYS: u64 = 30;
+/// How many addresses an account knows. The one that was used longest ago gives way.
+pub const KNOWN_ADDRESSES: usize = 16;
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
+/// The wait that the `failures`-th failure in a row brings, in seconds: none at first, then 1, 2, 4 … 60, at last
+/// [`FORGET_SECONDS`].
+#[must_use]
+pub fn wait_seconds(failures: u32) -> u64 {
+    match failures.checked_sub(FREE_FAILURES + 1) {
+        None => 0,
+        Some(_) if failures >= MOST_FAILURES => FORGET_SECONDS,
+        Some(doublings) => 1_u64.checked_shl(doublings).unwrap_or(u64::MAX).min(LONGEST_WAIT_SECONDS),
+    }
+}
+
+/// Calls that are counted for each address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counter {
+    /// Passwords that were wrong, or are being compared.
+    Failures,
+    /// Token removals by somebody who showed no token.
+    Removals,
+    /// Accounts created.
+    SignUps,
+}
+
+/// Whether a guess at the password of an account may be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// The guess counts as failed until a success forgets the count or the guess is withdrawn.
+    Admitted,
+    /// Not before so many seconds.
+    Wait(u64),
+}
+
+/// So many calls in so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How many. 0 for no limit.
+    pub count: u64,
+    /// In how many seconds, from the first.
+    pub seconds: u64,
+}
+
+/// The name of a client address in counters: the same for all of an IPv6 /64, which one subscriber has, and for an IPv4
+/// address in either notation.
+///
+/// No secret is part of it, so that a rotation of secrets forgets no count. Whoever reads the store could find an IPv4
+/// address by trying all of them; the store holds the address of each live session in plain text anyway.
+#[must_use]
+pub fn address_name(address: IpAddr) -> Id {
+    Id::digest(network(address).as_slice())
+}
+
+/// The name of a client address among the addresses that one account knows. It has the account's id as a salt, so that
+/// two accounts cannot be compared.
+#[must_use]
+pub fn known_address_name(user_id: Uuid, address: IpAddr) -> Id {
+    let mut input = user_id.as_bytes().to_vec();
+    input.extend(network(address));
+    Id::digest(&input)
+}
+
+fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets()[..8].to_vec(),
+    }
+}
+
+/// The addresses that an account knows, each with the day of the last sign-in from there (days since 1970).
+///
+/// A guess from a known address has a count of its own, so that guesses from elsewhere never use up the owner's turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KnownAddresses(BTreeMap<Id, u64>);
+
+impl KnownAddresses {
+    /// Whether `name` is known at the time `now`, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn contain(&self, name: Id, now: u64) -> bool {
+        self.0.get(&name).is_some_and(|day| day + KNOWN_DAYS >= now / SECONDS_PER_DAY)
+    }
+
+    /// Notes a sign-in from `name` at the time `now`, in seconds since the Unix epoch, and forgets what is too old or too
+    /// much. Whether that changed anything: at most once a day for each address.
+    pub fn remember(&mut self, name: Id, now: u64) -> bool {
+        let today = now / SECONDS_PER_DAY;
+        if self.0.get(&name) == Some(&today) {
+            return false;
+        }
+        self.0.retain(|_, day| *day + KNOWN_DAYS >= today);
+        self.0.insert(name, today);
+        while self.0.len() > KNOWN_ADDRESSES {
+            let Some(oldest) = self.0.iter().min_by_key(|(_, day)| **day).map(|(name, _)| *name) else { break };
+            self.0.remove(&oldest);
+        }
+        true
+    }
+
+    /// All names, whether or not they are too old.
+    pub fn names(&self) -> impl Iterator<Item = Id> + '_ {
+        self.0.keys().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: u8) -> Id {
+        Id::digest(&[n])
+    }
+
+    #[test]
+    fn the_wait_doubles_from_the_fifth_failure_on_and_ends_with_a_pause() {
+        let waits: Vec<_> = (1..=13).map(wait_seconds).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(wait_seconds(99), 60);
+        assert_eq!(wait_seconds(100), FORGET_SECONDS);
+        assert_eq!(wait_seconds(u32::MAX), FORGET_SECONDS);
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_address() {
+        let of = |text: &str| address_name(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+    }
+
+    #[test]
+    fn two_accounts_have_different_names_for_one_address() {
+        let (one, other, address) = (Uuid::from_u128(1), Uuid::from_u128(2), "192.0.2.1".parse().unwrap());
+        assert_ne!(known_address_name(one, address), known_address_name(other, address));
+    }
+
+    #[test]
+    fn an_address_is_known_for_thirty_days_after_the_last_sign_in() {
+        let (mut known, day) = (KnownAddresses::default(), SECONDS_PER_DAY);
+        assert!(known.remember(name(1), 100 * day));
+        assert!(!known.remember(name(1), 100 * day + 3_600));
+        assert!(known.contain(name(1), 130 * day));
+        assert!(!known.contain(name(1), 131 * day));
+        assert!(!known.contain(name(2), 100 * day));
+        assert!(known.remember(name(2), 131 * day));
+        assert_eq!(known.names().collect::<Vec<_>>(), [name(2)]);
+    }
+
+    #[test]
+    fn the_address_that_was_used_longest_ago_gives_way() {
+        let mut known = KnownAddresses::default();
+        for n in 0..=16 {
+            known.remember(name(n), (100 + u64::from(n)) * SECONDS_PER_DAY);
+        }
+        assert_eq!(known.names().count(), KNOWN_ADDRESSES);
+        assert!(!known.contain(name(0), 116 * SECONDS_PER_DAY));
+        assert!(known.contain(name(16), 116 * SECONDS_PER_DAY));
+    }
+}

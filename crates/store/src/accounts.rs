@@ -1,0 +1,64 @@
+//! Operations on accounts.
+
+use auth_service_records::{error::Error, session::Outcome, user::User};
+use auth_service_token::Id;
+
+use crate::{Store, StoredUser};
+
+impl Store {
+    /// Adds an account, which never expires. `false` when its tag is taken; then nothing is changed.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
+        match self {
+            Self::Redis(redis) => redis.create_user(tag, user).await,
+            Self::Embedded(embedded) => embedded.create_user(tag, user).await,
+        }
+    }
+
+    /// Whether the sign-up of the account was not acknowledged, because too few replicas had it. It may be repeated.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn is_unacknowledged(&self, tag: Id) -> Result<bool, Error> {
+        match self {
+            Self::Redis(redis) => redis.is_unacknowledged(tag).await,
+            Self::Embedded(_) => Ok(false),
+        }
+    }
+
+    /// Returns when enough replicas have all that was written so far.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn acknowledge_user(&self, tag: Id) -> Result<(), Error> {
+        match self {
+            Self::Redis(redis) => redis.acknowledge_user(tag).await,
+            Self::Embedded(_) => Ok(()),
+        }
+    }
+
+    /// Reads an account.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
+        match self {
+            Self::Redis(redis) => redis.find_user(tag).await,
+            Self::Embedded(embedded) => embedded.find_user(tag),
+        }
+    }
+
+    /// Deletes an account that is still as it was `seen`, with every key or row that holds anything of the user. If a
+    /// session is `asking`, it must have a live access entry.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn delete_user(&self, tag: Id, seen: &StoredUser, asking: Option<Id>) -> Result<Outcome, Error> {
+        match self {
+            Self::Redis(redis) => redis.delete_user(tag, seen, asking).await,
+            Self::Embedded(embedded) => embedded.delete_user(tag, seen, asking).await,
+        }
+    }
+}

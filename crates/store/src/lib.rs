@@ -1,0 +1,62 @@
+//! The store: accounts, sessions and limits, in Redis or embedded.
+//!
+//! A token is valid while its session has an access or refresh entry of the user's epoch. Each entry ends by itself with
+//! the token that it stands for. Removing the epoch ends all tokens of a user in one step.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
+//! | [`backend`] | opening a store, and a careful look at it |
+//! | `record` | the user record, which both stores keep alike |
+//! | [`settings`] | where the store is |
+//! | `redis/`, `embedded/` | the two stores, with a file for each of the three groups of operations |
+//!
+//! A new operation touches four places: its contract here, the file of its group in each store, and a script.
+
+mod accounts;
+pub mod backend;
+mod embedded;
+mod finding;
+mod limits;
+mod record;
+mod redis;
+mod sessions;
+pub mod settings;
+
+use std::sync::Arc;
+
+use auth_service_records::error::Error;
+
+pub use self::{
+    finding::{Finding, Verdict},
+    record::StoredUser,
+    redis::REDIS_FORMS,
+    sessions::Change,
+};
+
+/// The operations. Each is atomic against all others of the same user, on every replica, and has happened when it returns
+/// `Ok`.
+///
+/// # Errors
+/// A read that fails did nothing. A write that fails with [`Error::Unavailable`] may have happened, as the answer may be
+/// what was lost; if so, it has happened whole. A write that fails with [`Error::NotReplicated`] has happened, but a
+/// failover may undo it. Every other error means that nothing has happened.
+pub enum Store {
+    /// Shared by all replicas.
+    Redis(redis::Redis),
+    /// Of this process alone.
+    Embedded(Arc<embedded::Embedded>),
+}
+
+impl Store {
+    /// Whether writes would succeed right now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the reason.
+    pub async fn ready(&self) -> Result<(), Error> {
+        match self {
+            Self::Redis(redis) => redis.ready().await,
+            Self::Embedded(embedded) => embedded.ready(),
+        }
+    }
+}

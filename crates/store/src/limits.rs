@@ -1,0 +1,64 @@
+//! Operations on the limits: guesses at a password, and calls from one address.
+
+use auth_service_records::{
+    error::Error,
+    throttle::{Admission, Counter, Limit},
+};
+use auth_service_token::Id;
+
+use crate::Store;
+
+impl Store {
+    /// Admits a guess at the password of an account and counts it as failed, in one step, so that guesses at the same
+    /// moment count too. A guess from an address that the account knows has the count of that `known` address; all other
+    /// guesses share one count. The waits are those of [`auth_service_records::throttle::wait_seconds`].
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn admit_guess(&self, tag: Id, known: Option<Id>) -> Result<Admission, Error> {
+        match self {
+            Self::Redis(redis) => redis.admit_guess(tag, known).await,
+            Self::Embedded(embedded) => Ok(embedded.admit_guess(tag, known)),
+        }
+    }
+
+    /// Takes back a guess that was admitted but not compared.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn withdraw_guess(&self, tag: Id, known: Option<Id>) -> Result<(), Error> {
+        match self {
+            Self::Redis(redis) => redis.withdraw_guess(tag, known).await,
+            Self::Embedded(embedded) => {
+                embedded.withdraw_guess(tag, known);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a call of an address, in one step with the comparison to its limit. If the limit is reached, nothing is
+    /// counted, and the seconds until the count starts anew are returned.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn count_call(&self, counter: Counter, address: Id, limit: Limit) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Redis(redis) => redis.count_call(counter, address, limit).await,
+            Self::Embedded(embedded) => Ok(embedded.count_call(counter, address, limit)),
+        }
+    }
+
+    /// Takes back a call that was counted.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn uncount_call(&self, counter: Counter, address: Id) -> Result<(), Error> {
+        match self {
+            Self::Redis(redis) => redis.uncount_call(counter, address).await,
+            Self::Embedded(embedded) => {
+                embedded.uncount_call(counter, address);
+                Ok(())
+            }
+        }
+    }
+}

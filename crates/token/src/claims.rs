@@ -1,0 +1,74 @@
+//! What a token says, and why one is refused.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::Id;
+
+/// How far the clocks of two machines may be apart, in seconds.
+pub const LEEWAY_SECONDS: u64 = 5;
+
+/// What a token says, once its signature and its claims hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// The user's id.
+    pub sub: Uuid,
+    /// The user's tag, which names the user's keys in the store.
+    pub tag: Id,
+    /// The session that the token belongs to.
+    pub sid: Id,
+    /// Makes each token unlike any other.
+    pub jti: Id,
+    /// When the token was issued, in seconds since the Unix epoch.
+    pub iat: u64,
+    /// When the token ends, in seconds since the Unix epoch.
+    pub exp: u64,
+}
+
+impl Claims {
+    /// Compares `exp` with the time `now`, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`TokenError::Expired`] when `exp` is [`LEEWAY_SECONDS`] or more in the past.
+    pub fn check_expiry(&self, now: u64) -> Result<(), TokenError> {
+        if self.exp.saturating_add(LEEWAY_SECONDS) <= now { Err(TokenError::Expired) } else { Ok(()) }
+    }
+}
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenError {
+    /// The text is not a token of this kind: another header, or claims that cannot be read.
+    Malformed,
+    /// The signature is not that of this service's key.
+    BadSignature,
+    /// Another issuer or audience.
+    WrongAudience,
+    /// `nbf` is in the future.
+    NotYetValid,
+    /// All else holds, but `exp` has passed.
+    Expired,
+}
+
+impl TokenError {
+    /// A stable name for log lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad_signature",
+            Self::WrongAudience => "wrong_audience",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::error::Error for TokenError {}

@@ -1,0 +1,181 @@
+//! The two kinds of token, each with a header, a key and a verification of its own.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac::{self, HMAC_SHA256, Key};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Claims, Id, LEEWAY_SECONDS, TokenError};
+
+/// The `iss` and the `aud` of every token: this service mints tokens for itself to verify.
+const SERVICE: &str = "auth-service";
+
+const USUAL_PAYLOAD_BYTES: usize = 320;
+
+#[derive(Serialize, Deserialize)]
+struct Payload<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: Uuid,
+    tag: Id,
+    sid: Id,
+    jti: Id,
+    iat: u64,
+    exp: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
+}
+
+/// Issues and verifies one kind of token.
+///
+/// Every token of a kind has the same header. The header is compared as text before anything is parsed, so another
+/// `alg`, a `crit`, a `kid`, a `jku`, a `jwk` or the `typ` of the other kind cannot even be expressed.
+pub struct TokenKind {
+    /// The encoded header with its dot.
+    prefix: String,
+    /// HMAC with SHA-256 (RFC 7518, section 3.2).
+    key: Key,
+}
+
+/// Both kinds, each with its own key.
+pub struct Tokens {
+    /// `at+jwt` (RFC 9068).
+    pub access: TokenKind,
+    /// `rt+jwt`.
+    pub refresh: TokenKind,
+}
+
+impl Tokens {
+    /// Makes the keys from the two secrets.
+    #[must_use]
+    pub fn new(access_secret: &[u8], refresh_secret: &[u8]) -> Self {
+        Self { access: TokenKind::new("at+jwt", access_secret), refresh: TokenKind::new("rt+jwt", refresh_secret) }
+    }
+}
+
+impl TokenKind {
+    fn new(typ: &str, secret: &[u8]) -> Self {
+        let header = format!(r#"{{"typ":"{typ}","alg":"HS256"}}"#);
+        Self { prefix: URL_SAFE_NO_PAD.encode(header) + ".", key: Key::new(HMAC_SHA256, secret) }
+    }
+
+    /// Signs `claims`.
+    #[must_use]
+    pub fn issue(&self, claims: &Claims) -> String {
+        let Claims { sub, tag, sid, jti, iat, exp } = *claims;
+        let payload = Payload { iss: SERVICE, aud: SERVICE, sub, tag, sid, jti, iat, exp, nbf: None };
+        let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
+        // A struct of text and numbers always serializes.
+        let written = serde_json::to_writer(&mut json, &payload);
+        debug_assert!(written.is_ok());
+        let mut token = String::with_capacity(self.prefix.len() + json.len() * 4 / 3 + 48);
+        token.push_str(&self.prefix);
+        URL_SAFE_NO_PAD.encode_string(json, &mut token);
+        let signature = hmac::sign(&self.key, token.as_bytes());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        token
+    }
+
+    /// Verifies header, signature and claims at the time `now`, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`TokenError::Expired`] when all else holds but `exp` is [`LEEWAY_SECONDS`] or more in the past.
+    pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+        let claims = self.verify_expired(token, now)?;
+        claims.check_expiry(now)?;
+        Ok(claims)
+    }
+
+    /// As [`TokenKind::verify`], but the token may have expired, however long ago. A future `iat` is no reason to refuse
+    /// a token (RFC 7519, section 4.1.6).
+    ///
+    /// # Errors
+    /// Every [`TokenError`] but [`TokenError::Expired`].
+    pub fn verify_expired(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let encoded = message.strip_prefix(&self.prefix).ok_or(TokenError::Malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
+        // Compares in constant time.
+        hmac::verify(&self.key, message.as_bytes(), &signature).map_err(|_| TokenError::BadSignature)?;
+        let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
+        // serde would read an array of the claims, in the order of the struct, as well.
+        if json.first() != Some(&b'{') {
+            return Err(TokenError::Malformed);
+        }
+        let payload: Payload<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
+        let Payload { iss, aud, sub, tag, sid, jti, iat, exp, nbf } = payload;
+        if iss != SERVICE || aud != SERVICE {
+            return Err(TokenError::WrongAudience);
+        }
+        if nbf.unwrap_or(0) > now.saturating_add(LEEWAY_SECONDS) {
+            return Err(TokenError::NotYetValid);
+        }
+        Ok(Claims { sub, tag, sid, jti, iat, exp })
+    }
+}
+
+/// Never shows the key.
+impl fmt::Debug for TokenKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKind(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn tokens() -> Tokens {
+        Tokens::new(&[1; 32], &[2; 32])
+    }
+
+    fn claims() -> Claims {
+        let id = || Id::random().unwrap();
+        Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), jti: id(), iat: NOW, exp: NOW + 60 }
+    }
+
+    #[test]
+    fn an_issued_token_is_valid_until_exp_plus_leeway() {
+        let (tokens, claims) = (tokens(), claims());
+        let token = tokens.access.issue(&claims);
+        assert_eq!(tokens.access.verify(&token, NOW), Ok(claims));
+        assert_eq!(tokens.access.verify(&token, NOW + 64), Ok(claims));
+        assert_eq!(tokens.access.verify(&token, NOW + 65), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn a_token_from_the_future_is_valid() {
+        let (tokens, claims) = (tokens(), claims());
+        assert_eq!(tokens.access.verify(&tokens.access.issue(&claims), NOW - 600), Ok(claims));
+    }
+
+    #[test]
+    fn the_signature_is_the_one_of_rfc_7515_appendix_a_1() {
+        let key = URL_SAFE_NO_PAD
+            .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+            .unwrap();
+        let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6\
+                       Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = hmac::sign(&Key::new(HMAC_SHA256, &key), message.as_bytes());
+        assert_eq!(URL_SAFE_NO_PAD.encode(signature), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+    }
+
+    #[test]
+    fn one_kind_is_never_the_other() {
+        let tokens = tokens();
+        let (access, refresh) = (tokens.access.issue(&claims()), tokens.refresh.issue(&claims()));
+        assert_eq!(tokens.refresh.verify(&access, NOW), Err(TokenError::Malformed));
+        assert_eq!(tokens.access.verify(&refresh, NOW), Err(TokenError::Malformed));
+    }
+
+    #[test]
+    fn another_secret_is_told_from_a_malformed_token() {
+        let token = Tokens::new(&[3; 32], &[4; 32]).access.issue(&claims());
+        assert_eq!(tokens().access.verify(&token, NOW), Err(TokenError::BadSignature));
+    }
+}
