@@ -42,7 +42,9 @@ pub enum Error {
     NotOwner,
     /// More hashes, or writes that wait for replicas, than can be served before the deadline. Nothing was done.
     Overloaded,
-    /// The store gave no good answer; a write may or may not have happened.
+    /// A hashing thread has died and is not replaced yet.
+    HashingUnavailable,
+    /// The store gave no good answer. A write may or may not have happened.
     Unavailable(Outage),
     /// The write was made, but too few replicas had it in time. A failover may undo it.
     NotReplicated,
