@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
+use auth_service_records::user::Email;
+use auth_service_token::Id;
 use uuid::Uuid;
-
-use crate::{id::Id, user::Email};
 
 /// The target of every line, for routing: `RUST_LOG=info,audit=off`.
 pub const TARGET: &str = "audit";
 
-/// Who asks, as far as the connection tells.
+/// The client, as far as the connection tells.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The client's address, seen through trusted proxies.
@@ -27,17 +27,19 @@ pub enum Event {
     SignedIn,
     /// An email or a password was wrong.
     SignInFailed,
-    /// A try was refused unjudged.
+    /// A guess at a password or another limited call was refused, because there were too many.
     Throttled,
     /// An access token was minted for a refresh token.
     Refreshed,
-    /// A spent refresh token came again; its session is ended.
+    /// An access token was minted on a protected request that brought a refresh token.
+    Renewed,
+    /// A spent refresh token came again, and its session is ended.
     TokenReused,
     /// All of a user's tokens were removed.
     TokensRemoved,
-    /// One session, or all but one, were ended.
+    /// One session ended, or several.
     SessionEnded,
-    /// A password was changed; all other sessions are ended.
+    /// A password was changed, and all other sessions ended.
     PasswordChanged,
     /// An account was deleted.
     UserDeleted,
@@ -51,6 +53,7 @@ impl Event {
             Self::SignInFailed => "sign_in_failed",
             Self::Throttled => "throttled",
             Self::Refreshed => "refreshed",
+            Self::Renewed => "renewed",
             Self::TokenReused => "token_reused",
             Self::TokensRemoved => "tokens_removed",
             Self::SessionEnded => "session_ended",
@@ -60,7 +63,7 @@ impl Event {
     }
 }
 
-/// Whom an event is about, as far as is known.
+/// The user whom an event is about, as far as is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subject<'a> {
     /// The user's id.
@@ -99,7 +102,7 @@ impl Audit {
     }
 }
 
-/// A setting that a careful operator would change.
+/// Warns of a setting that a careful operator would change.
 pub fn settings_warning(setting: &str, message: &str) {
     tracing::warn!(target: TARGET, event = "settings_warning", setting, "{message}");
 }

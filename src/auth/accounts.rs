@@ -1,60 +1,72 @@
 //! Use cases of accounts.
 
-use uuid::Uuid;
-
-use super::{Auth, Authorized, Verified};
-use crate::{
-    audit::{Caller, Event, Subject},
+use auth_service_password::Password;
+use auth_service_records::{
     error::Error,
-    id::Id,
-    password::Password,
     session::Outcome,
-    throttle::{Admission, Counter, Limit},
+    throttle::{Counter, KnownAddresses, Limit, address_name, known_address_name},
     user::{Email, Profile, User},
 };
+use auth_service_store::Change;
+use auth_service_token::Id;
+use uuid::Uuid;
+
+use super::{
+    authorize::Authorized,
+    guard::{Guess, Verified},
+    service::Auth,
+};
+use crate::audit::{Caller, Event, Subject};
+
+const SECONDS_PER_HOUR: u64 = 60 * 60;
 
 impl Auth {
-    /// Creates an account.
+    /// Creates an account, which knows the address of its sign-up from then on.
     ///
     /// # Errors
     /// [`Error::EmailTaken`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], or the store's.
     pub async fn sign_up(&self, caller: &Caller, email: Email, password: Password) -> Result<(), Error> {
-        let limit = Limit { count: self.shared.signup_limit_per_hour, seconds: 60 * 60 };
-        self.spend(caller, Counter::SignUps, limit).await?;
+        let limit = Limit { count: self.parts.signup_limit_per_hour, seconds: SECONDS_PER_HOUR };
+        self.count_call(caller, Counter::SignUps, limit).await?;
         let tag = email.tag();
-        // Looked up first, so that a taken email costs no hash; create_user decides.
+        // A taken email costs no hash. create_user decides.
         if self.store.find_user(tag).await?.is_some() {
             return self.sign_up_again(caller, &email, &password).await;
         }
-        let phc = self.shared.passwords.hash(password.clone(), email.as_str()).await?;
-        let user = User { id: Uuid::new_v4(), email: email.as_str().to_owned(), created_at: self.now(), phc };
+        let client = address_name(caller.address);
+        let password_hash = self.parts.passwords.hash(password.clone(), email.as_str(), client).await?;
+        let (id, now) = (Uuid::new_v4(), self.now());
+        let mut known_addresses = KnownAddresses::default();
+        known_addresses.remember(known_address_name(id, caller.address), now);
+        let user = User { id, email: email.as_str().to_owned(), created_at: now, password_hash, known_addresses };
         if self.store.create_user(tag, &user).await? {
-            return self.signed_up(caller, &email, user.id);
+            self.signed_up(caller, &email, id);
+            return Ok(());
         }
-        // The same sign-up may have been made while this one hashed: a client that was not answered sends it again.
+        // The same sign-up may have succeeded while this one hashed: a client that got no answer sends it again.
         self.sign_up_again(caller, &email, &password).await
     }
 
-    fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) -> Result<(), Error> {
+    fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) {
         let subject = Subject { user_id: Some(user_id), email: Some(email), ..Subject::default() };
-        self.shared.audit.record(Event::SignedUp, caller, subject);
-        Ok(())
+        self.parts.audit.record(Event::SignedUp, caller, subject);
     }
 
-    /// A sign-up that was made but not acknowledged succeeds when it is sent again with the same password, which is
-    /// guessed no more freely here than at sign-in.
+    /// A sign-up that was made but not acknowledged succeeds when it is sent again with the same password. The limits on
+    /// guesses hold here as at sign-in.
     async fn sign_up_again(&self, caller: &Caller, email: &Email, password: &Password) -> Result<(), Error> {
         let tag = email.tag();
         if !self.store.is_unacknowledged(tag).await? {
             return Err(Error::EmailTaken);
         }
-        let Verified { stored, admission, .. } = match self.verify_password(caller, Some(email), tag, password).await {
+        let Verified { stored, guess, .. } = match self.verify_password(caller, Some(email), tag, password).await {
             Err(Error::InvalidCredentials) => return Err(Error::EmailTaken),
             verified => verified?,
         };
-        self.withdraw(tag, admission).await;
+        self.withdraw(guess).await;
         self.store.acknowledge_user(tag).await?;
-        self.signed_up(caller, email, stored.user.id)
+        self.signed_up(caller, email, stored.user.id);
+        Ok(())
     }
 
     /// The caller's profile. `email`, if given, must be the caller's own: a token opens no other profile.
@@ -62,15 +74,14 @@ impl Auth {
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::UserNotFound`], or the store's.
     pub async fn current_user(&self, by: &Authorized, email: Option<&Email>) -> Result<Profile, Error> {
-        let profile =
-            self.store.profile(by.claims.tag, by.claims.sid, by.claims.sub).await?.ok_or_else(|| self.refused(by))?;
+        let access = self.store.check_access(by.claims.tag, by.claims.sid).await?.ok_or_else(|| self.refused(by))?;
         match email {
             Some(email) if email.tag() != by.claims.tag => Err(Error::UserNotFound),
-            _ => Ok(profile),
+            _ => Ok(Profile { email: access.email, id: by.claims.sub, created_at: access.created_at }),
         }
     }
 
-    /// Replaces the caller's password, and in the same step ends every other session.
+    /// Replaces the caller's password, and ends every other session in the same step.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], those of tokens, or
@@ -82,45 +93,46 @@ impl Auth {
         current: &Password,
         new: Password,
     ) -> Result<(), Error> {
-        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, current).await?;
-        let (tag, sid) = (by.claims.tag, by.claims.sid);
-        let phc = match self.shared.passwords.hash(new, &stored.user.email).await {
-            Ok(phc) => phc,
+        let Verified { stored, guess, .. } = self.verify_own_password(caller, by, current).await?;
+        let hashed = self.parts.passwords.hash(new, &stored.user.email, address_name(caller.address)).await;
+        let password_hash = match hashed {
+            Ok(password_hash) => password_hash,
             Err(error) => {
-                self.withdraw(tag, admission).await;
+                self.withdraw(guess).await;
                 return Err(match error {
                     Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
                     other => other,
                 });
             }
         };
-        let user = User { phc, ..stored.user.clone() };
-        let outcome = self.store.keep_only(tag, sid, Id::random()?, Some((&stored, &user))).await?;
-        self.settle(by, admission, outcome).await?;
-        self.shared.audit.record(Event::PasswordChanged, caller, by.subject());
+        let user = User { password_hash, ..stored.user.clone() };
+        let change = Change { seen: &stored, user: &user, known: guess.known };
+        let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, Id::random()?, Some(change)).await;
+        self.settle(by, guess, outcome).await?;
+        self.parts.audit.record(Event::PasswordChanged, caller, by.subject());
         Ok(())
     }
 
-    /// Deletes the caller's account with all its tokens.
+    /// Deletes the caller's account with all that the store has of the user.
     ///
     /// # Errors
     /// As [`Auth::change_password`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
-        let Verified { stored, admission, .. } = self.verify_own_password(caller, by, password).await?;
-        let outcome = self.store.delete_user(by.claims.tag, Some(&stored), Some(by.claims.sid)).await?;
-        self.settle(by, admission, outcome).await?;
-        self.shared.audit.record(Event::UserDeleted, caller, by.subject());
+        let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
+        let outcome = self.store.delete_user(by.claims.tag, &stored, Some(by.claims.sid)).await;
+        self.settle(by, guess, outcome).await?;
+        self.parts.audit.record(Event::UserDeleted, caller, by.subject());
         Ok(())
     }
 
-    /// A wrong password here is no 401: the caller's tokens are good, and a client drops them on a 401.
+    /// A wrong password is no 401 here: the tokens of the caller are valid, and a client drops them on a 401.
     async fn verify_own_password(
         &self,
         caller: &Caller,
         by: &Authorized,
         password: &Password,
     ) -> Result<Verified, Error> {
-        if !self.store.check_access(by.claims.tag, by.claims.sid).await? {
+        if self.store.check_access(by.claims.tag, by.claims.sid).await?.is_none() {
             return Err(self.refused(by));
         }
         match self.verify_password(caller, None, by.claims.tag, password).await {
@@ -129,20 +141,19 @@ impl Auth {
         }
     }
 
-    /// What a change that the right password allowed came to; what was not done was no failed guess.
-    async fn settle(&self, by: &Authorized, admission: Admission, outcome: Outcome) -> Result<(), Error> {
+    /// Ends the guess of a change that the right password allowed. A change that was not made counts as no failure.
+    async fn settle(&self, by: &Authorized, guess: Guess, outcome: Result<Outcome, Error>) -> Result<(), Error> {
         let error = match outcome {
-            Outcome::Done => return Ok(()),
-            Outcome::NotThere => Error::Overloaded,
-            Outcome::Refused => self.refused(by),
+            Ok(Outcome::Done) => {
+                self.succeeded(guess).await;
+                return Ok(());
+            }
+            // The account has changed since it was read: the client may try again.
+            Ok(Outcome::NotThere) => Error::Overloaded,
+            Ok(Outcome::Refused) => self.refused(by),
+            Err(error) => error,
         };
-        self.withdraw(by.claims.tag, admission).await;
+        self.withdraw(guess).await;
         Err(error)
-    }
-}
-
-impl Authorized {
-    pub(super) fn subject(&self) -> Subject<'static> {
-        Subject::session(self.claims.sub, self.claims.sid)
     }
 }

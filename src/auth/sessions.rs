@@ -1,28 +1,41 @@
 //! Use cases of sessions, each on behalf of their owner.
 
-use super::{Auth, Authorized};
-use crate::{
-    audit::{Caller, Event, Subject},
+use auth_service_records::{
     error::Error,
-    id::Id,
-    session::{Outcome, Session},
+    session::{Outcome, Page, Renewed, Session},
 };
+use auth_service_token::{Claims, Id};
+
+use super::{authorize::Authorized, service::Auth};
+use crate::audit::{Caller, Event, Subject};
+
+/// A page of the caller's sessions.
+pub struct SessionList {
+    /// Newest first, each with whether it is the session that asks.
+    pub sessions: Vec<(Session, bool)>,
+    /// The `after` of the next page, if there is one.
+    pub next: Option<Id>,
+}
 
 impl Auth {
-    /// The caller's live sessions, newest first, each with whether it is the one that asks.
+    /// The caller's live sessions, newest first.
     ///
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or the store's.
-    pub async fn sessions(&self, by: &Authorized) -> Result<Vec<(Session, bool)>, Error> {
-        let sessions = self.store.list_sessions(by.claims.tag, Some(by.claims.sid)).await?;
-        let sessions = sessions.ok_or_else(|| self.refused(by))?;
-        Ok(sessions
-            .into_iter()
-            .map(|session| {
-                let current = session.sid == by.claims.sid;
-                (session, current)
-            })
-            .collect())
+    pub async fn sessions(&self, by: &Authorized, page: Page) -> Result<SessionList, Error> {
+        let Claims { tag, sid, .. } = by.claims;
+        // One more than the page shows tells whether there is another page.
+        let one_more = Page { limit: page.limit + 1, ..page };
+        let found = self.store.list_sessions(tag, Some(sid), one_more).await?;
+        let mut found = found.ok_or_else(|| self.refused(by))?;
+        let more = found.len() > page.limit;
+        found.truncate(page.limit);
+        let next = found.last().map(|session| session.sid).filter(|_| more);
+        let with_current = |session: Session| {
+            let current = session.sid == sid;
+            (session, current)
+        };
+        Ok(SessionList { sessions: found.into_iter().map(with_current).collect(), next })
     }
 
     /// Ends one of the caller's sessions.
@@ -30,26 +43,31 @@ impl Auth {
     /// # Errors
     /// [`Error::SessionNotFound`], also for somebody else's and for no id (`None`); those of tokens, or the store's.
     pub async fn end_session(&self, caller: &Caller, by: &Authorized, sid: Option<Id>) -> Result<(), Error> {
-        // Asked with an id that cannot exist, the caller must still be who it says.
+        // An id that cannot exist says nothing of the token, which must be valid all the same.
         let Some(sid) = sid else {
-            let lives = self.store.check_access(by.claims.tag, by.claims.sid).await?;
-            return Err(if lives { Error::SessionNotFound } else { self.refused(by) });
+            let access = self.store.check_access(by.claims.tag, by.claims.sid).await?;
+            return Err(if access.is_some() { Error::SessionNotFound } else { self.refused(by) });
         };
         match self.store.end_session(by.claims.tag, sid, Some(by.claims.sid)).await? {
             Outcome::Done => {}
             Outcome::NotThere => return Err(Error::SessionNotFound),
             Outcome::Refused => return Err(self.refused(by)),
         }
-        self.shared.audit.record(Event::SessionEnded, caller, Subject::session(by.claims.sub, sid));
+        self.parts.audit.record(Event::SessionEnded, caller, Subject::session(by.claims.sub, sid));
         Ok(())
     }
 
-    /// Ends the session that asks.
+    /// Ends all of the caller's sessions.
     ///
     /// # Errors
     /// Those of tokens, or the store's.
-    pub async fn sign_out(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
-        self.end_session(caller, by, Some(by.claims.sid)).await
+    pub async fn end_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
+        match self.store.end_sessions(by.claims.tag, by.claims.sid).await? {
+            Outcome::Done => {}
+            Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
+        }
+        self.parts.audit.record(Event::TokensRemoved, caller, by.subject());
+        Ok(())
     }
 
     /// Ends all of the caller's sessions but the one that asks.
@@ -62,7 +80,37 @@ impl Auth {
             Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
         }
         let subject = Subject { user_id: Some(by.claims.sub), ..Subject::default() };
-        self.shared.audit.record(Event::SessionEnded, caller, subject);
+        self.parts.audit.record(Event::SessionEnded, caller, subject);
+        Ok(())
+    }
+
+    /// Ends the session of any genuine token of it, expired or not. A session that has ended already is no error.
+    ///
+    /// # Errors
+    /// [`Error::TokenMissing`], [`Error::TokenInvalid`], or the store's.
+    pub async fn sign_out(
+        &self,
+        caller: &Caller,
+        access_token: Option<&str>,
+        refresh_token: Option<&str>,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let tokens = &self.parts.tokens;
+        let (claims, by_refresh_token) = match (access_token, refresh_token) {
+            (Some(token), _) => (tokens.access.verify_expired(token, now)?, false),
+            (None, Some(token)) => (tokens.refresh.verify_expired(token, now)?, true),
+            (None, None) => return Err(Error::TokenMissing),
+        };
+        let Claims { sub, tag, sid, jti, .. } = claims;
+        let subject = Subject::session(sub, sid);
+        // A spent refresh token is reuse on whichever way it comes, and reuse has a line of its own in the audit trail.
+        if by_refresh_token && self.parts.policy.rotation && self.store.renew(tag, sid, jti).await? == Renewed::Reused {
+            self.parts.audit.record(Event::TokenReused, caller, subject);
+            return Ok(());
+        }
+        if self.store.end_session(tag, sid, None).await? == Outcome::Done {
+            self.parts.audit.record(Event::SessionEnded, caller, subject);
+        }
         Ok(())
     }
 }

@@ -1,46 +1,45 @@
 //! Use cases of tokens: sign-in, refresh, removal.
 
+use auth_service_password::Password;
+use auth_service_records::{
+    error::Error,
+    session::{NewSession, Origin, Outcome, Refreshed},
+    throttle::{Counter, known_address_name},
+    user::Email,
+};
+use auth_service_token::{Claims, Id};
 use uuid::Uuid;
 
-use super::{Auth, Authorized, Verified};
-use crate::{
-    audit::{Caller, Event, Subject},
-    error::Error,
-    id::Id,
-    password::Password,
-    session::{NewSession, Origin, Outcome, Refreshed},
-    throttle::Counter,
-    token::Claims,
-    user::{Email, User},
-};
+use super::{authorize::Authorized, guard::Verified, service::Auth};
+use crate::audit::{Caller, Event, Subject};
 
-/// How often a sign-in starts over when the account changes between its check and its session.
+/// How often a sign-in starts over when the account changes between the comparison and the session.
 const SIGN_IN_TRIES: usize = 3;
 
-/// What a sign-in gives.
+/// The tokens of a sign-in.
 pub struct SignedIn {
     /// For protected requests.
     pub access_token: String,
-    /// In seconds.
+    /// Life of the access token, in seconds.
     pub expires_in: u64,
     /// For more access tokens.
     pub refresh_token: String,
-    /// In seconds.
+    /// Life of the refresh token, in seconds.
     pub refresh_expires_in: u64,
 }
 
-/// What a refresh gives.
+/// The tokens of a refresh.
 pub struct RefreshedTokens {
     /// For protected requests.
     pub access_token: String,
-    /// In seconds.
+    /// Life of the access token, in seconds.
     pub expires_in: u64,
-    /// With rotation on: the refresh token to use from now on, and the seconds it lives.
+    /// With rotation: the next refresh token, and its life in seconds.
     pub refresh: Option<(String, u64)>,
 }
 
 impl Auth {
-    /// Opens a session of its own for whoever knows the password; `user_agent` tells it from others.
+    /// Opens a session for whoever knows the password.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work;
@@ -53,71 +52,92 @@ impl Auth {
         password: &Password,
     ) -> Result<SignedIn, Error> {
         let tag = email.tag();
-        let address = self.shared.addresses.of(caller.address);
+        let origin = Origin { ip: caller.address.to_string(), user_agent: user_agent.to_owned() };
         for _ in 0..SIGN_IN_TRIES {
             let verified = self.verify_password(caller, Some(email), tag, password).await?;
-            let Verified { stored, upgrade, admission } = verified;
-            let upgraded = upgrade.map(|phc| User { phc, ..stored.user.clone() });
-            let origin = Origin { ip: caller.address.to_string(), user_agent: user_agent.to_owned() };
+            let (user_id, guess) = (verified.stored.user.id, verified.guess);
             let (sid, refresh_id) = (Id::random()?, Id::random()?);
-            let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin };
-            // Read first, so that the entries outlive the tokens: one that ended by itself is then known to be expired.
+            let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin: origin.clone() };
+            // Read before the store sets the ends of the entries, so that no token outlives its entry by this.
             let now = self.now();
-            if self.store.open_session(tag, &stored, upgraded.as_ref(), &session, address).await? {
-                let user_id = stored.user.id;
-                let subject = Subject { email: Some(email), ..Subject::session(user_id, sid) };
-                self.shared.audit.record(Event::SignedIn, caller, subject);
-                return self.issue_both(user_id, tag, sid, refresh_id, now);
+            match self.open_session(caller, tag, &verified, &session).await {
+                Ok(true) => {
+                    self.succeeded(guess).await;
+                    let subject = Subject { email: Some(email), ..Subject::session(user_id, sid) };
+                    self.parts.audit.record(Event::SignedIn, caller, subject);
+                    return self.issue_both(user_id, tag, sid, refresh_id, now);
+                }
+                Ok(false) => self.withdraw(guess).await,
+                Err(error) => {
+                    self.withdraw(guess).await;
+                    return Err(error);
+                }
             }
-            self.withdraw(tag, admission).await;
         }
         Err(Error::Overloaded)
     }
 
-    /// A new access token for a refresh token, and with rotation on a new refresh token in its place.
+    /// Notes what the sign-in changes of the account: a stronger hash, and once a day the address.
+    async fn open_session(
+        &self,
+        caller: &Caller,
+        tag: Id,
+        verified: &Verified,
+        session: &NewSession,
+    ) -> Result<bool, Error> {
+        let Verified { stored, upgrade, guess } = verified;
+        let mut user = stored.user.clone();
+        let mut changed = user.known_addresses.remember(known_address_name(user.id, caller.address), self.now());
+        if let Some(password_hash) = upgrade {
+            user.password_hash.clone_from(password_hash);
+            changed = true;
+        }
+        self.store.open_session(tag, stored, changed.then_some(&user), session, guess.known).await
+    }
+
+    /// Mints an access token for a refresh token, and with rotation a refresh token in its place.
     ///
     /// # Errors
     /// [`Error::TokenInvalid`] for anything but one of our refresh tokens, [`Error::TokenExpired`],
-    /// [`Error::TokenNotFound`] when it was removed before its time, [`Error::TokenReused`] when it was spent before, or
-    /// the store's.
+    /// [`Error::RefreshTokenNotFound`] when it was removed before its time, [`Error::TokenReused`] when it was spent
+    /// before, or the store's.
     pub async fn refresh_access_token(&self, caller: &Caller, refresh_token: &str) -> Result<RefreshedTokens, Error> {
         let now = self.now();
-        let Claims { sub, tag, sid, jti, exp, .. } = self.shared.tokens.refresh.verify(refresh_token, now)?;
+        let Claims { sub, tag, sid, jti, exp, .. } = self.parts.tokens.refresh.verify(refresh_token, now)?;
         let subject = Subject::session(sub, sid);
-        let next_id = if self.shared.policy.rotation { Some(Id::random()?) } else { None };
-        match self.store.refresh(tag, sid, jti, exp, next_id).await? {
+        let next_id = if self.parts.policy.rotation { Some(Id::random()?) } else { None };
+        match self.store.refresh(tag, sid, jti, next_id).await? {
             Refreshed::Live { access_seconds, successor } => {
-                self.shared.audit.record(Event::Refreshed, caller, subject);
+                self.parts.audit.record(Event::Refreshed, caller, subject);
                 let claims = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + access_seconds };
-                let access_token = self.shared.tokens.access.issue(&claims)?;
+                let access_token = self.parts.tokens.access.issue(&claims);
                 let refresh = successor.map(|next| {
                     let claims = Claims { sub, tag, sid, jti: next.refresh_id, iat: next.iat, exp: next.exp };
-                    self.shared.tokens.refresh.issue(&claims).map(|token| (token, next.exp.saturating_sub(now)))
+                    (self.parts.tokens.refresh.issue(&claims), next.exp.saturating_sub(now))
                 });
-                Ok(RefreshedTokens { access_token, expires_in: access_seconds, refresh: refresh.transpose()? })
+                Ok(RefreshedTokens { access_token, expires_in: access_seconds, refresh })
             }
             Refreshed::Reused => {
-                self.shared.audit.record(Event::TokenReused, caller, subject);
+                self.parts.audit.record(Event::TokenReused, caller, subject);
                 Err(Error::TokenReused)
             }
-            // The entry may have ended by itself, within the leeway or just now: then the token has expired, and was not
-            // removed.
-            Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::TokenNotFound }),
+            // An entry that ended by itself, within the leeway or just now, was not removed: the token has expired.
+            Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::RefreshTokenNotFound }),
         }
     }
 
-    /// Removes all tokens of `email`, for a caller who shows none; counted for each address.
+    /// Removes all tokens of `email`, for a caller who shows none. Such calls are limited for each address.
     ///
     /// # Errors
-    /// [`Error::TokenNotFound`] when none lived, [`Error::Throttled`], or the store's.
+    /// [`Error::TokenNotFound`] when there were none, [`Error::Throttled`], or the store's.
     pub async fn remove_access_token(&self, caller: &Caller, email: &Email) -> Result<(), Error> {
-        self.spend(caller, Counter::Removals, self.failure_limit()).await?;
+        self.count_call(caller, Counter::Removals, self.address_limit()).await?;
         match self.store.remove_tokens(email.tag(), None).await? {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(Error::TokenNotFound),
         }
         let subject = Subject { email: Some(email), ..Subject::default() };
-        self.shared.audit.record(Event::TokensRemoved, caller, subject);
+        self.parts.audit.record(Event::TokensRemoved, caller, subject);
         Ok(())
     }
 
@@ -133,29 +153,29 @@ impl Auth {
     ) -> Result<(), Error> {
         let Claims { tag, sid, .. } = by.claims;
         if email.is_some_and(|email| email.tag() != tag) {
-            // Asked for somebody else's, the caller must still be who it says.
-            let lives = self.store.check_access(tag, sid).await?;
-            return Err(if lives { Error::NotOwner } else { self.refused(by) });
+            // Somebody else's email says nothing of the token, which must be valid all the same.
+            let access = self.store.check_access(tag, sid).await?;
+            return Err(if access.is_some() { Error::NotOwner } else { self.refused(by) });
         }
         match self.store.remove_tokens(tag, Some(sid)).await? {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
         }
-        self.shared.audit.record(Event::TokensRemoved, caller, by.subject());
+        self.parts.audit.record(Event::TokensRemoved, caller, by.subject());
         Ok(())
     }
 
     fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<SignedIn, Error> {
-        let policy = self.shared.policy;
+        let policy = self.parts.policy;
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let (expires_in, refresh_expires_in) =
             (policy.access_seconds.min(longest), policy.refresh_seconds.min(longest));
         let access = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + expires_in };
         let refresh = Claims { jti: refresh_id, exp: now + refresh_expires_in, ..access };
         Ok(SignedIn {
-            access_token: self.shared.tokens.access.issue(&access)?,
+            access_token: self.parts.tokens.access.issue(&access),
             expires_in,
-            refresh_token: self.shared.tokens.refresh.issue(&refresh)?,
+            refresh_token: self.parts.tokens.refresh.issue(&refresh),
             refresh_expires_in,
         })
     }

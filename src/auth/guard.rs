@@ -1,0 +1,152 @@
+//! Guesses at a password and calls of one address, under their limits.
+//!
+//! Each guess is counted as failed before it is compared, so that any number of guesses at the same moment stay within
+//! the limits. A success takes its own count back.
+
+use auth_service_password::Password;
+use auth_service_records::{
+    error::Error,
+    throttle::{Admission, Counter, FORGET_SECONDS, Limit, address_name, known_address_name},
+    user::Email,
+};
+use auth_service_store::StoredUser;
+use auth_service_token::Id;
+
+use super::service::Auth;
+use crate::audit::{Caller, Event, Subject};
+
+/// A right password.
+pub(super) struct Verified {
+    /// The account as it was read.
+    pub(super) stored: StoredUser,
+    /// A hash of today's parameters to store, if that of the account has weaker ones.
+    pub(super) upgrade: Option<String>,
+    /// Ends in [`Auth::succeeded`] or [`Auth::withdraw`].
+    pub(super) guess: Guess,
+}
+
+/// A guess that was counted as failed.
+#[derive(Clone, Copy)]
+pub(super) struct Guess {
+    tag: Id,
+    /// The caller's address, if the account knows it. Such an address has a count of its own.
+    pub(super) known: Option<Id>,
+    /// The address whose calls were counted, if there is a limit on them.
+    address: Option<Id>,
+}
+
+impl Auth {
+    /// Compares a password with that of the account `tag`. An unknown account is treated alike.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] before any work; [`Error::InvalidCredentials`], after the same work for an unknown account and
+    /// for a wrong password (OWASP ASVS 5.0, clause 6.3.8); [`Error::Overloaded`]; or the store's.
+    pub(super) async fn verify_password(
+        &self,
+        caller: &Caller,
+        email: Option<&Email>,
+        tag: Id,
+        password: &Password,
+    ) -> Result<Verified, Error> {
+        let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
+        let stored = stored?;
+        let subject = Subject { user_id: stored.as_ref().map(|stored| stored.user.id), email, ..Subject::default() };
+        let throttled = |seconds| {
+            self.parts.audit.record(Event::Throttled, caller, subject);
+            Error::Throttled(seconds)
+        };
+        let address = counted.map_err(throttled)?;
+        let guess =
+            Guess { tag, known: stored.as_ref().and_then(|stored| self.known_address(caller, stored)), address };
+        match self.store.admit_guess(tag, guess.known).await {
+            Ok(Admission::Admitted) => {}
+            Ok(Admission::Wait(seconds)) => {
+                self.uncount(guess).await;
+                return Err(throttled(seconds));
+            }
+            Err(error) => {
+                self.uncount(guess).await;
+                return Err(error);
+            }
+        }
+        let hash = stored.as_ref().map(|stored| stored.user.password_hash.as_str());
+        let verdict = self.parts.passwords.verify(password.clone(), hash, address_name(caller.address)).await;
+        match (verdict, stored) {
+            (Err(error), _) => {
+                self.withdraw(guess).await;
+                Err(error)
+            }
+            (Ok(verdict), Some(stored)) if verdict.matches => Ok(Verified { stored, upgrade: verdict.upgrade, guess }),
+            (Ok(_), _) => {
+                self.parts.audit.record(Event::SignInFailed, caller, subject);
+                Err(Error::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Ends a guess whose success the store has noted: it has forgotten the failures of the account.
+    pub(super) async fn succeeded(&self, guess: Guess) {
+        self.uncount(guess).await;
+    }
+
+    /// Takes back a guess that was not compared, or that led to nothing. If that fails the guess stays counted, which errs
+    /// on the safe side.
+    pub(super) async fn withdraw(&self, guess: Guess) {
+        let (withdrawn, ()) = tokio::join!(self.store.withdraw_guess(guess.tag, guess.known), self.uncount(guess));
+        if let Err(error) = withdrawn {
+            tracing::debug!(?error, "a guess could not be withdrawn");
+        }
+    }
+
+    /// Counts a call that `limit` allows an address, and refuses one beyond the limit.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
+    pub(super) async fn count_call(&self, caller: &Caller, counter: Counter, limit: Limit) -> Result<(), Error> {
+        self.count(caller, counter, limit).await.map(|_| ()).map_err(|seconds| {
+            self.parts.audit.record(Event::Throttled, caller, Subject::default());
+            Error::Throttled(seconds)
+        })
+    }
+
+    /// The limit on failed guesses of one address, and on removals by one that shows no token.
+    pub(super) fn address_limit(&self) -> Limit {
+        Limit { count: self.parts.address_limit, seconds: FORGET_SECONDS }
+    }
+
+    fn known_address(&self, caller: &Caller, stored: &StoredUser) -> Option<Id> {
+        let name = known_address_name(stored.user.id, caller.address);
+        stored.user.known_addresses.contain(name, self.now()).then_some(name)
+    }
+
+    async fn count_failure(&self, caller: &Caller) -> Result<Option<Id>, u64> {
+        self.count(caller, Counter::Failures, self.address_limit()).await
+    }
+
+    /// The name of the address if a call was counted, or the seconds to wait.
+    ///
+    /// In a cluster the count of an address is in another slot than the account, and the primary of that slot may be away.
+    /// Then the call goes on uncounted: the primary of one slot must not stop users of another. On a single Redis the
+    /// account cannot be read either, and the request ends with that error.
+    async fn count(&self, caller: &Caller, counter: Counter, limit: Limit) -> Result<Option<Id>, u64> {
+        if limit.count == 0 {
+            return Ok(None);
+        }
+        let address = address_name(caller.address);
+        match self.store.count_call(counter, address, limit).await {
+            Ok(None) => Ok(Some(address)),
+            Ok(Some(seconds)) => Err(seconds),
+            Err(error) => {
+                tracing::warn!(?error, "calls of an address cannot be counted, so they are not limited");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn uncount(&self, guess: Guess) {
+        let Some(address) = guess.address else { return };
+        if let Err(error) = self.store.uncount_call(Counter::Failures, address).await {
+            tracing::debug!(?error, "a call of an address stays counted");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The use cases as one value, and the parts that it is made of.
+
+use std::sync::Arc;
+
+use auth_service_password::Passwords;
+use auth_service_records::{clock::Clock, error::Error, session::SessionPolicy};
+use auth_service_store::Store;
+use auth_service_token::Tokens;
+
+use crate::audit::Audit;
+
+/// What all runtimes share.
+#[derive(Clone)]
+pub struct Parts {
+    /// Both kinds of token.
+    pub tokens: Arc<Tokens>,
+    /// The hashing threads.
+    pub passwords: Passwords,
+    /// How long sessions and tokens live.
+    pub policy: SessionPolicy,
+    /// Failed sign-ins and open removals of one address in 15 minutes. 0 for no limit.
+    pub address_limit: u64,
+    /// Sign-ups of one address in an hour. 0 for no limit.
+    pub signup_limit_per_hour: u64,
+    /// Where security events go.
+    pub audit: Audit,
+    /// The time of the store.
+    pub clock: Clock,
+}
+
+/// The use cases, over the store of one runtime.
+pub struct Auth {
+    pub(super) store: Store,
+    pub(super) parts: Parts,
+}
+
+impl Auth {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(store: Store, parts: Parts) -> Self {
+        Self { store, parts }
+    }
+
+    /// How long sessions and tokens live.
+    #[must_use]
+    pub fn policy(&self) -> SessionPolicy {
+        self.parts.policy
+    }
+
+    /// Whether sign-ins and writes would succeed right now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] with the reason, or [`Error::HashingUnavailable`].
+    pub async fn ready(&self) -> Result<(), Error> {
+        if !self.parts.passwords.all_threads_run() {
+            return Err(Error::HashingUnavailable);
+        }
+        self.store.ready().await
+    }
+
+    /// Seconds since the Unix epoch, by the clock of the store.
+    pub(super) fn now(&self) -> u64 {
+        self.parts.clock.now_seconds()
+    }
+}

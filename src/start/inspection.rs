@@ -1,0 +1,117 @@
+//! A look at the store before the server relies on it: at the start, and once more when a store that was away comes back.
+
+use std::{process::ExitCode, time::Duration};
+
+use auth_service_store::{Finding, Verdict, backend::Backend};
+use tokio::{sync::watch, time::sleep};
+
+use crate::cli;
+
+/// How often the clocks of the store and of this machine are compared.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the server looks for a store that was away at the start.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the look at the start saw.
+pub(super) struct Inspection {
+    /// Whether all of the store was there.
+    complete: bool,
+}
+
+impl Inspection {
+    /// Looks at the store. A store that is away is no error, as it may come back.
+    ///
+    /// # Errors
+    /// The exit code, when the server must not serve on this store; the reason is printed.
+    pub(super) async fn at_start(backend: &Backend) -> Result<Self, ExitCode> {
+        match backend.check().await {
+            Ok(None) => match look(backend, Absence::Warn).await {
+                Ok(complete) => Ok(Self { complete }),
+                Err(refusals) => Err(cli::wrong_settings(&refusals)),
+            },
+            Ok(Some(reason)) => {
+                tracing::warn!("{reason}; this server is not ready until then");
+                Ok(Self { complete: false })
+            }
+            Err(error) => Err(cli::cannot_open(&error)),
+        }
+    }
+
+    /// Watches the store from now on. The receiver gets the reasons to stop, if a store that was away comes back and the
+    /// server must not serve on it.
+    pub(super) fn go_on(self, backend: Backend) -> watch::Receiver<Vec<String>> {
+        let (refusals, refused) = watch::channel(Vec::new());
+        if !self.complete {
+            tokio::spawn(look_until_complete(backend.clone(), refusals));
+        }
+        tokio::spawn(watch_clocks(backend));
+        refused
+    }
+}
+
+/// Whether a part of the store that is away is worth a warning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    Warn,
+    Ignore,
+}
+
+/// Warns of what may go wrong with the store. Whether all of the store was there.
+///
+/// # Errors
+/// A sentence for each reason why the server must not start.
+async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> {
+    let findings = match backend.inspect().await {
+        Ok(findings) => findings,
+        Err(reason) => {
+            if absence == Absence::Warn {
+                tracing::warn!("{reason}; the server looks at the store when it is there");
+            }
+            return Ok(false);
+        }
+    };
+    let sentence =
+        |finding: &Finding| format!("{} at {}: {}: {}", finding.check, finding.place, finding.seen, finding.advice);
+    let of = |verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
+    let refusals: Vec<_> = of(Verdict::Refusal).map(sentence).collect();
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let complete = !findings.iter().any(Finding::is_of_absence);
+    // The look that finds everything there repeats all warnings.
+    if complete || absence == Absence::Warn {
+        for warning in of(Verdict::Warning) {
+            tracing::warn!("{}", sentence(warning));
+        }
+    }
+    Ok(complete)
+}
+
+async fn look_until_complete(backend: Backend, refusals: watch::Sender<Vec<String>>) {
+    loop {
+        sleep(LOOK_INTERVAL).await;
+        match look(&backend, Absence::Ignore).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(found) => {
+                for refusal in &found {
+                    tracing::error!("{refusal}; the server stops");
+                }
+                refusals.send_replace(found);
+                return;
+            }
+        }
+    }
+}
+
+async fn watch_clocks(backend: Backend) {
+    let mut reported = Vec::new();
+    loop {
+        sleep(CLOCK_INTERVAL).await;
+        let skewed = backend.skewed_clocks().await;
+        for skew in skewed.iter().filter(|_| reported.is_empty()) {
+            tracing::warn!("{skew}: run NTP on both machines");
+        }
+        reported = skewed;
+    }
+}

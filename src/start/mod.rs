@@ -1,0 +1,142 @@
+//! The start: open the store, look at it, start the workers, bind, serve until told to stop.
+
+mod inspection;
+mod process;
+mod secrets;
+
+use std::{io, process::ExitCode, sync::Arc, thread};
+
+use auth_service_password::{HashCost, Passwords};
+use auth_service_records::{clock::Clock, session::SessionPolicy};
+use auth_service_store::backend::Backend;
+use auth_service_token::Tokens;
+use tokio::{net::TcpListener, runtime, sync::watch};
+
+use self::{
+    inspection::Inspection,
+    process::{raise_file_limit, stop_signal},
+};
+use crate::{
+    audit::{self, Audit},
+    auth::{Auth, Parts},
+    cli,
+    config::{Config, TokenRemoval},
+    http::{App, AppState, Leave, Phase, Server, Service, Worker},
+};
+
+/// Serves until told to stop. The exit code is 0 after a stop that was asked for, 1 when the server cannot serve, 2 when
+/// a setting is wrong.
+#[must_use]
+pub fn run(config: Config) -> ExitCode {
+    let (policy, clock) = (policy(&config), Clock::new());
+    let backend = match Backend::open(&config.store, policy, clock.clone()) {
+        Ok(backend) => backend,
+        Err(error) => return cli::cannot_open(&error),
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(serve(config, backend, policy, clock))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) | Err(error) => cli::failed(&error),
+    }
+}
+
+fn policy(config: &Config) -> SessionPolicy {
+    SessionPolicy {
+        access_seconds: config.access_seconds,
+        refresh_seconds: config.refresh_seconds,
+        rotation: config.rotation,
+        grace_seconds: config.grace_seconds,
+        max_age_seconds: config.session_max_age_seconds,
+        max_sessions: config.max_sessions_per_user,
+    }
+}
+
+async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: Clock) -> io::Result<ExitCode> {
+    let inspection = match Inspection::at_start(&backend).await {
+        Ok(inspection) => inspection,
+        Err(code) => return Ok(code),
+    };
+    let cores = thread::available_parallelism()?.get();
+    let parts = parts(&config, policy, clock, cores)?;
+    let listener = bind(&config).await?;
+    let (phase_sender, phase) = watch::channel(Phase::Serving);
+    let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
+    let mut refused = inspection.go_on(backend.clone());
+    let stop = stop_signal()?;
+    let mut late = refused.clone();
+    let leave = async move {
+        tokio::select! {
+            leave = stop => leave,
+            Ok(_) = late.wait_for(|refusals| !refusals.is_empty()) => Leave::AfterDelay,
+        }
+    };
+    tracing::info!("listening on http://{}, on {}", listener.local_addr()?, backend.describe());
+    if config.token_removal == TokenRemoval::Open {
+        let message = "TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer";
+        audit::settings_warning("TOKEN_REMOVAL", message);
+    }
+    let Config { max_connections, shutdown_delay, .. } = config;
+    raise_file_limit(max_connections);
+    Server { listener, workers, max_connections, shutdown_delay }.run(phase_sender, leave).await;
+    tracing::info!("stopped");
+    let refusals = refused.borrow_and_update();
+    Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
+}
+
+fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
+    let secrets = secrets::of(config)?;
+    let cost = HashCost {
+        memory_kib: config.argon2_memory_kib,
+        iterations: config.argon2_iterations,
+        parallelism: config.argon2_parallelism,
+    };
+    let hashing = auth_service_password::Settings {
+        cost,
+        min_score: config.password_min_score,
+        threads: cores,
+        deadline: config.request_timeout,
+    };
+    Ok(Parts {
+        tokens: Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes())),
+        passwords: Passwords::start(hashing)?,
+        policy,
+        address_limit: config.address_limit,
+        signup_limit_per_hour: config.signup_limit_per_hour,
+        audit: Audit { emails: config.audit_emails },
+        clock,
+    })
+}
+
+async fn bind(config: &Config) -> io::Result<TcpListener> {
+    let Config { host, port, .. } = config;
+    let explain = |error| io::Error::other(format!("cannot listen on {host} port {port}: {error}; set HOST and PORT"));
+    TcpListener::bind((host.as_str(), *port)).await.map_err(explain)
+}
+
+/// One worker for each core, each with its own runtime and its own connection to the store.
+async fn start_workers(
+    config: &Config,
+    backend: &Backend,
+    parts: &Parts,
+    phase: &watch::Receiver<Phase>,
+    cores: usize,
+) -> io::Result<Vec<Worker>> {
+    let mut workers = Vec::with_capacity(cores);
+    for n in 0..cores {
+        let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
+        let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
+        let (request_timeout, trusted_proxies) = (config.request_timeout, config.trusted_proxies.clone());
+        let build = move || async move {
+            Service::new(AppState::new(App {
+                auth: Auth::new(backend.connect().await, parts),
+                password_min_length,
+                token_removal,
+                request_timeout,
+                trusted_proxies,
+                phase: phase_of_app,
+            }))
+        };
+        workers.push(Worker::start(format!("http-{n}"), phase.clone(), config.shutdown_timeout, build).await?);
+    }
+    Ok(workers)
+}

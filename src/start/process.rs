@@ -1,0 +1,48 @@
+//! What the process asks of the system: open files, and signals.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{cli, http::Leave};
+
+/// Open files of the store, the log and the runtimes, with some to spare.
+const FILES_BESIDES_CONNECTIONS: u64 = 100;
+
+/// Each connection takes a file descriptor, and the usual soft limit of 1,024 of them is below `MAX_CONNECTIONS`.
+pub(super) fn raise_file_limit(max_connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system refuses, the limit stays as it is, and the warning below says what that means.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let needed = max_connections as u64 + FILES_BESIDES_CONNECTIONS;
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < needed) {
+        tracing::warn!(
+            "MAX_CONNECTIONS={max_connections} needs {needed} open files, but the system allows {files}: raise its \
+             limit (ulimit -n), or lower MAX_CONNECTIONS"
+        );
+    }
+}
+
+/// Waits for SIGTERM, which an orchestrator sends, or SIGINT, which a person sends. A second one ends the process at once;
+/// no acknowledged write is lost by that.
+///
+/// # Errors
+/// When the system takes no signal handler.
+pub(super) fn stop_signal() -> io::Result<impl Future<Output = Leave>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => Leave::AfterDelay,
+            _ = interrupt.recv() => Leave::AtOnce,
+        }
+    };
+    Ok(async move {
+        let leave = next().await;
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(cli::FAILED.into());
+        });
+        leave
+    })
+}
