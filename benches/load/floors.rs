@@ -1,8 +1,7 @@
-//! The floors: what a `GET /user` costs at the least with the crates that we chose, in three shapes of runtime, and what a
-//! refresh does. Each is a process of its own, started as `load floor FLOOR SHAPE REDIS_URL`, with the server's allocator and build profile.
+//! The floors: the least that a `GET /user` costs with the crates that we chose, in three shapes of runtime. Each floor is
+//! a process of its own, started as `load floor FLOOR SHAPE REDIS_URL`, with the allocator and build profile of the server.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     io::{self, Write},
     net::TcpListener as StdListener,
@@ -13,23 +12,18 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use auth_service::{
-    clock::{unix_millis, unix_seconds},
-    id::Id,
-    token::{Claims, Tokens},
-};
+use auth_service_token::{Claims, Tokens};
 use axum::{
     Router,
-    body::{self, Body},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
-    routing::{get, post},
+    routing::get,
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use redis::{Value, aio::MultiplexedConnection};
-use serde::Deserialize;
+use redis::aio::MultiplexedConnection;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     runtime,
@@ -37,17 +31,17 @@ use tokio::{
 };
 use tower::Service;
 
-use crate::scene::{ACCESS_SECRET, REFRESH_SECRET, TTL_SECONDS};
+use crate::scene::{ACCESS_SECRET, REFRESH_SECRET, unix_seconds};
 
 /// As long as an answer of ours.
 const BODY: &str = r#"{"data":{"email":"user-00000000@example.com","id":"6fe129f0-bb9d-4549-8835-14d0912932b0","created_at":"2026-11-23T06:52:51Z"},"result":"User profile fetched successfully","status":200}"#;
 
-/// What is done for a request.
+/// The work for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Floor {
     /// The signature is verified.
     Verify,
-    /// The same, and one MGET of the token's keys. For a refresh, the three commands of ours, and a token is signed.
+    /// The same, and one MGET of the token's keys.
     Mget,
 }
 
@@ -91,7 +85,7 @@ impl FromStr for Shape {
     }
 }
 
-/// Of one runtime, but for the multi-thread one, which shares it.
+/// The parts of one runtime. The threads of the multi-thread runtime share them.
 struct Parts {
     tokens: Tokens,
     connection: Option<MultiplexedConnection>,
@@ -114,45 +108,9 @@ async fn check(parts: &Parts, headers: &HeaderMap) -> Option<bool> {
     let Some(connection) = &parts.connection else { return Some(true) };
     type Found = Option<Vec<u8>>;
     let mut mget = redis::cmd("MGET");
-    mget.arg(format!("as:{{{tag}}}:e")).arg(format!("as:{{{tag}}}:s:{sid}"));
-    let (epoch, session): (Found, Found) = mget.query_async(&mut connection.clone()).await.ok()?;
-    Some(epoch.is_some() && session.is_some())
-}
-
-async fn refresh(State(parts): State<Arc<Parts>>, request: Request) -> Response {
-    let answer = refreshed(&parts, request.into_body()).await;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = if answer.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    *response.body_mut() = Body::from(answer.unwrap_or_default());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-async fn refreshed(parts: &Parts, body: Body) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Form<'b> {
-        #[serde(borrow)]
-        refresh_token: Cow<'b, str>,
-    }
-    let body = body::to_bytes(body, 16 << 10).await.ok()?;
-    let form: Form<'_> = serde_json::from_slice(&body).ok()?;
-    let now = unix_seconds();
-    let claims = parts.tokens.refresh.verify(&form.refresh_token, now).ok()?;
-    let Claims { tag, sid, .. } = claims;
-    let (epoch, session) = (format!("as:{{{tag}}}:e"), format!("as:{{{tag}}}:s:{sid}"));
-    let mut commands = redis::pipe();
-    commands.cmd("MGET").arg(&epoch).arg(&session).cmd("SET").arg(&session).arg("").arg("NX").arg("EX").arg(10);
-    let end = format!("{} {now}", unix_millis() + TTL_SECONDS * 1_000);
-    commands.cmd("SETRANGE").arg(&session).arg(23).arg(end);
-    type Found = Option<Vec<u8>>;
-    let (found, _, _): ((Found, Found), Value, usize) =
-        commands.query_async(&mut parts.connection.as_ref()?.clone()).await.ok()?;
-    let (Some(_), Some(_)) = found else { return None };
-    let claims = Claims { jti: Id::random().ok()?, iat: now, exp: now + TTL_SECONDS, ..claims };
-    let token = parts.tokens.access.issue(&claims).ok()?;
-    Some(format!(
-        r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{TTL_SECONDS},"result":"Access token refreshed successfully"}}"#
-    ))
+    mget.arg(format!("as:{{{tag}}}:e")).arg(format!("as:{{{tag}}}:a:{sid}"));
+    let (epoch, access): (Found, Found) = mget.query_async(&mut connection.clone()).await.ok()?;
+    Some(epoch.is_some() && access.is_some())
 }
 
 async fn router(redis: Option<&str>) -> Router {
@@ -162,8 +120,8 @@ async fn router(redis: Option<&str>) -> Router {
     };
     let tokens = Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes());
     let ready = get(|| async { "ready" });
-    let router = Router::new().route("/user", get(user)).route("/refresh-access-token", post(refresh));
-    router.route("/readyz", ready).with_state(Arc::new(Parts { tokens, connection }))
+    let router = Router::new().route("/user", get(user)).route("/readyz", ready);
+    router.with_state(Arc::new(Parts { tokens, connection }))
 }
 
 async fn serve_connection(stream: TcpStream, router: Router) {

@@ -1,5 +1,5 @@
-//! `cargo bench --bench load`: how close the server is to what its parts cost at the least, in one run that starts all
-//! that it needs. docs/benchmarks.md says what the figures mean.
+//! `cargo bench --bench load`: how close the server is to the least that its parts cost, in one run that starts all it
+//! needs. docs/benchmarks.md says what the figures mean.
 //!
 //! `-- --quick` takes two minutes at the most, for orientation; `--only NAME,…` runs some of the parts; `--compare FILE`
 //! prints the ratios of this run and of one that was kept.
@@ -10,6 +10,7 @@ mod floors;
 mod generator;
 mod parts;
 mod picture;
+mod populate;
 mod report;
 mod scene;
 
@@ -19,7 +20,7 @@ use std::{
     time::Instant,
 };
 
-use auth_service::clock::{rfc3339, unix_seconds};
+use auth_service_records::clock::rfc3339;
 use clap::{Arg, ArgAction};
 use parts::{Bench, PARTS};
 use picture::Pictures;
@@ -85,7 +86,7 @@ fn run(quick: bool, only: &[&String]) -> Report {
     let Bench { rows, pictures, .. } = bench;
     let redis = scene::Redis::start().version();
     let versions = format!("Redis {redis}, auth-service {}", env!("CARGO_PKG_VERSION"));
-    let report = Report { at: rfc3339(unix_seconds()), machine: scene::machine(), versions, quick, rows };
+    let report = Report { at: rfc3339(scene::unix_seconds()), machine: scene::machine(), versions, quick, rows };
     let name =
         |extension: &str| -> PathBuf { scene::directory().join(format!("{}.{extension}", report.at.replace(':', ""))) };
     report.save(&name("json"));

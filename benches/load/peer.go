@@ -1,4 +1,4 @@
-// The peer: a Go net/http server that does the work of GET /user and nothing more, for comparison.
+// The peer: a Go net/http server that does the work of GET /user and nothing else, for comparison.
 // Usage: peer PORT REDIS_ADDRESS. The signing secret comes from AUTH_SECRET_KEY.
 package main
 
@@ -8,7 +8,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +19,12 @@ type claims struct {
 	Tag string `json:"tag"`
 	Sid string `json:"sid"`
 	jwt.StandardClaims
+}
+
+type entry struct {
+	Epoch     string `json:"epoch"`
+	Email     string `json:"email"`
+	CreatedAt int64  `json:"created_at"`
 }
 
 func main() {
@@ -44,19 +49,13 @@ func main() {
 		connection := pool.Get()
 		defer connection.Close()
 		prefix := "as:{" + c.Tag + "}:"
-		found, err := redis.ByteSlices(connection.Do("MGET", prefix+"e", prefix+"s:"+c.Sid))
+		found, err := redis.ByteSlices(connection.Do("MGET", prefix+"e", prefix+"a:"+c.Sid))
 		if err != nil {
 			refuse(w, http.StatusServiceUnavailable)
 			return
 		}
-		epoch, session := found[0], strings.SplitN(string(found[1]), " ", 12)
-		if len(session) < 12 || !strings.HasPrefix(string(epoch), session[0]) {
-			refuse(w, http.StatusUnauthorized)
-			return
-		}
-		end, _ := strconv.ParseInt(session[1], 10, 64)
-		created, _ := strconv.ParseInt(session[9], 10, 64)
-		if end <= time.Now().UnixMilli() {
+		var epoch, access entry
+		if json.Unmarshal(found[0], &epoch) != nil || json.Unmarshal(found[1], &access) != nil || epoch.Epoch != access.Epoch {
 			refuse(w, http.StatusUnauthorized)
 			return
 		}
@@ -64,7 +63,7 @@ func main() {
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(map[string]interface{}{
 			"data": map[string]interface{}{
-				"email": session[10], "id": c.Subject, "created_at": time.Unix(created, 0).UTC().Format(time.RFC3339),
+				"email": epoch.Email, "id": c.Subject, "created_at": time.Unix(epoch.CreatedAt, 0).UTC().Format(time.RFC3339),
 			},
 			"result": "User profile fetched successfully", "status": 200,
 		})

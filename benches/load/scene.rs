@@ -1,4 +1,4 @@
-//! What is measured: a private Redis, the server, the floors and the peer as processes, and the accounts in the store.
+//! The processes that are measured: a private Redis, the server, the floors and the peer.
 
 use std::{
     env,
@@ -7,24 +7,9 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
     thread::{self, sleep},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-
-use auth_service::{
-    clock::unix_seconds,
-    config::{RedisConfig, StoreConfig},
-    id::Id,
-    password::{HashCost, Password, Passwords},
-    secret::Secret,
-    session::{NewSession, Origin, SessionPolicy},
-    store::{Backend, Store},
-    token::{Claims, Tokens},
-    user::{Email, User},
-};
-use tokio::{runtime, task::JoinSet};
-use uuid::Uuid;
 
 use crate::floors::{Floor, Shape};
 
@@ -35,10 +20,12 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const TTL_SECONDS: u64 = 3_600;
 /// Twice an access token's life, as in the shipped settings.
 pub(crate) const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
-/// Accounts that are being made at the same time.
-const MAKERS: usize = 256;
+/// The wall clock, in seconds since the Unix epoch.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
 
-/// Where everything that a run leaves behind is.
+/// The directory of everything that a run leaves behind.
 pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
@@ -224,82 +211,6 @@ impl Client {
         self.0.read_exact(&mut body).ok()?;
         Some((status, retry_after, String::from_utf8(body).ok()?))
     }
-}
-
-/// A user with a session.
-#[derive(Clone)]
-pub(crate) struct Member {
-    pub(crate) email: String,
-    pub(crate) access_token: String,
-    pub(crate) refresh_token: String,
-}
-
-/// Adds `users` accounts to a store, of which the first `with_session` have signed in `sessions` times, and returns
-/// these. Past the server, whose hashing would take hours; with the server's own store, so that the keys are its keys.
-pub(crate) fn populate(config: &StoreConfig, users: usize, with_session: usize, sessions: usize) -> Vec<Member> {
-    let policy = SessionPolicy {
-        access_seconds: TTL_SECONDS,
-        refresh_seconds: REFRESH_TTL_SECONDS,
-        rotation: false,
-        grace_seconds: 10,
-        max_age_seconds: None,
-        max_sessions: 1_000,
-    };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let cost = HashCost { memory_kib: 19_456, iterations: 2, parallelism: 1 };
-        let phc = Passwords::start(cost, 0, 1).unwrap().hash(Password::new(PASSWORD), "").await.unwrap();
-        let store = Arc::new(Backend::open(config, policy).ok().unwrap().connect().await);
-        let tokens = Arc::new(Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes()));
-        let mut makers = JoinSet::new();
-        for maker in 0..MAKERS {
-            let (store, tokens, phc) = (Arc::clone(&store), Arc::clone(&tokens), phc.clone());
-            makers.spawn(async move {
-                let mut members = Vec::new();
-                for n in (maker..users).step_by(MAKERS) {
-                    let sessions = if n < with_session { sessions } else { 0 };
-                    members.extend(make(&store, &tokens, &phc, sessions).await.map(|member| (n, member)));
-                }
-                members
-            });
-        }
-        let mut members: Vec<_> = makers.join_all().await.into_iter().flatten().collect();
-        members.sort_by_key(|(n, _)| *n);
-        members.into_iter().map(|(_, member)| member).collect()
-    })
-}
-
-async fn make(store: &Store, tokens: &Tokens, phc: &str, sessions: usize) -> Option<Member> {
-    let id = Uuid::new_v4();
-    let email = format!("user-{}@example.com", &id.simple().to_string()[..8]);
-    let tag = Email::parse(&email).unwrap().tag();
-    let user = User { id, email: email.clone(), created_at: unix_seconds(), phc: phc.to_owned() };
-    if !store.create_user(tag, &user).await.unwrap() || sessions == 0 {
-        return None;
-    }
-    let stored = store.find_user(tag).await.unwrap().unwrap();
-    let mut last = None;
-    for _ in 0..sessions {
-        let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
-        let random = || Id::random().unwrap();
-        let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
-        assert!(store.open_session(tag, &stored, None, &session, random()).await.unwrap());
-        last = Some(session);
-    }
-    let NewSession { sid, refresh_id, .. } = last?;
-    let now = unix_seconds();
-    let access = Claims { sub: id, tag, sid, jti: Id::random().unwrap(), iat: now, exp: now + TTL_SECONDS };
-    let refresh = Claims { jti: refresh_id, exp: now + REFRESH_TTL_SECONDS, ..access };
-    Some(Member {
-        email,
-        access_token: tokens.access.issue(&access).unwrap(),
-        refresh_token: tokens.refresh.issue(&refresh).unwrap(),
-    })
-}
-
-pub(crate) fn redis_config(redis: &Redis) -> StoreConfig {
-    let url = Secret::new(redis.url());
-    StoreConfig::Redis(RedisConfig { url, username: None, password: None, tls: None, wait: None })
 }
 
 /// What this machine is, for whoever reads the figures.

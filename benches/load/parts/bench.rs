@@ -1,0 +1,76 @@
+//! The state that all parts share, how long each load runs, and the requests.
+
+use std::path::Path;
+
+use auth_service_store::settings::StoreSettings;
+
+use crate::{
+    generator::{Load, Requests},
+    picture::Pictures,
+    populate::Member,
+    report::Row,
+    scene::{PASSWORD, Process},
+};
+
+pub(super) const CONNECTIONS: usize = 64;
+/// As from a load balancer that keeps connections.
+pub(super) const FEW_CONNECTIONS: usize = 4;
+/// A rate that leaves the machine idle for half of the time, so that the latency is not that of a full machine.
+pub(super) const STEADY_RATE: u32 = 5_000;
+pub(super) const STORM_RATE: u32 = 5_000;
+pub(super) const THROUGHPUT_SECONDS: u64 = 1;
+pub(super) const LATENCY_SECONDS: u64 = 2;
+/// Enough tokens that the client walks through the same amount of memory in each case.
+pub(super) const TOKENS: usize = 20_000;
+
+/// The state that all parts share.
+pub(crate) struct Bench {
+    pub(crate) quick: bool,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) pictures: Pictures,
+}
+
+pub(super) fn get_user(members: &[Member]) -> Requests {
+    let tokens = members.iter().cycle().take(TOKENS);
+    Requests::new("user", tokens.map(|member| ["GET", "/user", &member.access_token, ""].map(str::to_owned)))
+}
+
+pub(super) fn sign_in(members: &[Member]) -> Requests {
+    let body = |member: &Member| format!(r#"{{"email": "{}", "password": "{PASSWORD}"}}"#, member.email);
+    let request = |member| ["POST".to_owned(), "/authenticate".to_owned(), String::new(), body(member)];
+    Requests::new("sign-in", members.iter().map(request))
+}
+
+/// A load, and the CPU time that a process took for each request of it, in microseconds.
+pub(super) fn with_cpu(process: &Process, load: impl FnOnce() -> Load) -> (Load, f64) {
+    let before = process.cpu();
+    let load = load();
+    let cpu = (process.cpu() - before).as_secs_f64() * 1e6 / load.requests as f64;
+    (load, cpu)
+}
+
+impl Bench {
+    /// Whose turn it is. Turns are short and many, as the machine's mood changes within seconds. Every other round goes
+    /// backwards, so that nobody always follows the same one.
+    pub(super) fn turns(&self, of: usize) -> impl Iterator<Item = usize> + use<> {
+        let rounds = if self.quick { 2 } else { 11 };
+        (0..rounds * of).map(move |turn| match (turn / of % 2, turn % of) {
+            (0, n) => n,
+            (_, n) => of - 1 - n,
+        })
+    }
+
+    /// How many rounds of a part that takes longer.
+    pub(super) fn rounds(&self) -> usize {
+        if self.quick { 1 } else { 5 }
+    }
+
+    /// How long a load of such a part runs.
+    pub(super) fn seconds(&self) -> u64 {
+        if self.quick { 3 } else { 4 }
+    }
+}
+
+pub(super) fn embedded_settings(data: &Path) -> StoreSettings {
+    StoreSettings::Embedded { directory: data.to_owned() }
+}

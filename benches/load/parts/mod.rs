@@ -1,0 +1,26 @@
+//! The parts of the benchmark. In each part, the things that are compared take turns, several times, so that a change of
+//! the machine's mood meets all alike.
+
+mod bench;
+mod checks;
+mod passwords;
+mod sizes;
+
+pub(crate) use self::bench::Bench;
+
+/// A part by its name.
+pub(crate) type Part = (&'static str, fn(&mut Bench));
+
+/// All parts, in the order in which they run.
+pub(crate) const PARTS: [Part; 10] = [
+    ("user", Bench::user),
+    ("sessions", Bench::sessions),
+    ("embedded", Bench::embedded),
+    ("passwords", Bench::passwords),
+    ("storm", Bench::storm),
+    ("refresh", Bench::refresh),
+    ("removal", Bench::removal),
+    ("size", Bench::size),
+    ("start", Bench::start),
+    ("runtimes", Bench::runtimes),
+];
