@@ -1,0 +1,119 @@
+//! The parameters of argon2id, and how much work they mean.
+
+use argon2::Params;
+
+/// Parameters of argon2id (RFC 9106 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory for one hash, in KiB, at least 8 for each lane.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes. One thread computes all of them, one after the other.
+    pub parallelism: u32,
+}
+
+impl HashCost {
+    /// The most memory for one hash, in KiB: 1 GiB.
+    pub const MAX_MEMORY_KIB: u32 = 1 << 20;
+    /// The most passes.
+    pub const MAX_ITERATIONS: u32 = 32;
+    /// The most lanes.
+    pub const MAX_PARALLELISM: u32 = 16;
+    /// argon2 splits each lane into four slices of at least two blocks of 1 KiB.
+    const MIN_MEMORY_KIB_PER_LANE: u32 = 8;
+
+    /// The costs of `params`.
+    pub(crate) fn of(params: &Params) -> Self {
+        Self { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() }
+    }
+
+    /// The parameters as the argon2 crate takes them.
+    ///
+    /// # Errors
+    /// When argon2 does not allow them.
+    pub(crate) fn params(self) -> Result<Params, argon2::Error> {
+        Params::new(self.memory_kib, self.iterations, self.parallelism, None)
+    }
+
+    /// Whether each parameter is at most its maximum.
+    pub(crate) fn is_within_bounds(self) -> bool {
+        self.memory_kib <= Self::MAX_MEMORY_KIB
+            && self.iterations <= Self::MAX_ITERATIONS
+            && self.parallelism <= Self::MAX_PARALLELISM
+    }
+
+    /// Whether any parameter is below that of `other`.
+    pub(crate) fn is_weaker_than(self, other: Self) -> bool {
+        self.memory_kib < other.memory_kib || self.iterations < other.iterations || self.parallelism < other.parallelism
+    }
+
+    /// Units of work: KiB that one hash fills, counted once for each pass. The time of a hash is proportional to them.
+    pub(crate) fn work(self) -> u32 {
+        self.memory_kib.saturating_mul(self.iterations)
+    }
+
+    /// The hash that brings a hash of the cost `spent` up to the work of one hash of this cost. `None` when nothing is
+    /// missing. The sum is exact but for less than one unit for each pass, and for the minimum of memory of a hash.
+    pub(crate) fn remainder(self, spent: Self) -> Option<Self> {
+        let missing = self.work().saturating_sub(spent.work());
+        if missing == 0 {
+            return None;
+        }
+        // As few passes as this cost's memory allows, so that the remainder uses the same memory block.
+        let iterations = missing.div_ceil(self.memory_kib);
+        let memory_kib = (missing / iterations).max(Self::MIN_MEMORY_KIB_PER_LANE * self.parallelism);
+        Some(Self { memory_kib, iterations, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn cost(memory_kib: u32, iterations: u32, parallelism: u32) -> HashCost {
+        HashCost { memory_kib, iterations, parallelism }
+    }
+
+    #[test]
+    fn a_cheaper_hash_and_its_remainder_are_the_work_of_todays() {
+        let today = cost(19_456, 2, 1);
+        assert_eq!(today.remainder(cost(19_456, 1, 1)), Some(cost(19_456, 1, 1)));
+        assert_eq!(today.remainder(cost(9_728, 2, 1)), Some(cost(19_456, 1, 1)));
+        assert_eq!(today.remainder(cost(4_096, 3, 1)), Some(cost(13_312, 2, 1)));
+        for today in [today, cost(7_168, 5, 1), cost(65_536, 3, 4), cost(1_048_576, 32, 16)] {
+            for spent in [cost(8, 1, 1), cost(1_000, 3, 1), cost(7_168, 1, 1), cost(12_288, 2, 2)] {
+                let remainder = today.remainder(spent).unwrap();
+                let off = today.work() - spent.work() - remainder.work();
+                assert!(off < remainder.iterations, "{today:?} {spent:?} {remainder:?}");
+                assert!(remainder.memory_kib <= today.memory_kib, "{remainder:?}");
+                remainder.params().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_remainder_is_never_smaller_than_argon2_allows() {
+        let remainder = cost(64, 3, 2).remainder(cost(191, 1, 1)).unwrap();
+        assert_eq!(remainder, cost(16, 1, 2));
+        remainder.params().unwrap();
+    }
+
+    #[test]
+    fn a_hash_that_costs_as_much_or_more_has_no_remainder() {
+        let today = cost(19_456, 2, 1);
+        for spent in [today, cost(38_912, 1, 1), cost(19_456, 3, 1), cost(u32::MAX, u32::MAX, 1)] {
+            assert_eq!(today.remainder(spent), None, "{spent:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_weaker_when_any_parameter_is_lower() {
+        let today = cost(19_456, 2, 2);
+        for weaker in [cost(19_455, 9, 9), cost(99_999, 1, 9), cost(99_999, 9, 1)] {
+            assert!(weaker.is_weaker_than(today), "{weaker:?}");
+        }
+        assert!(!today.is_weaker_than(today));
+        assert!(!cost(19_456, 3, 2).is_weaker_than(today));
+    }
+}

@@ -1,0 +1,88 @@
+//! How long jobs take, and so which job would end too late.
+
+use std::time::Duration;
+
+/// A new duration moves the average by an eighth, as round-trip times do in TCP (RFC 6298 section 2).
+const WEIGHT: u32 = 8;
+
+/// The measured duration of a job, against the time that callers wait.
+#[derive(Clone)]
+pub(crate) struct Estimate {
+    /// Moving average.
+    average: Duration,
+    /// Time from the arrival of a job to its end.
+    deadline: Duration,
+}
+
+impl Estimate {
+    /// For jobs that are due `deadline` after their arrival, and take `average` until more is known.
+    pub(crate) fn new(average: Duration, deadline: Duration) -> Self {
+        Self { average, deadline }
+    }
+
+    /// Counts the duration of a job, from when a thread took it to its end.
+    pub(crate) fn record(&mut self, took: Duration) {
+        // One very long job, or a machine that stood still, must not have jobs refused for long.
+        self.average = self.average - self.average / WEIGHT + took.min(self.deadline) / WEIGHT;
+    }
+
+    /// Whether a job ends before its deadline when `before` jobs run first, on as many threads as `threads` says, at
+    /// least one. A job that a free thread takes at once always does, so that durations are measured even when the
+    /// average exceeds the deadline.
+    pub(crate) fn is_in_time(&self, before: usize, threads: usize) -> bool {
+        let rounds = u32::try_from(before / threads).unwrap_or(u32::MAX);
+        rounds == 0 || self.average.saturating_mul(rounds.saturating_add(1)) <= self.deadline
+    }
+
+    /// Time from the arrival of a job to its end.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: Duration = Duration::from_millis(10);
+    const DEADLINE: Duration = Duration::from_millis(100);
+
+    /// The most jobs that may run before one that is in time.
+    fn limit(estimate: &Estimate, threads: usize) -> usize {
+        (0..).take_while(|before| estimate.is_in_time(*before, threads)).count() - 1
+    }
+
+    #[test]
+    fn each_of_any_number_of_threads_ends_ten_jobs_of_a_tenth_of_the_deadline() {
+        let estimate = Estimate::new(HASH, DEADLINE);
+        for threads in [1, 2, 7, 64] {
+            assert_eq!(limit(&estimate, threads), 10 * threads - 1, "{threads}");
+        }
+    }
+
+    #[test]
+    fn the_average_follows_the_durations() {
+        let mut estimate = Estimate::new(HASH, DEADLINE);
+        for _ in 0..100 {
+            estimate.record(HASH * 3);
+        }
+        assert_eq!(limit(&estimate, 1), 2);
+        for _ in 0..100 {
+            estimate.record(HASH / 2);
+        }
+        // The average approaches the duration from above.
+        assert!((18..20).contains(&limit(&estimate, 1)));
+    }
+
+    #[test]
+    fn a_free_thread_takes_a_job_however_long_jobs_take() {
+        assert_eq!(limit(&Estimate::new(DEADLINE * 100, DEADLINE), 4), 3);
+    }
+
+    #[test]
+    fn one_endless_job_does_not_have_others_refused() {
+        let mut estimate = Estimate::new(HASH, DEADLINE);
+        estimate.record(Duration::MAX);
+        assert_eq!(limit(&estimate, 1), 3);
+    }
+}

@@ -1,0 +1,217 @@
+//! What one hashing thread does: argon2id on a memory block that it keeps from one hash to the next.
+
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::Output};
+use auth_service_records::error::Error;
+
+use crate::{
+    cost::HashCost,
+    password::Password,
+    stored::{StoredHash, phc},
+};
+
+/// OWASP ASVS 5.0 clause 11.4.2 and NIST SP 800-63B-4 ask for at least 32 bits; RFC 9106 section 3.1 recommends 128.
+const SALT_BYTES: usize = 16;
+
+/// What the verification of a password found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the password is the right one.
+    pub matches: bool,
+    /// A new PHC string to store, when the password is right and its stored hash is weaker than the settings.
+    pub upgrade: Option<String>,
+}
+
+/// Hashes with today's parameters, and compares with stored hashes of any parameters within bounds.
+pub(crate) struct Hasher {
+    params: Params,
+    /// Empty until the first hash, and again after [`Hasher::give_memory_back`].
+    memory: Vec<Block>,
+    /// Units of work so far.
+    #[cfg(test)]
+    work: u32,
+}
+
+impl Hasher {
+    /// Allocates nothing yet.
+    pub(crate) fn new(params: Params) -> Self {
+        Self {
+            params,
+            memory: Vec::new(),
+            #[cfg(test)]
+            work: 0,
+        }
+    }
+
+    /// Hashes a new password with a fresh salt. Returns the PHC string.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the system gives no memory or no randomness.
+    pub(crate) fn hash(&mut self, password: &Password) -> Result<String, Error> {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt)?;
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        self.fill(&today(&self.params), password, &salt, &mut output)?;
+        phc(&self.params, &salt, &output)
+    }
+
+    /// Compares `password` with a PHC string, in constant time. A wrong password costs at least one hash of today's
+    /// parameters, so that an account with older ones takes as long as an unknown email (OWASP ASVS 5.0 clause 6.3.8).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the stored hash is unusable, or the system gives no memory or no randomness.
+    pub(crate) fn verify(&mut self, password: &Password, stored: &str) -> Result<Verdict, Error> {
+        let stored = StoredHash::parse(stored)?;
+        let mut output = vec![0; stored.output.len()];
+        self.fill(&stored.argon2(), password, &stored.salt, &mut output)?;
+        let matches = Output::new(&output).is_ok_and(|output| output == stored.output);
+        let today = HashCost::of(&self.params);
+        if matches {
+            let upgrade = stored.is_weaker_than(today).then(|| self.hash(password)).transpose()?;
+            return Ok(Verdict { matches, upgrade });
+        }
+        if let Some(remainder) = today.remainder(stored.cost()) {
+            self.spend(remainder, password)?;
+        }
+        Ok(Verdict { matches, upgrade: None })
+    }
+
+    /// Whether the thread has a memory block that it could give back.
+    pub(crate) fn holds_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// Returns the memory block to the allocator.
+    pub(crate) fn give_memory_back(&mut self) {
+        self.memory = Vec::new();
+    }
+
+    /// Makes a hash of this cost that nobody needs.
+    fn spend(&mut self, cost: HashCost, password: &Password) -> Result<(), Error> {
+        let params = cost.params().map_err(|e| failed(&e))?;
+        self.fill(&today(&params), password, &[0; SALT_BYTES], &mut [0; Params::DEFAULT_OUTPUT_LEN])
+    }
+
+    fn fill(&mut self, argon2: &Argon2<'_>, password: &Password, salt: &[u8], output: &mut [u8]) -> Result<(), Error> {
+        let blocks = argon2.params().block_count();
+        self.reserve(blocks)?;
+        argon2
+            .hash_password_into_with_memory(password.as_str().as_bytes(), salt, output, &mut self.memory[..blocks])
+            .map_err(|e| failed(&e))?;
+        #[cfg(test)]
+        {
+            self.work += HashCost::of(argon2.params()).work();
+        }
+        // A stored hash of larger parameters must not leave its memory with the thread.
+        if self.memory.len() > self.params.block_count() {
+            self.give_memory_back();
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, blocks: usize) -> Result<(), Error> {
+        if self.memory.len() >= blocks {
+            return Ok(());
+        }
+        self.give_memory_back();
+        // The process starts with huge pages off. Where the system refuses them, hashing is a little slower.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::thread::disable_transparent_huge_pages(false);
+        self.memory.try_reserve_exact(blocks).map_err(|e| failed(&e))?;
+        self.memory.resize(blocks, Block::default());
+        Ok(())
+    }
+}
+
+fn today(params: &Params) -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Error {
+    Error::Internal(format!("cannot hash a password: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::password::PASSWORD_MAX_BYTES;
+
+    const COST: HashCost = HashCost { memory_kib: 64, iterations: 2, parallelism: 1 };
+    const CHEAPER: HashCost = HashCost { iterations: 1, ..COST };
+
+    fn hasher(cost: HashCost) -> Hasher {
+        Hasher::new(cost.params().unwrap())
+    }
+
+    fn secret() -> Password {
+        Password::new("secret")
+    }
+
+    #[test]
+    fn every_byte_of_the_longest_password_counts() {
+        let long = "x".repeat(PASSWORD_MAX_BYTES);
+        let stored = hasher(COST).hash(&Password::new(&long)).unwrap();
+        assert!(hasher(COST).verify(&Password::new(&long), &stored).unwrap().matches);
+        for at in [0, 72, PASSWORD_MAX_BYTES - 1] {
+            let mut other = long.clone();
+            other.replace_range(at..=at, "y");
+            assert!(!hasher(COST).verify(&Password::new(&other), &stored).unwrap().matches, "{at}");
+        }
+    }
+
+    #[test]
+    fn one_password_has_a_salt_of_its_own_each_time() {
+        let mut hasher = hasher(COST);
+        let [first, second] = [(); 2].map(|()| StoredHash::parse(&hasher.hash(&secret()).unwrap()).unwrap());
+        assert_eq!((first.salt.len(), second.salt.len()), (SALT_BYTES, SALT_BYTES));
+        assert_ne!(first.salt, second.salt);
+        assert_ne!(first.output, second.output);
+    }
+
+    #[test]
+    fn the_right_password_upgrades_a_weaker_hash_once_and_keeps_a_stronger_one() {
+        let weak = hasher(CHEAPER).hash(&secret()).unwrap();
+        let upgraded = hasher(COST).verify(&secret(), &weak).unwrap().upgrade.unwrap();
+        assert!(upgraded.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{upgraded}");
+        let kept = Verdict { matches: true, upgrade: None };
+        assert_eq!(hasher(COST).verify(&secret(), &upgraded).unwrap(), kept);
+        assert_eq!(hasher(CHEAPER).verify(&secret(), &upgraded).unwrap(), kept);
+    }
+
+    #[test]
+    fn a_wrong_password_costs_a_hash_of_todays_parameters_whatever_those_of_the_account() {
+        let today = HashCost { memory_kib: 512, iterations: 3, parallelism: 1 };
+        for (memory_kib, iterations) in [(512, 3), (512, 1), (512, 2), (64, 3), (128, 1), (256, 5)] {
+            let stored = hasher(HashCost { memory_kib, iterations, ..today }).hash(&secret()).unwrap();
+            let mut hasher = hasher(today);
+            let verdict = hasher.verify(&Password::new("wrong"), &stored).unwrap();
+            assert_eq!(verdict, Verdict { matches: false, upgrade: None });
+            assert!(today.work() - hasher.work < today.iterations, "m={memory_kib},t={iterations}: {}", hasher.work);
+        }
+    }
+
+    #[test]
+    fn an_earlier_larger_hash_leaves_nothing_in_the_next() {
+        let reference = today(&COST.params().unwrap());
+        let (salt, mut expected) = (b"0123456789abcdef", [0; 32]);
+        reference.hash_password_into(b"secret", salt, &mut expected).unwrap();
+        let mut hasher = hasher(HashCost { memory_kib: 500, ..COST });
+        hasher.hash(&Password::new("an earlier one")).unwrap();
+        let mut output = [0; 32];
+        hasher.fill(&reference, &secret(), salt, &mut output).unwrap();
+        assert_eq!(output, expected);
+    }
+
+    #[test]
+    fn the_memory_block_is_kept_but_never_one_larger_than_todays() {
+        let larger = hasher(HashCost { memory_kib: 4_096, ..COST }).hash(&secret()).unwrap();
+        let mut hasher = hasher(COST);
+        let own = hasher.hash(&secret()).unwrap();
+        assert!(hasher.holds_memory());
+        hasher.verify(&secret(), &larger).unwrap();
+        assert!(!hasher.holds_memory());
+        hasher.verify(&secret(), &own).unwrap();
+        assert_eq!(hasher.memory.capacity(), 64);
+        hasher.give_memory_back();
+        assert!(!hasher.holds_memory());
+    }
+}

@@ -1,0 +1,213 @@
+//! The jobs that wait for a hashing thread: bounded by time, and fair among clients.
+//!
+//! Clients take turns (round robin), so a flood from one client delays a job of another by one job. A job that could
+//! not end before its deadline is refused at once. This file knows no lock and no clock, so its rules are tested
+//! without threads.
+
+use std::{collections::VecDeque, time::Instant};
+
+use auth_service_records::error::Error;
+use auth_service_token::Id;
+
+use crate::estimate::Estimate;
+
+/// Jobs that wait.
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct Queue<T> {
+    /// Clients that have waiting jobs, in the order of their turns.
+    clients: VecDeque<Client<T>>,
+    /// Number of waiting jobs.
+    waiting: usize,
+    /// The most jobs that may wait. Bounds the memory where a hash is so cheap that time does not.
+    capacity: usize,
+    /// Says which job would end too late.
+    pub(crate) estimate: Estimate,
+}
+
+#[cfg_attr(test, derive(Clone))]
+struct Client<T> {
+    id: Id,
+    /// Never empty. The oldest job first.
+    jobs: VecDeque<Queued<T>>,
+}
+
+/// A job and the time until which its caller waits.
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct Queued<T> {
+    /// What to do.
+    pub(crate) job: T,
+    /// When the answer is due.
+    pub(crate) deadline: Instant,
+}
+
+/// How many threads serve the queue.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads {
+    /// Threads that live. At least one.
+    pub(crate) running: usize,
+    /// Those of them that have no job.
+    pub(crate) idle: usize,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue for at most `capacity` jobs.
+    pub(crate) fn new(capacity: usize, estimate: Estimate) -> Self {
+        Self { clients: VecDeque::new(), waiting: 0, capacity, estimate }
+    }
+
+    /// Adds a job of `client`. Returns the job that left a full queue in its place, if any.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when the job would end after its deadline, or the queue is full and no other client has
+    /// more jobs in it.
+    pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Error> {
+        let own = self.jobs_of(client);
+        let before = self.jobs_before(client, own) + threads.running - threads.idle;
+        if !self.estimate.is_in_time(before, threads.running) {
+            return Err(Error::Overloaded);
+        }
+        let evicted = if self.waiting < self.capacity { None } else { Some(self.evict_for_client_with(own)?) };
+        let queued = Queued { job, deadline: now + self.estimate.deadline() };
+        match self.clients.iter_mut().find(|other| other.id == client) {
+            Some(client) => client.jobs.push_back(queued),
+            None => self.clients.push_back(Client { id: client, jobs: VecDeque::from([queued]) }),
+        }
+        self.waiting += 1;
+        Ok(evicted)
+    }
+
+    /// Takes the oldest job of the client whose turn it is. The caller looks at the deadline.
+    pub(crate) fn take(&mut self) -> Option<Queued<T>> {
+        let mut client = self.clients.pop_front()?;
+        let queued = client.jobs.pop_front()?;
+        if !client.jobs.is_empty() {
+            self.clients.push_back(client);
+        }
+        self.waiting -= 1;
+        Some(queued)
+    }
+
+    fn jobs_of(&self, client: Id) -> usize {
+        self.clients.iter().find(|other| other.id == client).map_or(0, |client| client.jobs.len())
+    }
+
+    /// Waiting jobs that run before the next job of `client`, which has `own` of them.
+    fn jobs_before(&self, client: Id, own: usize) -> usize {
+        // Clients whose turn is before this client's have one turn more before the new job.
+        let mut turns = own + 1;
+        let mut before = 0;
+        for other in &self.clients {
+            if other.id == client {
+                turns = own;
+            }
+            before += other.jobs.len().min(turns);
+        }
+        before
+    }
+
+    /// Takes the latest job of the client that has the most, when the client with `own` jobs still has fewer with one
+    /// more.
+    fn evict_for_client_with(&mut self, own: usize) -> Result<T, Error> {
+        let longest = self.clients.iter_mut().max_by_key(|client| client.jobs.len());
+        let longest = longest.filter(|client| client.jobs.len() > own + 1).ok_or(Error::Overloaded)?;
+        let evicted = longest.jobs.pop_back().ok_or(Error::Overloaded)?;
+        self.waiting -= 1;
+        Ok(evicted.job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HASH: Duration = Duration::from_millis(10);
+    const DEADLINE: Duration = Duration::from_millis(100);
+    const ONE_BUSY: Threads = Threads { running: 1, idle: 0 };
+
+    fn client(name: &str) -> Id {
+        Id::digest(name.as_bytes())
+    }
+
+    fn queue() -> Queue<String> {
+        Queue::new(1_000, Estimate::new(HASH, DEADLINE))
+    }
+
+    /// Pushes jobs of a client until one is refused. Returns how many were not.
+    fn flood(queue: &mut Queue<String>, name: &str, threads: Threads) -> usize {
+        let mut push = |n| queue.push(client(name), format!("{name}{n}"), Instant::now(), threads);
+        (0..).take_while(|n| push(*n).is_ok()).count()
+    }
+
+    fn push(queue: &mut Queue<String>, job: &str, threads: Threads) -> Result<Option<String>, Error> {
+        queue.push(client(&job[..1]), job.to_owned(), Instant::now(), threads)
+    }
+
+    fn drain(queue: &mut Queue<String>) -> Vec<String> {
+        std::iter::from_fn(|| queue.take()).map(|queued| queued.job).collect()
+    }
+
+    #[test]
+    fn clients_take_turns() {
+        let mut queue = queue();
+        for job in ["a1", "a2", "a3", "b1", "c1", "b2"] {
+            push(&mut queue, job, ONE_BUSY).unwrap();
+        }
+        assert_eq!(queue.take().unwrap().job, "a1");
+        // A client that joins waits for one job of each other client.
+        push(&mut queue, "d1", ONE_BUSY).unwrap();
+        assert_eq!(drain(&mut queue), ["b1", "c1", "a2", "d1", "b2", "a3"]);
+        assert_eq!(queue.waiting, 0);
+    }
+
+    #[test]
+    fn a_client_is_admitted_though_another_has_filled_the_queue() {
+        let mut queue = queue();
+        assert_eq!(flood(&mut queue, "a", ONE_BUSY), 9);
+        assert_eq!(flood(&mut queue, "b", ONE_BUSY), 4, "every second turn is for a");
+        assert_eq!(flood(&mut queue, "c", ONE_BUSY), 3, "every third turn is for c");
+        assert_eq!(flood(&mut queue, "a", ONE_BUSY), 0);
+    }
+
+    #[test]
+    fn the_estimate_is_the_place_where_the_job_will_run() {
+        let mut queue = Queue::new(1_000, Estimate::new(HASH, DEADLINE * 100));
+        for job in ["a1", "a2", "a3", "a4", "b1", "b2", "c1", "b3"] {
+            push(&mut queue, job, ONE_BUSY).unwrap();
+        }
+        for taken in 0..8 {
+            for name in ["a", "b", "c", "d"] {
+                let expected = queue.jobs_before(client(name), queue.jobs_of(client(name)));
+                let mut copy = queue.clone();
+                push(&mut copy, &format!("{name}!"), ONE_BUSY).unwrap();
+                let place = drain(&mut copy).iter().position(|job| job.ends_with('!')).unwrap();
+                assert_eq!(place, expected, "{name} after {taken}");
+            }
+            queue.take();
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_latest_job_of_the_client_with_the_most() {
+        let mut queue = Queue::new(4, Estimate::new(HASH, DEADLINE * 100));
+        for job in ["a1", "a2", "a3", "b1"] {
+            assert_eq!(push(&mut queue, job, ONE_BUSY).unwrap(), None);
+        }
+        assert!(matches!(push(&mut queue, "a4", ONE_BUSY), Err(Error::Overloaded)));
+        assert_eq!(push(&mut queue, "c1", ONE_BUSY).unwrap().as_deref(), Some("a3"));
+        for job in ["b2", "c2", "a4"] {
+            assert!(matches!(push(&mut queue, job, ONE_BUSY), Err(Error::Overloaded)), "{job}");
+        }
+        assert_eq!(push(&mut queue, "d1", ONE_BUSY).unwrap().as_deref(), Some("a2"));
+        assert!(matches!(push(&mut queue, "e1", ONE_BUSY), Err(Error::Overloaded)));
+        assert_eq!(drain(&mut queue), ["a1", "b1", "c1", "d1"]);
+    }
+
+    #[test]
+    fn a_job_is_due_after_the_deadline() {
+        let (mut queue, now) = (queue(), Instant::now());
+        queue.push(client("a"), String::new(), now, ONE_BUSY).unwrap();
+        assert_eq!(queue.take().unwrap().deadline, now + DEADLINE);
+    }
+}

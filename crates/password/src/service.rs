@@ -1,0 +1,196 @@
+//! The face of the crate: hash a new password, verify a password.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use auth_service_records::error::Error;
+use auth_service_token::Id;
+use tokio::sync::oneshot;
+
+use crate::{
+    cost::HashCost,
+    estimate::Estimate,
+    hasher::{Hasher, Verdict},
+    password::Password,
+    pool::Pool,
+    state::Answer,
+    strength,
+};
+
+/// How passwords are hashed.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Parameters of new hashes.
+    pub cost: HashCost,
+    /// The zxcvbn score that a new password needs, from 0 (any password) to 4.
+    pub min_score: u8,
+    /// How many hashes run at the same time: the number of cores. At least one thread runs.
+    pub threads: usize,
+    /// Time from a call to its answer. Shorter than the deadline of a request, which has other work to do as well, and
+    /// some of which verify one password and hash another.
+    pub deadline: Duration,
+}
+
+/// A handle on the hashing threads, which end with the last handle.
+///
+/// In both operations `client` names the address that a request comes from. Clients take turns, so a flood from one
+/// delays a job of another by at most one job. A call whose future is dropped still uses its turn.
+#[derive(Clone)]
+pub struct Passwords {
+    pool: Arc<Pool>,
+    min_score: u8,
+    /// A hash by today's parameters for emails that have no account.
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    /// Starts the threads. Makes one hash first, as an estimate of how long a hash takes.
+    ///
+    /// # Errors
+    /// When the parameters are out of bounds, or the system gives no thread, memory or randomness.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let Settings { cost, min_score, threads, deadline } = settings;
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        if !cost.is_within_bounds() {
+            return Err(invalid(format!("{cost:?} is out of bounds")));
+        }
+        let params = cost.params().map_err(|e| invalid(e.to_string()))?;
+        let unknown = Id::random().map_err(io::Error::other)?;
+        let start = Instant::now();
+        let decoy = Hasher::new(params.clone()).hash(&Password::new(unknown.as_str()));
+        let average = start.elapsed();
+        let decoy = decoy.map_err(|e| io::Error::other(format!("cannot make a first hash: {e:?}")))?.into();
+        let pool = Arc::new(Pool::start(params, threads, Estimate::new(average, deadline))?);
+        Ok(Self { pool, min_score, decoy })
+    }
+
+    /// Hashes a new password of the user with this email, with a fresh salt. Returns the PHC string.
+    ///
+    /// # Errors
+    /// [`Error::WeakPassword`]; [`Error::Overloaded`], at once when the hash could not end before the deadline;
+    /// [`Error::HashingUnavailable`] when no thread runs; [`Error::Internal`].
+    pub async fn hash(&self, password: Password, email: &str, client: Id) -> Result<String, Error> {
+        let (email, min_score) = (email.to_owned(), self.min_score);
+        self.run(client, move |hasher| {
+            strength::check(&password, &email, min_score)?;
+            hasher.hash(&password)
+        })
+        .await
+    }
+
+    /// Compares `password` with the PHC string of an account. `None` stands for an email without an account: nothing
+    /// matches, and the work is that of a wrong password (OWASP ASVS 5.0 clause 6.3.8).
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`], at once when the hash could not end before the deadline; [`Error::HashingUnavailable`]
+    /// when no thread runs; [`Error::Internal`], also when the PHC string is corrupt or its parameters out of bounds.
+    pub async fn verify(&self, password: Password, stored: Option<&str>, client: Id) -> Result<Verdict, Error> {
+        let phc = stored.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
+        let verdict = self.run(client, move |hasher| hasher.verify(&password, &phc)).await?;
+        Ok(if stored.is_some() { verdict } else { Verdict { matches: false, upgrade: None } })
+    }
+
+    /// False while a thread that died has no replacement, because the system gives none. Each call tries once more.
+    #[must_use]
+    pub fn all_threads_run(&self) -> bool {
+        self.pool.all_threads_run()
+    }
+
+    async fn run<T, F>(&self, client: Id, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Hasher) -> Result<T, Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move |hasher: Result<&mut Hasher, Error>| {
+            let outcome = hasher.and_then(work);
+            // Fails when the caller has gone.
+            Box::new(move || drop(reply.send(outcome))) as Answer
+        });
+        self.pool.submit(client, job)?;
+        answer.await.unwrap_or_else(|_| Err(Error::Internal("a hashing thread died".to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COST: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+    const SETTINGS: Settings = Settings { cost: COST, min_score: 0, threads: 2, deadline: Duration::from_secs(3_600) };
+
+    fn passwords() -> Passwords {
+        Passwords::start(SETTINGS).unwrap()
+    }
+
+    fn client() -> Id {
+        Id::digest(b"192.0.2.1")
+    }
+
+    fn secret() -> Password {
+        Password::new("secret")
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_account_matches() {
+        let passwords = passwords();
+        let stored = passwords.hash(secret(), "a@b.example", client()).await.unwrap();
+        let verify = |password, stored| passwords.verify(Password::new(password), stored, client());
+        assert!(verify("secret", Some(stored.as_str())).await.unwrap().matches);
+        assert!(!verify("Secret", Some(stored.as_str())).await.unwrap().matches);
+        assert!(!verify("secret", None).await.unwrap().matches);
+    }
+
+    #[tokio::test]
+    async fn the_decoy_is_a_hash_of_todays_parameters() {
+        let decoy = passwords().decoy;
+        assert!(decoy.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{decoy}");
+        assert_eq!(decoy.len(), passwords().hash(secret(), "", client()).await.unwrap().len());
+    }
+
+    #[tokio::test]
+    async fn a_new_password_needs_the_score() {
+        let passwords = Passwords::start(Settings { min_score: 3, ..SETTINGS }).unwrap();
+        let weak = passwords.hash(Password::new("password"), "a@b.example", client()).await;
+        assert!(matches!(weak, Err(Error::WeakPassword { .. })));
+        passwords.hash(Password::new("plinth-ocarina-vexed-77"), "a@b.example", client()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_hostile_record_is_an_error() {
+        let hostile = "$argon2id$v=19$m=4194304,t=1000000,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2g";
+        assert!(matches!(passwords().verify(secret(), Some(hostile), client()).await, Err(Error::Internal(_))));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_kills_its_thread_answers_an_error() {
+        let passwords = passwords();
+        let died = passwords.run::<(), _>(client(), |_| panic!("the test ends this thread")).await;
+        assert!(matches!(died, Err(Error::Internal(_))));
+        passwords.hash(secret(), "", client()).await.unwrap();
+        assert!(passwords.all_threads_run());
+    }
+
+    #[tokio::test]
+    async fn a_late_job_answers_overloaded() {
+        let passwords = Passwords::start(Settings { deadline: Duration::ZERO, ..SETTINGS }).unwrap();
+        assert!(matches!(passwords.verify(secret(), None, client()).await, Err(Error::Overloaded)));
+    }
+
+    #[test]
+    fn parameters_out_of_bounds_do_not_start() {
+        for cost in [
+            HashCost { memory_kib: HashCost::MAX_MEMORY_KIB + 1, ..COST },
+            HashCost { iterations: HashCost::MAX_ITERATIONS + 1, ..COST },
+            HashCost { parallelism: HashCost::MAX_PARALLELISM + 1, ..COST },
+            HashCost { iterations: 0, ..COST },
+            HashCost { memory_kib: 7, ..COST },
+        ] {
+            let refused = Passwords::start(Settings { cost, ..SETTINGS }).err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{cost:?}");
+        }
+    }
+}
