@@ -33,24 +33,24 @@ use tower::Service;
 
 use crate::scene::{ACCESS_SECRET, REFRESH_SECRET, unix_seconds};
 
-/// As long as an answer of ours.
+/// A body of the same length as that of the server.
 const BODY: &str = r#"{"data":{"email":"user-00000000@example.com","id":"6fe129f0-bb9d-4549-8835-14d0912932b0","created_at":"2026-11-23T06:52:51Z"},"result":"User profile fetched successfully","status":200}"#;
 
 /// The work for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Floor {
-    /// The signature is verified.
+    /// Verify the signature.
     Verify,
-    /// The same, and one MGET of the token's keys.
+    /// Verify the signature, and MGET the two keys of the token.
     Mget,
 }
 
-/// Who serves connections.
+/// The shape of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One current-thread runtime a core; one thread accepts and hands connections over in turn.
+    /// A current-thread runtime for each core. One thread accepts and hands connections over in turn.
     PerCore,
-    /// One current-thread runtime a core, each with a listener of its own (SO_REUSEPORT).
+    /// A current-thread runtime for each core, each with its own listener (SO_REUSEPORT).
     ReusePort,
     /// One multi-thread runtime.
     MultiThread,
@@ -130,11 +130,11 @@ async fn serve_connection(stream: TcpStream, router: Router) {
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(router.call(request).await.unwrap()) }
     };
-    // The client hangs up when its time is over.
+    // An error means that the client has closed the connection at the end of its load.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(call)).await;
 }
 
-/// Serves until the process is killed; prints its port when it is ready.
+/// Prints the port when the server is ready, then serves until the process is killed.
 pub(crate) fn serve(floor: &str, shape: Shape, redis: &str) {
     let redis = (floor == Floor::Mget.word()).then(|| redis.to_owned());
     let cores = thread::available_parallelism().unwrap().get();
@@ -209,7 +209,7 @@ fn on_one_thread(work: impl Future<Output = ()>) {
     runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
-/// argon2 hashes a second with the server's default parameters, on as many threads as it has, and nothing else.
+/// argon2 hashes a second with the default parameters of the server, on a thread for each core.
 pub(crate) fn hashes_per_second(seconds: u64) -> f64 {
     let cores = thread::available_parallelism().unwrap().get();
     let until = Instant::now() + Duration::from_secs(seconds);

@@ -1,5 +1,5 @@
-//! The load generators: wrk for as much as goes (closed loop), oha for latency at a given rate (open loop: a late answer
-//! counts from when its request was due, so that a stall cannot hide itself).
+//! The load generators: wrk for throughput (closed loop), oha for latency at a given rate (open loop). oha counts a late
+//! answer from the moment when its request was due, so a stall cannot hide.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use crate::scene::directory;
 
-/// Requests that wrk sends in turn, in a file.
+/// A file of requests that wrk sends in turn.
 pub(crate) struct Requests(PathBuf);
 
 impl Requests {
-    /// Each is method, path, access token and body; the last two may be empty. See wrk.lua.
+    /// Each request is a method, a path, an access token and a body; the last two may be empty. See wrk.lua.
     pub(crate) fn new(name: &str, requests: impl IntoIterator<Item = [String; 4]>) -> Self {
         let path = directory().join(format!("{name}.requests"));
         let mut file = BufWriter::new(File::create(&path).unwrap());
@@ -29,7 +29,7 @@ impl Requests {
         Self(path)
     }
 
-    /// Keeps them while others are made under the first name.
+    /// Keeps these requests while others are made under the first name.
     pub(crate) fn renamed(self, name: &str) -> Self {
         let path = directory().join(format!("{name}.requests"));
         fs::rename(self.0, &path).unwrap();
@@ -37,7 +37,7 @@ impl Requests {
     }
 }
 
-/// What wrk saw.
+/// The result of wrk.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Load {
     pub(crate) requests: u64,
@@ -52,13 +52,13 @@ impl Load {
         self.requests as f64 / self.seconds
     }
 
-    /// Answers with this status; only of a load that was started with [`Wrk::counting`].
+    /// The number of answers with this status, for a load that [`Wrk::counting`] started.
     pub(crate) fn count(&self, status: u16) -> u64 {
         self.statuses.iter().filter_map(|counts| counts.get(&status.to_string())).sum()
     }
 }
 
-/// A wrk that runs.
+/// A running wrk.
 pub(crate) struct Wrk(Child);
 
 impl Wrk {
@@ -80,7 +80,7 @@ impl Wrk {
         Self(command.stdout(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Answers of any status are expected, and counted by it.
+    /// Starts a load that expects answers of any status, and counts them by status.
     pub(crate) fn counting(port: u16, requests: &Requests, connections: usize, seconds: u64) -> Self {
         Self::start(port, requests, connections, seconds, true)
     }
@@ -94,7 +94,7 @@ impl Wrk {
     }
 }
 
-/// As many requests as go, all of which must succeed: the cost of failures is not what is asked for.
+/// Sends as many requests as possible. All must succeed, as a failure has another cost.
 pub(crate) fn closed_loop(port: u16, requests: &Requests, connections: usize, seconds: u64) -> Load {
     let load = Wrk::start(port, requests, connections, seconds, false).finish();
     assert!(load.broken == 0 && load.refused == 0 && load.requests > 0, "requests failed: {load:?}");
@@ -103,7 +103,7 @@ pub(crate) fn closed_loop(port: u16, requests: &Requests, connections: usize, se
 
 /// Percentiles of latency in milliseconds at a given rate.
 pub(crate) struct Latency {
-    /// Percentile, from 10 to 99.99, and milliseconds.
+    /// Pairs of a percentile, from 10 to 99.99, and milliseconds.
     pub(crate) percentiles: Vec<(f64, f64)>,
 }
 
@@ -113,7 +113,7 @@ impl Latency {
     }
 }
 
-/// GET requests at `rate` a second, all of which must succeed.
+/// Sends GET requests at `rate` a second. All must succeed.
 pub(crate) fn open_loop(port: u16, path: &str, token: &str, rate: u32, seconds: u64) -> Latency {
     let mut command = Command::new(directory().join("tools/bin/oha"));
     command.args(["--no-tui", "--output-format", "json", "--latency-correction", "-c", "64"]);

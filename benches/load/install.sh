@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the benchmark starts besides the server: redis-server, the load generators wrk and oha, and Go with the
-# packages of the peer. Does nothing when all is there. oha goes into target/bench/tools, the rest comes by apt-get.
+# Installs the programs that the benchmark starts: redis-server, the load generators wrk and oha, and Go with the packages
+# of the peer. Does nothing when all of them are there. oha goes into target/bench/tools; apt-get installs the rest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

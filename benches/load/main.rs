@@ -1,8 +1,8 @@
 //! `cargo bench --bench load`: how close the server is to the least that its parts cost, in one run that starts all it
 //! needs. docs/benchmarks.md says what the figures mean.
 //!
-//! `-- --quick` takes two minutes at the most, for orientation; `--only NAME,…` runs some of the parts; `--compare FILE`
-//! prints the ratios of this run and of one that was kept.
+//! `-- --quick` takes two minutes at most, for orientation; `--only NAME,…` runs some of the parts; `--compare FILE` prints
+//! the ratios of this run beside those of an earlier one.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
 
@@ -26,7 +26,7 @@ use parts::{Bench, PARTS};
 use picture::Pictures;
 use report::Report;
 
-/// As in the server, for the floors.
+/// The allocator of the server, so that the floors have the same.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         .arg(flag("quick").help("Short loads, one round"))
         .arg(Arg::new("only").long("only").value_delimiter(',').help("Some of the parts, by name"))
         .arg(Arg::new("compare").long("compare").help("A JSON file of an earlier run"))
-        // cargo says that it is a benchmark.
+        // cargo passes this flag to every benchmark.
         .arg(flag("bench").hide(true))
         .subcommand(floor)
         .get_matches();

@@ -6,7 +6,7 @@ use plotters::{coord::Shift, prelude::*};
 
 use crate::{generator::Latency, report::median};
 
-/// As the axis shows them, at even distances: each is as interesting as the next.
+/// The axis shows them at even distances, as each is as interesting as the next.
 const PERCENTILES: [f64; 7] = [10.0, 50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
 const COLOURS: [RGBColor; 5] = [
     RGBColor(200, 30, 30),
@@ -17,19 +17,19 @@ const COLOURS: [RGBColor; 5] = [
 ];
 const SIZE: (u32, u32) = (1_000, 900);
 
-/// What they show.
+/// The data of the pictures.
 #[derive(Default)]
 pub(crate) struct Pictures {
-    /// Who, and milliseconds at each of [`PERCENTILES`].
+    /// A name, and milliseconds at each of [`PERCENTILES`].
     latencies: Vec<(String, Vec<f64>)>,
-    /// Users, and microseconds of CPU for a request, the server's and Redis'.
+    /// Pairs of a number of users, and the microseconds of CPU that the server and Redis take for a request.
     pub(crate) sizes: Vec<(f64, f64)>,
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 impl Pictures {
-    /// The median of several runs, at each percentile.
+    /// Adds the median of several runs, at each percentile.
     pub(crate) fn latency(&mut self, who: &str, runs: &[Latency]) {
         let at = |percentile| median(&runs.iter().map(|run| run.at(percentile)).collect::<Vec<_>>());
         self.latencies.push((who.to_owned(), PERCENTILES.map(at).to_vec()));

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::scene::{ACCESS_SECRET, PASSWORD, REFRESH_SECRET, REFRESH_TTL_SECONDS, Redis, TTL_SECONDS, unix_seconds};
 
-/// Accounts that are being made at the same time.
+/// How many accounts are made at the same time.
 const MAKERS: usize = 256;
 
 /// A user with a session.

@@ -4,7 +4,7 @@ use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
@@ -30,17 +30,17 @@ impl fmt::Display for Target {
     }
 }
 
-/// One line of the table. The target speaks of the ratio if there is something to compare with, else of our figure.
+/// One line of the table. The target is for the ratio if there is one, else for the figure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// Stable, for comparisons.
+    /// The name. It stays the same from version to version, for comparisons.
     pub(crate) name: String,
     pub(crate) unit: String,
     /// Median of all rounds.
     pub(crate) ours: f64,
-    /// What it is compared with, and that one's median.
+    /// The name and the median of the other figure, if this one is compared.
     pub(crate) against: Option<(String, f64)>,
-    /// Median of the rounds' ratios, and the lowest and the highest of them.
+    /// The median, the lowest and the highest ratio of all rounds.
     pub(crate) ratio: Option<(f64, f64, f64)>,
     pub(crate) target: Option<Target>,
 }
@@ -51,7 +51,7 @@ impl Row {
         Self { name: name.to_owned(), unit: unit.to_owned(), ours: median(figures), against: None, ratio: None, target }
     }
 
-    /// Our figure and another one, taken in turn; the n-th of each belong together.
+    /// A figure and another one that were taken in turn. The n-th of each belong together.
     pub(crate) fn pair(
         name: &str,
         unit: &str,
@@ -91,11 +91,11 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
 /// A whole run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// When, by RFC 3339.
+    /// The time of the run (RFC 3339).
     pub(crate) at: String,
     pub(crate) machine: String,
     pub(crate) versions: String,
-    /// A quick run's figures are for orientation.
+    /// Whether the figures are those of a quick run, which are for orientation only.
     pub(crate) quick: bool,
     pub(crate) rows: Vec<Row>,
 }
@@ -138,7 +138,7 @@ impl Report {
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// For each figure that both runs have: now over then. Of ratios, since those are good on another machine, too.
+    /// For each figure that both runs have: the ratio of now and then. Ratios compare across machines.
     pub(crate) fn compare(&self, then: &Self) -> String {
         let mut lines = format!(
             "compared with {} ({})\n\n| what | then | now | now / then |\n|---|---|---|---|\n",

@@ -16,9 +16,9 @@ use crate::floors::{Floor, Shape};
 pub(crate) const ACCESS_SECRET: &str = "an access secret of the benchmark, 32+ bytes";
 pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the benchmark, 32+ bytes";
 pub(crate) const PASSWORD: &str = "correct horse battery";
-/// Longer than a run takes: what is measured is the cost of live sessions.
+/// Longer than a run takes, so that sessions live throughout.
 pub(crate) const TTL_SECONDS: u64 = 3_600;
-/// Twice an access token's life, as in the shipped settings.
+/// Twice the life of an access token, as in the default settings.
 pub(crate) const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
 /// The wall clock, in seconds since the Unix epoch.
 pub(crate) fn unix_seconds() -> u64 {
@@ -30,7 +30,7 @@ pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
 
-/// Stopped when dropped.
+/// A process that is killed when this value is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) port: u16,
@@ -45,16 +45,16 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// CPU time so far, of all threads.
+    /// CPU time of all threads so far.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // After the name, which may hold anything: fields 14 and 15 are user and system time, in ticks of 10 ms.
+        // The name may hold anything, so the fields are counted behind it. User and system time are in ticks of 10 ms.
         let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         Duration::from_millis(ticks * 10)
     }
 
-    /// A figure of /proc's status in MiB: `VmRSS` now, `VmHWM` the highest ever.
+    /// A figure of /proc/PID/status in MiB: `VmRSS` is the memory now, `VmHWM` the most so far.
     pub(crate) fn memory_mib(&self, field: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
@@ -76,7 +76,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A Redis of its own, without persistence.
+/// A private Redis without persistence.
 pub(crate) struct Redis {
     process: Process,
     _directory: tempfile::TempDir,
@@ -125,7 +125,7 @@ impl Redis {
     }
 }
 
-/// The server as it is shipped, its log in a file.
+/// The server with the default settings, and its log in a file.
 pub(crate) fn server(settings: &[(&str, &str)]) -> Process {
     let port = free_port();
     let log = File::create(directory().join("server.log")).unwrap();
@@ -160,7 +160,7 @@ pub(crate) fn floor(floor: Floor, shape: Shape, redis: &Redis) -> Process {
     process
 }
 
-/// The Go server that does the same.
+/// The Go server.
 pub(crate) fn peer(redis: &Redis) -> Process {
     let port = free_port();
     let mut command = Command::new(directory().join("peer"));
@@ -184,7 +184,7 @@ impl Client {
         Self::try_open(port).unwrap()
     }
 
-    /// The answer's status, `Retry-After` and body; `None` when the connection ends.
+    /// The status of the answer, whether it has `Retry-After`, and its body. `None` when the connection ends.
     pub(crate) fn send(&mut self, method: &str, path: &str, token: &str, body: &str) -> Option<(u16, bool, String)> {
         let authorization = if token.is_empty() { String::new() } else { format!("Authorization: {token}\r\n") };
         let length = body.len();
@@ -213,7 +213,7 @@ impl Client {
     }
 }
 
-/// What this machine is, for whoever reads the figures.
+/// A description of this machine.
 pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");

@@ -13,14 +13,14 @@ use crate::{
 };
 
 pub(super) const CONNECTIONS: usize = 64;
-/// As from a load balancer that keeps connections.
+/// The connections of a load balancer that keeps them open.
 pub(super) const FEW_CONNECTIONS: usize = 4;
 /// A rate that leaves the machine idle for half of the time, so that the latency is not that of a full machine.
 pub(super) const STEADY_RATE: u32 = 5_000;
 pub(super) const STORM_RATE: u32 = 5_000;
 pub(super) const THROUGHPUT_SECONDS: u64 = 1;
 pub(super) const LATENCY_SECONDS: u64 = 2;
-/// Enough tokens that the client walks through the same amount of memory in each case.
+/// So many that the client reads the same amount of memory in each case.
 pub(super) const TOKENS: usize = 20_000;
 
 /// The state that all parts share.
@@ -41,7 +41,7 @@ pub(super) fn sign_in(members: &[Member]) -> Requests {
     Requests::new("sign-in", members.iter().map(request))
 }
 
-/// A load, and the CPU time that a process took for each request of it, in microseconds.
+/// Runs a load. Also returns the CPU time that the process took for each request, in microseconds.
 pub(super) fn with_cpu(process: &Process, load: impl FnOnce() -> Load) -> (Load, f64) {
     let before = process.cpu();
     let load = load();

@@ -122,7 +122,7 @@ impl Bench {
             took[0].push(remove(hundred));
             took[1].push(remove(one));
         }
-        // Of 20 each: a single one says more of the scheduler than of the server.
+        // Medians of 20 each, as a single one says more about the scheduler than about the server.
         let [hundred, one] = took.map(|took| took.chunks(20).map(crate::report::median).collect::<Vec<_>>());
         self.rows.push(Row::pair(
             "removal of 100 sessions",

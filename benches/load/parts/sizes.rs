@@ -28,11 +28,11 @@ impl Bench {
             }
             let server = scene::server(&[("REDIS_URL", &redis.url())]);
             let requests = get_user(&members);
-            // Each has a file of its own: all of them take turns.
+            // All sizes take turns, so each has its own file of requests.
             let requests = requests.renamed(&format!("user-{users}"));
             stores.push((users, redis, server, requests));
         }
-        // What Redis alone makes of its size.
+        // The floors show how the size changes Redis alone.
         let floors = [0, stores.len() - 1].map(|n| scene::floor(Floor::Mget, Shape::PerCore, &stores[n].1));
         let mut throughput = vec![vec![]; stores.len()];
         let mut floor_throughput = [vec![], vec![]];
@@ -64,11 +64,11 @@ impl Bench {
         self.embedded_file();
     }
 
-    /// Of Redis, all keys counted.
+    /// Memory of Redis for a user and for a live session, with all keys.
     fn bytes(&mut self, per_user: f64, live: usize, all: u64) {
         let redis = Redis::start();
         let config = redis_settings(&redis);
-        // The live ones may be all that there are.
+        // All users may have a session.
         let (per_user, live, all) = if per_user.is_finite() {
             let empty = redis.used_memory();
             populate(&config, live, live, 1);
@@ -94,7 +94,7 @@ impl Bench {
         let stored = redb::Database::open(&file).unwrap().begin_write().unwrap().stats().unwrap().stored_bytes() as f64;
         let against = ("keys and values", &[stored][..]);
         let name = format!("embedded file, {users} users");
-        // redb makes the file longer ahead of what it writes, and does not always cut it: holes, which take no room.
+        // redb extends the file ahead of its writes and does not always cut it. The holes take no room on disk.
         let on_disk = [(metadata.blocks() * 512) as f64];
         self.rows.push(Row::pair(&name, "bytes", &on_disk, against, Some(AtMost(2.0))));
         self.rows.push(Row::pair(&(name + ": its length"), "bytes", &[metadata.len() as f64], against, None));
@@ -115,7 +115,7 @@ impl Bench {
         self.rows.push(Row::single("stripped binary", "MiB", &[binary], Some(AtMost(12.0))));
     }
 
-    /// Which runtime: floor (b) in each shape, with many connections and with few.
+    /// Floor (b) in each shape of runtime, with many connections and with few.
     pub(super) fn runtimes(&mut self) {
         let redis = Redis::start();
         let members = populate(&redis_settings(&redis), 1_000, 1_000, 1);
