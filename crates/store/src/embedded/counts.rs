@@ -1,34 +1,49 @@
-//! Counts of failures and calls. They live in memory: nothing of them outlives a quarter of an hour or an hour anyway,
-//! a failed sign-in then costs no flush to the disk, and there is no other replica to share them with.
+//! The counts of guesses and calls. They live in memory: none outlives an hour, a failed sign-in costs no flush to the
+//! disk, and no other replica shares them.
 
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    id::Id,
+use auth_service_records::{
+    clock::Clock,
     throttle::{Admission, Counter, FORGET_SECONDS, Limit, wait_seconds},
 };
+use auth_service_token::Id;
 
-/// All counts, in milliseconds of the store's clock.
-#[derive(Default)]
+/// How many entries a map holds at most. Beyond that, the half that ends first gives way.
+const MOST_ENTRIES: usize = 1_000_000;
+
+/// An account's guesses from one known address, or from all other addresses (`None`).
+type Guesser = (Id, Option<Id>);
+
+/// All counts.
 pub(super) struct Counts {
-    accounts: Mutex<Expiring<Id, Failures>>,
-    addresses: Mutex<Expiring<(Counter, Id), u64>>,
+    clock: Clock,
+    guesses: Mutex<Expiring<Guesser, Failures>>,
+    calls: Mutex<Expiring<(Counter, Id), u64>>,
 }
 
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct Failures {
     in_a_row: u32,
+    /// In milliseconds since the Unix epoch.
     wait_until: u64,
 }
 
-/// A map whose entries end; ended ones are dropped whenever it has doubled.
+/// A map whose entries end. Ended ones are dropped when the map has doubled.
 struct Expiring<K, V> {
-    entries: HashMap<K, (V, u64)>,
+    entries: HashMap<K, Ending<V>>,
     sweep_at: usize,
+}
+
+#[derive(Default)]
+struct Ending<V> {
+    value: V,
+    /// In milliseconds since the Unix epoch.
+    end: u64,
 }
 
 impl<K, V> Default for Expiring<K, V> {
@@ -38,76 +53,92 @@ impl<K, V> Default for Expiring<K, V> {
 }
 
 impl<K: Eq + Hash, V: Default> Expiring<K, V> {
-    /// The entry of `key` and its end; made if it is not there or has ended.
-    fn entry(&mut self, key: K, now: u64, lives_millis: u64) -> &mut (V, u64) {
+    /// The entry of `key`; a new one if there is none or it has ended.
+    fn entry(&mut self, key: K, now: u64, lives_millis: u64) -> &mut Ending<V> {
         if self.entries.len() >= self.sweep_at {
-            self.entries.retain(|_, (_, end)| *end > now);
-            self.sweep_at = (self.entries.len() * 2).max(1_024);
+            self.sweep(now);
         }
         let entry = self.entries.entry(key).or_default();
-        if entry.1 <= now {
-            *entry = (V::default(), now + lives_millis);
+        if entry.end <= now {
+            *entry = Ending { value: V::default(), end: now.saturating_add(lives_millis) };
         }
         entry
+    }
+
+    fn sweep(&mut self, now: u64) {
+        self.entries.retain(|_, entry| entry.end > now);
+        if self.entries.len() >= MOST_ENTRIES {
+            let mut ends: Vec<u64> = self.entries.values().map(|entry| entry.end).collect();
+            let (_, &mut median, _) = ends.select_nth_unstable(MOST_ENTRIES / 2);
+            self.entries.retain(|_, entry| entry.end > median);
+        }
+        self.sweep_at = (self.entries.len() * 2).clamp(1_024, MOST_ENTRIES);
     }
 }
 
 impl Counts {
-    /// Counts a try from an address that the account does not know.
-    pub(super) fn admit(&self, tag: Id, now: u64) -> Admission {
-        let forget = FORGET_SECONDS * 1_000;
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (failures, end) = accounts.entry(tag, now, forget);
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, guesses: Mutex::default(), calls: Mutex::default() }
+    }
+
+    /// Counts a guess as failed, unless it has to wait.
+    pub(super) fn admit_guess(&self, tag: Id, known: Option<Id>) -> Admission {
+        let forget_millis = FORGET_SECONDS * 1_000;
+        let mut guesses = lock(&self.guesses);
+        // Read under the lock, so that no guess sees the time of an earlier one as the future.
+        let now = self.clock.now_millis();
+        let entry = guesses.entry((tag, known), now, forget_millis);
+        let failures = &mut entry.value;
         if now < failures.wait_until {
             return Admission::Wait((failures.wait_until - now).div_ceil(1_000));
         }
         failures.in_a_row = failures.in_a_row.saturating_add(1);
-        // No wait is no time at all: a try that read the clock a moment earlier, and got here later, must not wait for it.
-        failures.wait_until = match wait_seconds(failures.in_a_row) {
-            0 => 0,
-            seconds => now + seconds * 1_000,
-        };
-        *end = now + forget;
-        Admission::Counted
+        failures.wait_until = now + wait_seconds(failures.in_a_row) * 1_000;
+        entry.end = now + forget_millis;
+        Admission::Admitted
     }
 
-    pub(super) fn withdraw(&self, tag: Id) {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((failures, _)) = accounts.entries.get_mut(&tag) {
-            *failures = Failures { in_a_row: failures.in_a_row.saturating_sub(1), wait_until: 0 };
+    /// Takes back a guess that was admitted but not compared, and the wait that it brought.
+    pub(super) fn withdraw_guess(&self, tag: Id, known: Option<Id>) {
+        let mut guesses = lock(&self.guesses);
+        if let Some(entry) = guesses.entries.get_mut(&(tag, known)) {
+            let in_a_row = entry.value.in_a_row.saturating_sub(1);
+            entry.value = Failures { in_a_row, wait_until: 0 };
         }
     }
 
-    pub(super) fn forget(&self, tag: Id) {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).entries.remove(&tag);
+    /// Forgets the failures that the account shares among unknown addresses, and those of the `known` addresses.
+    pub(super) fn forget_guesses(&self, tag: Id, known: impl IntoIterator<Item = Id>) {
+        let mut guesses = lock(&self.guesses);
+        guesses.entries.remove(&(tag, None));
+        for address in known {
+            guesses.entries.remove(&(tag, Some(address)));
+        }
     }
 
-    pub(super) fn count(&self, counter: Counter, address: Id, limit: Limit, add: u64, now: u64) -> Option<u64> {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, end) = addresses.entry((counter, address), now, limit.seconds * 1_000);
-        if *count >= limit.count {
-            return Some((*end - now).div_ceil(1_000).max(1));
+    /// Counts a call. If the limit is reached, counts nothing, and returns the seconds until the count starts anew.
+    pub(super) fn count_call(&self, counter: Counter, address: Id, limit: Limit) -> Option<u64> {
+        if limit.count == 0 {
+            return None;
         }
-        *count += add;
+        let mut calls = lock(&self.calls);
+        let now = self.clock.now_millis();
+        let entry = calls.entry((counter, address), now, limit.seconds.saturating_mul(1_000));
+        if entry.value >= limit.count {
+            return Some((entry.end - now).div_ceil(1_000).max(1));
+        }
+        entry.value += 1;
         None
+    }
+
+    /// Takes back a call that was counted.
+    pub(super) fn uncount_call(&self, counter: Counter, address: Id) {
+        if let Some(entry) = lock(&self.calls).entries.get_mut(&(counter, address)) {
+            entry.value = entry.value.saturating_sub(1);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::throttle::FREE_FAILURES;
-
-    #[test]
-    fn a_try_that_read_the_clock_earlier_does_not_wait_for_a_free_one() {
-        let (counts, tag) = (Counts::default(), Id::digest(b"a@example.com"));
-        for now in [5_000, 4_990, 5_010, 4_980] {
-            assert_eq!(counts.admit(tag, now), Admission::Counted);
-        }
-        assert_eq!(FREE_FAILURES, 4);
-        assert_eq!(counts.admit(tag, 5_020), Admission::Counted);
-        assert_eq!(counts.admit(tag, 5_010), Admission::Wait(2));
-        assert_eq!(counts.admit(tag, 5_030), Admission::Wait(1));
-        assert_eq!(counts.admit(tag, 6_020), Admission::Counted);
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

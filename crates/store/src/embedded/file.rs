@@ -1,5 +1,5 @@
-//! The database file. redb refuses everything after a failure of the disk (a full one, say), so the writer opens the
-//! file anew until it can be used again.
+//! The database file. redb refuses everything after a failure of the disk (when it is full, for example), so the writer
+//! opens the file anew until it can be used again.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,63 +9,49 @@ use std::{
     },
 };
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
+use redb::Database;
 
-use super::tables::{KNOWN, SESSIONS, SessionValue, USERS};
+use super::tables::{FormatError, Snapshot, prepare};
 
-/// Of pages, in bytes.
+/// The cache of pages, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Only the writer opens and closes it.
+/// The file, which no other process can open meanwhile. Only the writer opens and closes it.
 pub(super) struct File {
     path: PathBuf,
-    /// `None` only while it is opened anew.
+    /// `None` only while the writer opens the file anew.
     open: RwLock<Option<Open>>,
-    /// Since the disk failed.
+    /// Set by a failure of the disk.
     failed: AtomicBool,
 }
 
 struct Open {
-    /// `None` while something is written: it would keep pages that the commit gives up, and the file would grow by them.
+    /// All readers share one: to open a transaction and its tables costs more than a read. `None` during a write, as a
+    /// snapshot keeps the pages that the commit frees, and the file would grow by them.
     snapshot: Option<Snapshot>,
     database: Database,
 }
 
-/// What was committed last. All readers share one: a transaction and its tables of one's own cost more than the look.
-pub(super) struct Snapshot {
-    pub(super) users: ReadOnlyTable<&'static str, &'static [u8]>,
-    pub(super) sessions: ReadOnlyTable<(&'static str, &'static str), SessionValue<'static>>,
-    pub(super) known: ReadOnlyTable<(&'static str, &'static str), u64>,
-}
-
-impl Snapshot {
-    fn of(database: &Database) -> Result<Self, redb::Error> {
-        let transaction = database.begin_read()?;
-        Ok(Self {
-            users: transaction.open_table(USERS)?,
-            sessions: transaction.open_table(SESSIONS)?,
-            known: transaction.open_table(KNOWN)?,
-        })
-    }
-}
-
 impl File {
-    pub(super) fn open(path: PathBuf) -> Result<Self, redb::Error> {
+    /// Opens the file, and makes it if it is not there.
+    pub(super) fn open(path: PathBuf) -> Result<Self, FormatError> {
         let open = RwLock::new(Some(open_database(&path)?));
         Ok(Self { path, open, failed: AtomicBool::new(false) })
     }
 
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    /// Reads what was committed last.
+    pub(super) fn read<T, E: From<redb::Error>>(&self, look: impl FnOnce(&Snapshot) -> Result<T, E>) -> Result<T, E> {
         self.with(|open| match &open.snapshot {
             Some(snapshot) => look(snapshot),
             None => look(&Snapshot::of(&open.database)?),
         })
     }
 
-    /// Carries out what changes the database, and then shows readers what it says.
+    /// Runs `work`, which changes the database, and then shows readers the result.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         self.show(None);
-        let (done, snapshot) = self.with(|open| Ok((work(&open.database)?, Snapshot::of(&open.database)?)))?;
+        let (done, snapshot) =
+            self.with(|open| Ok::<_, redb::Error>((work(&open.database)?, Snapshot::of(&open.database)?)))?;
         self.show(Some(snapshot));
         Ok(done)
     }
@@ -76,20 +62,23 @@ impl File {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    fn with<T, E: From<redb::Error>>(&self, work: impl FnOnce(&Open) -> Result<T, E>) -> Result<T, E> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.as_ref().ok_or(redb::Error::PreviousIo).and_then(work)
+        work(open.as_ref().ok_or(redb::Error::PreviousIo)?)
     }
 
+    /// Whether the disk has failed, and the file was not opened anew since.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Notes a failure of the disk.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Holds no lock while the file is closed and opened, which may take long: readers are told no meanwhile.
+    /// Closes and opens the file after a failure. Readers get an error meanwhile instead of waiting for a lock, as both
+    /// may take long.
     pub(super) fn open_anew_if_failed(&self) -> Result<(), redb::Error> {
         if !self.has_failed() {
             return Ok(());
@@ -99,19 +88,19 @@ impl File {
             std::mem::replace(&mut *open, new)
         };
         drop(replace(None));
-        replace(Some(open_database(&self.path)?));
+        let opened = open_database(&self.path).map_err(|error| match error {
+            FormatError::Storage(error) => error,
+            other => redb::Error::Corrupted(other.to_string()),
+        })?;
+        replace(Some(opened));
         self.failed.store(false, Ordering::Relaxed);
         tracing::info!("the embedded store is back");
         Ok(())
     }
 }
 
-fn open_database(path: &Path) -> Result<Open, redb::Error> {
+fn open_database(path: &Path) -> Result<Open, FormatError> {
     let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-    let transaction = database.begin_write()?;
-    transaction.open_table(USERS)?;
-    transaction.open_table(SESSIONS)?;
-    transaction.open_table(KNOWN)?;
-    transaction.commit()?;
+    prepare(&database)?;
     Ok(Open { snapshot: Some(Snapshot::of(&database)?), database })
 }

@@ -1,0 +1,47 @@
+//! Operations on accounts.
+
+use auth_service_records::{error::Error, session::Outcome, user::User};
+use auth_service_token::Id;
+
+use super::{store::Embedded, tables::Reads};
+use crate::record::{StoredUser, decode_user, encode_user};
+
+impl Embedded {
+    pub(crate) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
+        let record = encode_user(user);
+        self.write(move |tables, _| {
+            let is_free = tables.record(tag)?.is_none();
+            if is_free {
+                tables.put_user(tag, &record)?;
+            }
+            Ok(is_free)
+        })
+        .await
+    }
+
+    pub(crate) fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
+        self.read(|snapshot, _| snapshot.record(tag))?.map(decode_user).transpose()
+    }
+
+    pub(crate) async fn delete_user(&self, tag: Id, seen: &StoredUser, asking: Option<Id>) -> Result<Outcome, Error> {
+        let revision = seen.revision.clone();
+        let outcome = self
+            .write(move |tables, now| {
+                if !tables.may_ask(tag, asking, now)? {
+                    return Ok(Outcome::Refused);
+                }
+                if tables.record(tag)?.is_none_or(|record| record != revision) {
+                    return Ok(Outcome::NotThere);
+                }
+                tables.remove_user(tag)?;
+                tables.remove_epoch(tag)?;
+                tables.remove_sessions(tag)?;
+                Ok(Outcome::Done)
+            })
+            .await?;
+        if outcome == Outcome::Done {
+            self.counts.forget_guesses(tag, seen.user.known_addresses.names());
+        }
+        Ok(outcome)
+    }
+}

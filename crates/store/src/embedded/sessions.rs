@@ -1,0 +1,238 @@
+//! Operations on sessions.
+
+use auth_service_records::{
+    error::Error,
+    session::{Access, NewSession, Origin, Outcome, Page, Session, SessionPolicy},
+    user::User,
+};
+use auth_service_token::Id;
+
+use super::{
+    failure::Failure,
+    store::Embedded,
+    tables::{AccessEntry, EpochEntry, Live, LiveSession, Reads, RefreshEntry, Tables},
+};
+use crate::{
+    record::{StoredUser, encode_changed_user},
+    sessions::Change,
+};
+
+impl Embedded {
+    pub(crate) async fn open_session(
+        &self,
+        tag: Id,
+        seen: &StoredUser,
+        changed: Option<&User>,
+        session: &NewSession,
+        known: Option<Id>,
+    ) -> Result<bool, Error> {
+        let opening = Opening {
+            tag,
+            seen: seen.revision.clone(),
+            changed: changed.map(|user| encode_changed_user(user, seen)),
+            email: changed.unwrap_or(&seen.user).email.clone(),
+            created_at: seen.user.created_at,
+            session: session.clone(),
+            policy: self.policy,
+        };
+        let opened = self.write(move |tables, now| opening.carry_out(tables, now)).await?;
+        if opened {
+            self.counts.forget_guesses(tag, known);
+        }
+        Ok(opened)
+    }
+
+    pub(crate) fn check_access(&self, tag: Id, sid: Id) -> Result<Option<Access>, Error> {
+        self.read(|snapshot, now| snapshot.check_access(tag, sid, now))
+    }
+
+    pub(crate) fn list_sessions(&self, tag: Id, asking: Option<Id>, page: Page) -> Result<Option<Vec<Session>>, Error> {
+        self.read(|snapshot, now| {
+            if !snapshot.may_ask(tag, asking, now)? {
+                return Ok(None);
+            }
+            let Some(epoch) = snapshot.live_epoch(tag, now)? else { return Ok(Some(Vec::new())) };
+            let newest_first = snapshot.live_sessions(tag, epoch.entry.epoch, now)?.into_iter().rev();
+            let sessions = newest_first.filter_map(listed);
+            Ok(Some(match page.after {
+                Some(after) => sessions.skip_while(|session| session.sid != after).skip(1).take(page.limit).collect(),
+                None => sessions.take(page.limit).collect(),
+            }))
+        })
+    }
+
+    pub(crate) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        self.write(move |tables, now| {
+            if !tables.may_ask(tag, asking, now)? {
+                return Ok(Outcome::Refused);
+            }
+            let Some(epoch) = tables.live_epoch(tag, now)? else { return Ok(Outcome::NotThere) };
+            let id = epoch.entry.epoch;
+            if tables.live_access(tag, sid, id, now)?.is_none() && tables.live_refresh(tag, sid, id, now)?.is_none() {
+                return Ok(Outcome::NotThere);
+            }
+            tables.end_session(tag, sid, epoch, now)?;
+            Ok(Outcome::Done)
+        })
+        .await
+    }
+
+    pub(crate) async fn end_sessions(&self, tag: Id, asking: Id) -> Result<Outcome, Error> {
+        self.write(move |tables, now| {
+            if !tables.may_ask(tag, Some(asking), now)? {
+                return Ok(Outcome::Refused);
+            }
+            tables.remove_epoch(tag)?;
+            tables.remove_sessions(tag)?;
+            Ok(Outcome::Done)
+        })
+        .await
+    }
+
+    pub(crate) async fn keep_only(
+        &self,
+        tag: Id,
+        sid: Id,
+        epoch: Id,
+        change: Option<Change<'_>>,
+    ) -> Result<Outcome, Error> {
+        let known = change.map(|change| change.known);
+        let change = change.map(|Change { seen, user, .. }| Replacement {
+            seen: seen.revision.clone(),
+            record: encode_changed_user(user, seen),
+            email: user.email.clone(),
+        });
+        let outcome = self.write(move |tables, now| keep_only(tables, (tag, sid), epoch, change, now)).await?;
+        if let Some(known) = known
+            && outcome == Outcome::Done
+        {
+            self.counts.forget_guesses(tag, known);
+        }
+        Ok(outcome)
+    }
+
+    pub(crate) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+        self.write(move |tables, now| {
+            if !tables.may_ask(tag, asking, now)? {
+                return Ok(Outcome::Refused);
+            }
+            if !tables.epoch_lives(tag, now)? {
+                return Ok(Outcome::NotThere);
+            }
+            tables.remove_epoch(tag)?;
+            Ok(Outcome::Done)
+        })
+        .await
+    }
+}
+
+/// A sign-in whose password was right.
+struct Opening {
+    tag: Id,
+    /// The record that the password was compared with.
+    seen: Vec<u8>,
+    /// The record that takes its place, if any.
+    changed: Option<Vec<u8>>,
+    email: String,
+    created_at: u64,
+    session: NewSession,
+    policy: SessionPolicy,
+}
+
+impl Opening {
+    /// Opens the session. `false` when the account is not as it was seen.
+    fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<bool, Failure> {
+        let Self { tag, seen, changed, email, created_at, session, policy } = self;
+        if tables.record(tag)?.is_none_or(|record| record != seen) {
+            return Ok(false);
+        }
+        let (mut epoch, sessions) = match tables.live_epoch(tag, now)? {
+            Some(epoch) => {
+                let sessions = tables.live_sessions(tag, epoch.entry.epoch, now)?;
+                (epoch, sessions)
+            }
+            None => {
+                // What a removal of the epoch has orphaned.
+                tables.remove_sessions(tag)?;
+                (Live { end: 0, entry: EpochEntry::new(session.epoch, email, created_at) }, Vec::new())
+            }
+        };
+        for oldest in sessions.iter().take((sessions.len() + 1).saturating_sub(policy.max_sessions)) {
+            tables.remove_session(tag, oldest.sid)?;
+        }
+        if let Some(record) = changed {
+            tables.put_user(tag, &record)?;
+        }
+        let number = sessions.last().map_or(0, LiveSession::number) + 1;
+        let id = epoch.entry.epoch;
+        let refresh = new_refresh_entry(id, number, session.refresh_id, session.origin, policy, now);
+        let access_end = refresh.entry.cut(now + policy.access_seconds * 1_000);
+        epoch.end = epoch.end.max(access_end).max(refresh.end);
+        tables.put_epoch(tag, &epoch)?;
+        tables.put_access(tag, session.sid, &Live { end: access_end, entry: AccessEntry::new(id) })?;
+        tables.put_refresh(tag, session.sid, &refresh)?;
+        Ok(true)
+    }
+}
+
+fn new_refresh_entry(
+    epoch: Id,
+    number: u64,
+    refresh_id: Id,
+    origin: Origin,
+    policy: SessionPolicy,
+    now: u64,
+) -> Live<RefreshEntry> {
+    let now_seconds = now / 1_000;
+    let mut entry = RefreshEntry::new(epoch, refresh_id, number, now_seconds);
+    entry.ends_at = policy.max_age_seconds.map(|longest| now_seconds.saturating_add(longest));
+    entry.address = origin.ip;
+    entry.user_agent = origin.user_agent;
+    Live { end: entry.cut(now + policy.refresh_seconds * 1_000), entry }
+}
+
+/// The record that a change of the account writes.
+struct Replacement {
+    seen: Vec<u8>,
+    record: Vec<u8>,
+    email: String,
+}
+
+fn keep_only(
+    tables: &mut Tables<'_>,
+    (tag, sid): (Id, Id),
+    new_epoch: Id,
+    change: Option<Replacement>,
+    now: u64,
+) -> Result<Outcome, Failure> {
+    let Some(mut epoch) = tables.live_epoch(tag, now)? else { return Ok(Outcome::Refused) };
+    let Some(mut access) = tables.live_access(tag, sid, epoch.entry.epoch, now)? else {
+        return Ok(Outcome::Refused);
+    };
+    let refresh = tables.live_refresh(tag, sid, epoch.entry.epoch, now)?;
+    if let Some(Replacement { seen, record, email }) = change {
+        if tables.record(tag)?.is_none_or(|found| found != seen) {
+            return Ok(Outcome::NotThere);
+        }
+        tables.put_user(tag, &record)?;
+        epoch.entry.email = email;
+    }
+    tables.remove_sessions(tag)?;
+    epoch.entry.epoch = new_epoch;
+    epoch.end = access.end;
+    access.entry.epoch = new_epoch;
+    tables.put_access(tag, sid, &access)?;
+    if let Some(mut refresh) = refresh {
+        epoch.end = epoch.end.max(refresh.end);
+        refresh.entry.epoch = new_epoch;
+        tables.put_refresh(tag, sid, &refresh)?;
+    }
+    tables.put_epoch(tag, &epoch)?;
+    Ok(Outcome::Done)
+}
+
+/// A session as its owner sees it. Only the refresh entry knows that.
+fn listed(LiveSession { sid, refresh, .. }: LiveSession) -> Option<Session> {
+    let RefreshEntry { created_at, last_used_at, address, user_agent, .. } = refresh?;
+    Some(Session { sid, created_at, last_used_at, origin: Origin { ip: address, user_agent } })
+}

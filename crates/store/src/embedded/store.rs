@@ -1,0 +1,103 @@
+//! Opening the embedded store, and the way of each operation to the file.
+
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use auth_service_records::{
+    clock::Clock,
+    error::{Error, Outage},
+    session::SessionPolicy,
+};
+
+use super::{
+    counts::Counts,
+    failure::Failure,
+    file::File,
+    tables::{FormatError, Snapshot, Tables},
+    writer::Writer,
+};
+use crate::backend::OpenError;
+
+/// The database file in the data directory.
+pub(super) const FILE_NAME: &str = "store.redb";
+
+/// The store of one data directory, which no other process can open meanwhile.
+pub struct Embedded {
+    directory: PathBuf,
+    file: Arc<File>,
+    writer: Writer,
+    pub(super) counts: Counts,
+    pub(super) policy: SessionPolicy,
+    pub(super) clock: Clock,
+}
+
+impl Embedded {
+    /// Whether there is a store in `directory`.
+    pub(crate) fn is_in(directory: &Path) -> bool {
+        directory.join(FILE_NAME).is_file()
+    }
+
+    /// Opens the store in `directory`, and makes both if they are not there.
+    pub(crate) fn open(directory: &Path, policy: SessionPolicy, clock: Clock) -> Result<Self, OpenError> {
+        prepare_directory(directory)?;
+        let file = File::open(directory.join(FILE_NAME)).map_err(|error| open_error(directory, &error))?;
+        let file = Arc::new(file);
+        let writer = Writer::start(Arc::clone(&file), clock.clone())
+            .map_err(|error| OpenError::in_directory(directory, &error))?;
+        Ok(Self { directory: directory.to_owned(), file, writer, counts: Counts::new(clock.clone()), policy, clock })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn ready(&self) -> Result<(), Error> {
+        if self.writer.writes() { Ok(()) } else { Err(Error::Unavailable(Outage::Refused)) }
+    }
+
+    /// Reads what was committed last, at the time in milliseconds since the Unix epoch.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot, u64) -> Result<T, Failure>) -> Result<T, Error> {
+        let now = self.clock.now_millis();
+        Ok(self.file.read(|snapshot| look(snapshot, now))?)
+    }
+
+    /// See [`Writer::write`].
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Tables<'_>, u64) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.writer.write(operation).await
+    }
+}
+
+fn prepare_directory(directory: &Path) -> Result<(), OpenError> {
+    match fs::metadata(directory) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => Err(OpenError::Settings(format!(
+            "DATA_DIR {0} is open to other users: run `chmod 700 {0}`, or name a directory that is not there yet",
+            directory.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(_) => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| OpenError::in_directory(directory, &error)),
+    }
+}
+
+fn open_error(directory: &Path, error: &FormatError) -> OpenError {
+    let directory = directory.display();
+    OpenError::Failed(match error {
+        FormatError::Storage(redb::Error::DatabaseAlreadyOpen) => format!(
+            "the embedded store in {directory} is held by another process, probably a running server: stop it first, \
+             or use Redis to run several"
+        ),
+        other => format!("the embedded store in {directory} cannot be opened: {other}"),
+    })
+}

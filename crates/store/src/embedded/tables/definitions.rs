@@ -1,0 +1,68 @@
+//! The definitions of the tables, and the format of the file.
+
+use std::fmt;
+
+use auth_service_token::Id;
+use redb::TableDefinition;
+
+/// User tag to user record, see `record.rs` of the store.
+pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
+/// User tag to the entry of the user's epoch. It ends with the last of the user's tokens.
+pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("epochs");
+/// [`session_key`] to the access entry, which ends with the session's last access token.
+pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
+/// [`session_key`] to the refresh entry, which ends with the session's refresh token.
+pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
+/// [`FORMAT_KEY`] to the format of the file.
+pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+
+/// The end of an entry in milliseconds since the Unix epoch, and JSON with a version.
+pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
+
+/// The only key of [`FORMATS`].
+pub(super) const FORMAT_KEY: &str = "version";
+/// The format that this program reads and writes: which tables there are, and the types of their keys and values.
+pub(super) const FORMAT: u64 = 1;
+
+/// Why the file cannot be used.
+#[derive(Debug)]
+pub(in crate::embedded) enum FormatError {
+    /// A later version of this program wrote it.
+    Later,
+    /// It has tables but no format.
+    Unknown,
+    /// It cannot be opened or read.
+    Storage(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for FormatError {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later => f.write_str("a later version of auth-service wrote it; run that version"),
+            Self::Unknown => f.write_str("it was not written by a released version of auth-service; move it away"),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The key of a session's entries.
+pub(super) fn session_key(tag: Id, sid: Id) -> String {
+    [tag.as_str(), ":", sid.as_str()].concat()
+}
+
+/// The session id in a key.
+pub(super) fn sid_in(key: &str) -> Option<Id> {
+    key.split_once(':').and_then(|(_, sid)| Id::parse(sid))
+}
+
+/// The first key of a user's sessions, and the first key after them.
+pub(super) fn session_keys(tag: Id) -> (String, String) {
+    // The semicolon follows the colon in ASCII.
+    ([tag.as_str(), ":"].concat(), [tag.as_str(), ";"].concat())
+}

@@ -1,0 +1,140 @@
+//! The entries of epochs and sessions: JSON with a version. Fields that this version does not know survive its writes.
+
+use auth_service_records::error::Error;
+use auth_service_token::Id;
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::record::{VERSION, check_version};
+
+/// The user's epoch, and what a token check answers about the user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::embedded) struct EpochEntry {
+    #[serde(serialize_with = "current_version")]
+    v: u64,
+    pub(in crate::embedded) epoch: Id,
+    /// In the spelling the account was created with.
+    pub(in crate::embedded) email: String,
+    /// When the account was created, in seconds since the Unix epoch.
+    pub(in crate::embedded) created_at: u64,
+    #[serde(flatten)]
+    unknown_fields: Map<String, Value>,
+}
+
+/// The session's access entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::embedded) struct AccessEntry {
+    #[serde(serialize_with = "current_version")]
+    v: u64,
+    pub(in crate::embedded) epoch: Id,
+    #[serde(flatten)]
+    unknown_fields: Map<String, Value>,
+}
+
+/// The session's refresh entry. All times in seconds since the Unix epoch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::embedded) struct RefreshEntry {
+    #[serde(serialize_with = "current_version")]
+    v: u64,
+    pub(in crate::embedded) epoch: Id,
+    /// The `jti` of the current refresh token.
+    pub(in crate::embedded) id: Id,
+    /// Whether the current refresh token has been used.
+    pub(in crate::embedded) used: bool,
+    /// The `jti` of the refresh token that was spent for the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::embedded) spent: Option<Id>,
+    /// When `spent` was spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::embedded) spent_at: Option<u64>,
+    pub(in crate::embedded) created_at: u64,
+    /// Numbers the user's live sessions in the order of their sign-ins, also within one second.
+    pub(in crate::embedded) number: u64,
+    pub(in crate::embedded) last_used_at: u64,
+    /// The end of the session, however often it is refreshed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::embedded) ends_at: Option<u64>,
+    pub(in crate::embedded) address: String,
+    pub(in crate::embedded) user_agent: String,
+    #[serde(flatten)]
+    unknown_fields: Map<String, Value>,
+}
+
+/// A kind of entry.
+pub(in crate::embedded) trait Entry: Serialize + DeserializeOwned {
+    /// For messages.
+    const NAME: &'static str;
+}
+
+impl Entry for EpochEntry {
+    const NAME: &'static str = "epoch entry";
+}
+
+impl Entry for AccessEntry {
+    const NAME: &'static str = "access entry";
+}
+
+impl Entry for RefreshEntry {
+    const NAME: &'static str = "refresh entry";
+}
+
+impl EpochEntry {
+    pub(in crate::embedded) fn new(epoch: Id, email: String, created_at: u64) -> Self {
+        Self { v: VERSION, epoch, email, created_at, unknown_fields: Map::new() }
+    }
+}
+
+impl AccessEntry {
+    pub(in crate::embedded) fn new(epoch: Id) -> Self {
+        Self { v: VERSION, epoch, unknown_fields: Map::new() }
+    }
+}
+
+impl RefreshEntry {
+    /// The entry of a session that opens now.
+    pub(in crate::embedded) fn new(epoch: Id, id: Id, number: u64, now_seconds: u64) -> Self {
+        Self {
+            v: VERSION,
+            epoch,
+            id,
+            used: false,
+            spent: None,
+            spent_at: None,
+            created_at: now_seconds,
+            number,
+            last_used_at: now_seconds,
+            ends_at: None,
+            address: String::new(),
+            user_agent: String::new(),
+            unknown_fields: Map::new(),
+        }
+    }
+}
+
+impl RefreshEntry {
+    /// `end`, or the end of the session if that is earlier. Both in milliseconds since the Unix epoch.
+    pub(in crate::embedded) fn cut(&self, end: u64) -> u64 {
+        self.ends_at.map_or(end, |ends_at| end.min(ends_at.saturating_mul(1_000)))
+    }
+}
+
+/// Reads an entry.
+///
+/// # Errors
+/// [`Outage::NewerVersion`](auth_service_records::error::Outage::NewerVersion) for an entry of a later version,
+/// [`Error::Internal`] for anything else that is no entry.
+pub(super) fn decode<E: Entry>(json: &[u8]) -> Result<E, Error> {
+    check_version(json, E::NAME)?;
+    serde_json::from_slice(json).map_err(|_| Error::Internal(format!("a {} cannot be read", E::NAME)))
+}
+
+pub(super) fn encode<E: Entry>(entry: &E) -> Vec<u8> {
+    // A struct of text, numbers and JSON always serializes.
+    serde_json::to_vec(entry).unwrap_or_default()
+}
+
+/// An entry of an earlier version becomes one of this version when it is written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls the function with a reference")]
+fn current_version<S: Serializer>(_: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(VERSION)
+}

@@ -1,0 +1,15 @@
+//! The four tables of the file, their entries, and the reads and writes that the operations consist of.
+
+mod definitions;
+mod entries;
+mod reads;
+mod snapshot;
+mod writes;
+
+pub(super) use self::{
+    definitions::{EntryValue, FormatError},
+    entries::{AccessEntry, EpochEntry, RefreshEntry},
+    reads::{Live, LiveSession, Reads},
+    snapshot::{Snapshot, prepare},
+    writes::Tables,
+};

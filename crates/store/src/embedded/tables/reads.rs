@@ -1,0 +1,137 @@
+//! Reads of live entries, in a snapshot and inside a transaction alike.
+
+use std::collections::HashMap;
+
+use auth_service_records::session::Access;
+use auth_service_token::Id;
+use redb::ReadableTable;
+
+use super::{
+    definitions::{EntryValue, session_key, session_keys, sid_in},
+    entries::{AccessEntry, Entry, EpochEntry, RefreshEntry, decode},
+};
+use crate::embedded::failure::Failure;
+
+/// An entry that has not ended.
+#[derive(Debug)]
+pub(in crate::embedded) struct Live<E> {
+    /// In milliseconds since the Unix epoch.
+    pub(in crate::embedded) end: u64,
+    pub(in crate::embedded) entry: E,
+}
+
+/// A session with at least one live entry of the user's epoch.
+#[derive(Debug)]
+pub(in crate::embedded) struct LiveSession {
+    pub(in crate::embedded) sid: Id,
+    /// The end of its last entry, in milliseconds since the Unix epoch.
+    pub(in crate::embedded) end: u64,
+    /// `None` when only the access entry lives.
+    pub(in crate::embedded) refresh: Option<RefreshEntry>,
+}
+
+impl LiveSession {
+    /// See [`RefreshEntry::number`]. 0 when only the access entry lives, as an older session loses its refresh entry first.
+    pub(in crate::embedded) fn number(&self) -> u64 {
+        self.refresh.as_ref().map_or(0, |refresh| refresh.number)
+    }
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// Reads of the tables. `now` is in milliseconds since the Unix epoch.
+pub(in crate::embedded) trait Reads {
+    fn users(&self) -> &impl ReadableTable<&'static str, &'static [u8]>;
+    fn epochs(&self) -> &impl ReadableTable<&'static str, EntryValue>;
+    fn access(&self) -> &impl ReadableTable<&'static str, EntryValue>;
+    fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue>;
+
+    /// The record of the account.
+    fn record(&self, tag: Id) -> Result<Option<Vec<u8>>> {
+        Ok(self.users().get(tag.as_str())?.map(|record| record.value().to_vec()))
+    }
+
+    fn live_epoch(&self, tag: Id, now: u64) -> Result<Option<Live<EpochEntry>>> {
+        live(self.epochs(), tag.as_str(), now)
+    }
+
+    /// Whether the user has a live epoch, of whatever version.
+    fn epoch_lives(&self, tag: Id, now: u64) -> Result<bool> {
+        Ok(self.epochs().get(tag.as_str())?.is_some_and(|found| found.value().0 > now))
+    }
+
+    /// The access entry of the session, if it is of this epoch.
+    fn live_access(&self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<Option<Live<AccessEntry>>> {
+        let access: Option<Live<AccessEntry>> = live(self.access(), &session_key(tag, sid), now)?;
+        Ok(access.filter(|access| access.entry.epoch == epoch))
+    }
+
+    /// The refresh entry of the session, if it is of this epoch.
+    fn live_refresh(&self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<Option<Live<RefreshEntry>>> {
+        let refresh: Option<Live<RefreshEntry>> = live(self.refresh(), &session_key(tag, sid), now)?;
+        Ok(refresh.filter(|refresh| refresh.entry.epoch == epoch))
+    }
+
+    /// What a token check answers, if the session has a live access entry of the user's epoch.
+    fn check_access(&self, tag: Id, sid: Id, now: u64) -> Result<Option<Access>> {
+        let Some(Live { entry, .. }) = self.live_epoch(tag, now)? else { return Ok(None) };
+        let access = self.live_access(tag, sid, entry.epoch, now)?;
+        Ok(access.map(|_| Access { email: entry.email, created_at: entry.created_at }))
+    }
+
+    /// Whether the session that asks, if any, has a live access entry.
+    fn may_ask(&self, tag: Id, asking: Option<Id>, now: u64) -> Result<bool> {
+        match asking {
+            Some(sid) => Ok(self.check_access(tag, sid, now)?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    /// The user's live sessions, oldest first.
+    fn live_sessions(&self, tag: Id, epoch: Id, now: u64) -> Result<Vec<LiveSession>> {
+        let mut sessions = HashMap::new();
+        each_live(self.refresh(), tag, now, |sid, Live { end, entry }: Live<RefreshEntry>| {
+            if entry.epoch == epoch {
+                sessions.insert(sid, LiveSession { sid, end, refresh: Some(entry) });
+            }
+        })?;
+        each_live(self.access(), tag, now, |sid, Live { end, entry }: Live<AccessEntry>| {
+            if entry.epoch == epoch {
+                let session = sessions.entry(sid).or_insert(LiveSession { sid, end, refresh: None });
+                session.end = session.end.max(end);
+            }
+        })?;
+        let mut sessions: Vec<_> = sessions.into_values().collect();
+        sessions.sort_by_key(LiveSession::number);
+        Ok(sessions)
+    }
+}
+
+fn live<E: Entry>(
+    table: &impl ReadableTable<&'static str, EntryValue>,
+    key: &str,
+    now: u64,
+) -> Result<Option<Live<E>>> {
+    let Some(found) = table.get(key)? else { return Ok(None) };
+    let (end, json) = found.value();
+    if end <= now { Ok(None) } else { Ok(Some(Live { end, entry: decode(json)? })) }
+}
+
+fn each_live<E: Entry>(
+    table: &impl ReadableTable<&'static str, EntryValue>,
+    tag: Id,
+    now: u64,
+    mut take: impl FnMut(Id, Live<E>),
+) -> Result<()> {
+    let (first, after) = session_keys(tag);
+    for found in table.range(first.as_str()..after.as_str())? {
+        let (key, value) = found?;
+        let (end, json) = value.value();
+        if let Some(sid) = sid_in(key.value())
+            && end > now
+        {
+            take(sid, Live { end, entry: decode(json)? });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Reading what was committed last, and making the tables of a new file.
+
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
+
+use super::{
+    definitions::{ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, REFRESH, USERS},
+    reads::Reads,
+};
+
+/// The tables as they were after one commit.
+pub(in crate::embedded) struct Snapshot {
+    users: ReadOnlyTable<&'static str, &'static [u8]>,
+    epochs: ReadOnlyTable<&'static str, EntryValue>,
+    access: ReadOnlyTable<&'static str, EntryValue>,
+    refresh: ReadOnlyTable<&'static str, EntryValue>,
+}
+
+impl Snapshot {
+    pub(in crate::embedded) fn of(database: &Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_read()?;
+        Ok(Self {
+            users: transaction.open_table(USERS)?,
+            epochs: transaction.open_table(EPOCHS)?,
+            access: transaction.open_table(ACCESS)?,
+            refresh: transaction.open_table(REFRESH)?,
+        })
+    }
+}
+
+impl Reads for Snapshot {
+    fn users(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {
+        &self.users
+    }
+
+    fn epochs(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.epochs
+    }
+
+    fn access(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.access
+    }
+
+    fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.refresh
+    }
+}
+
+/// Checks the format of the file, and makes the tables of a new one.
+pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatError> {
+    let transaction = database.begin_write()?;
+    let is_new = transaction.list_tables()?.next().is_none();
+    {
+        let mut formats = transaction.open_table(FORMATS)?;
+        let format = formats.get(FORMAT_KEY)?.map(|format| format.value());
+        match format {
+            Some(FORMAT) => {}
+            Some(_) => return Err(FormatError::Later),
+            None if is_new => drop(formats.insert(FORMAT_KEY, FORMAT)?),
+            None => return Err(FormatError::Unknown),
+        }
+    }
+    transaction.open_table(USERS)?;
+    for entries in [EPOCHS, ACCESS, REFRESH] {
+        transaction.open_table(entries)?;
+    }
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,133 @@
+//! Writes of entries inside a transaction.
+
+use auth_service_token::Id;
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::{
+    definitions::{ACCESS, EPOCHS, EntryValue, REFRESH, USERS, session_key, session_keys},
+    entries::{AccessEntry, EpochEntry, RefreshEntry, encode},
+    reads::{Live, Reads},
+};
+use crate::embedded::failure::Failure;
+
+/// The tables of a transaction.
+pub(in crate::embedded) struct Tables<'t> {
+    users: Table<'t, &'static str, &'static [u8]>,
+    epochs: Table<'t, &'static str, EntryValue>,
+    access: Table<'t, &'static str, EntryValue>,
+    refresh: Table<'t, &'static str, EntryValue>,
+    /// Whether anything was written.
+    pub(in crate::embedded) changed: bool,
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+impl<'t> Tables<'t> {
+    pub(in crate::embedded) fn open(transaction: &'t WriteTransaction) -> std::result::Result<Self, redb::Error> {
+        Ok(Self {
+            users: transaction.open_table(USERS)?,
+            epochs: transaction.open_table(EPOCHS)?,
+            access: transaction.open_table(ACCESS)?,
+            refresh: transaction.open_table(REFRESH)?,
+            changed: false,
+        })
+    }
+
+    pub(in crate::embedded) fn put_user(&mut self, tag: Id, record: &[u8]) -> Result<()> {
+        self.changed = true;
+        self.users.insert(tag.as_str(), record)?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn put_epoch(&mut self, tag: Id, epoch: &Live<EpochEntry>) -> Result<()> {
+        self.changed = true;
+        self.epochs.insert(tag.as_str(), (epoch.end, encode(&epoch.entry).as_slice()))?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn put_access(&mut self, tag: Id, sid: Id, access: &Live<AccessEntry>) -> Result<()> {
+        self.changed = true;
+        self.access.insert(session_key(tag, sid).as_str(), (access.end, encode(&access.entry).as_slice()))?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn put_refresh(&mut self, tag: Id, sid: Id, refresh: &Live<RefreshEntry>) -> Result<()> {
+        self.changed = true;
+        self.refresh.insert(session_key(tag, sid).as_str(), (refresh.end, encode(&refresh.entry).as_slice()))?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn remove_user(&mut self, tag: Id) -> Result<()> {
+        self.changed = true;
+        self.users.remove(tag.as_str())?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn remove_epoch(&mut self, tag: Id) -> Result<()> {
+        self.changed = true;
+        self.epochs.remove(tag.as_str())?;
+        Ok(())
+    }
+
+    /// Removes both entries of one session.
+    pub(in crate::embedded) fn remove_session(&mut self, tag: Id, sid: Id) -> Result<()> {
+        self.changed = true;
+        let key = session_key(tag, sid);
+        self.access.remove(key.as_str())?;
+        self.refresh.remove(key.as_str())?;
+        Ok(())
+    }
+
+    /// Removes the entries of all sessions of the user, of whatever epoch.
+    pub(in crate::embedded) fn remove_sessions(&mut self, tag: Id) -> Result<()> {
+        self.changed = true;
+        let (first, after) = session_keys(tag);
+        for table in [&mut self.access, &mut self.refresh] {
+            table.retain_in(first.as_str()..after.as_str(), |_, _| false)?;
+        }
+        Ok(())
+    }
+
+    /// Ends one session of the live `epoch`. The epoch then ends with the user's other sessions.
+    pub(in crate::embedded) fn end_session(
+        &mut self,
+        tag: Id,
+        sid: Id,
+        mut epoch: Live<EpochEntry>,
+        now: u64,
+    ) -> Result<()> {
+        let sessions = self.live_sessions(tag, epoch.entry.epoch, now)?;
+        let others_end = sessions.iter().filter(|session| session.sid != sid).map(|session| session.end).max();
+        self.remove_session(tag, sid)?;
+        match others_end {
+            Some(end) => {
+                epoch.end = end;
+                self.put_epoch(tag, &epoch)
+            }
+            None => self.remove_epoch(tag),
+        }
+    }
+
+    /// The tables whose entries end.
+    pub(in crate::embedded) fn ending(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
+        [&mut self.epochs, &mut self.access, &mut self.refresh]
+    }
+}
+
+impl Reads for Tables<'_> {
+    fn users(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {
+        &self.users
+    }
+
+    fn epochs(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.epochs
+    }
+
+    fn access(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.access
+    }
+
+    fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.refresh
+    }
+}

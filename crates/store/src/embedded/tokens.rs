@@ -1,0 +1,143 @@
+//! Refreshes and renewals: both set the access entry of a session anew.
+
+use auth_service_records::{
+    error::Error,
+    session::{Refreshed, Renewed, SessionPolicy, Successor},
+};
+use auth_service_token::Id;
+
+use super::{
+    failure::Failure,
+    store::Embedded,
+    tables::{AccessEntry, EpochEntry, Live, Reads, RefreshEntry, Tables},
+};
+
+impl Embedded {
+    pub(crate) async fn refresh(
+        &self,
+        tag: Id,
+        sid: Id,
+        refresh_id: Id,
+        next_id: Option<Id>,
+    ) -> Result<Refreshed, Error> {
+        let presented = Presented { tag, sid, refresh_id, policy: self.policy };
+        self.write(move |tables, now| {
+            let mut session = match presented.find(tables, now)? {
+                Found::Live(session) => session,
+                Found::Gone => return Ok(Refreshed::Gone),
+                Found::Reused => return Ok(Refreshed::Reused),
+            };
+            let successor = next_id.map(|next_id| session.rotate(next_id));
+            session.refresh.entry.last_used_at = now / 1_000;
+            let latest_end = session.refresh.entry.cut(u64::MAX);
+            let access_seconds = session.grant_access(tables, latest_end)?;
+            Ok(access_seconds.map_or(Refreshed::Gone, |access_seconds| Refreshed::Live { access_seconds, successor }))
+        })
+        .await
+    }
+
+    pub(crate) async fn renew(&self, tag: Id, sid: Id, refresh_id: Id) -> Result<Renewed, Error> {
+        let presented = Presented { tag, sid, refresh_id, policy: self.policy };
+        self.write(move |tables, now| {
+            let session = match presented.find(tables, now)? {
+                Found::Live(session) => session,
+                Found::Gone => return Ok(Renewed::Gone),
+                Found::Reused => return Ok(Renewed::Reused),
+            };
+            let latest_end = session.refresh.end;
+            let access_seconds = session.grant_access(tables, latest_end)?;
+            Ok(access_seconds.map_or(Renewed::Gone, |access_seconds| Renewed::Live { access_seconds }))
+        })
+        .await
+    }
+}
+
+/// A refresh token that somebody presents.
+struct Presented {
+    tag: Id,
+    sid: Id,
+    refresh_id: Id,
+    policy: SessionPolicy,
+}
+
+/// What a presented refresh token is found to be.
+#[expect(clippy::large_enum_variant, reason = "a local value of one call")]
+enum Found {
+    Live(LiveSession),
+    Gone,
+    /// The session is ended.
+    Reused,
+}
+
+/// The live session of a refresh token that is current, or that was spent and gives its successor again.
+struct LiveSession {
+    presented: Presented,
+    is_current: bool,
+    now: u64,
+    epoch: Live<EpochEntry>,
+    refresh: Live<RefreshEntry>,
+}
+
+impl Presented {
+    fn find(self, tables: &mut Tables<'_>, now: u64) -> Result<Found, Failure> {
+        let Self { tag, sid, refresh_id, policy } = self;
+        let Some(epoch) = tables.live_epoch(tag, now)? else { return Ok(Found::Gone) };
+        let Some(mut refresh) = tables.live_refresh(tag, sid, epoch.entry.epoch, now)? else {
+            return Ok(Found::Gone);
+        };
+        let is_current = refresh.entry.id == refresh_id;
+        if !is_current && !gives_successor(&refresh.entry, refresh_id, policy.grace_seconds, now / 1_000) {
+            tables.end_session(tag, sid, epoch, now)?;
+            return Ok(Found::Reused);
+        }
+        refresh.entry.used |= is_current;
+        Ok(Found::Live(LiveSession { presented: self, is_current, now, epoch, refresh }))
+    }
+}
+
+fn gives_successor(entry: &RefreshEntry, refresh_id: Id, grace_seconds: u64, now_seconds: u64) -> bool {
+    // The clock may show an earlier time than before a restart.
+    let since_spent = now_seconds.saturating_sub(entry.spent_at.unwrap_or(0));
+    entry.spent == Some(refresh_id) && (!entry.used || since_spent <= grace_seconds)
+}
+
+impl LiveSession {
+    /// Spends a current refresh token for `next_id`, and returns the successor. A spent one has a successor already.
+    fn rotate(&mut self, next_id: Id) -> Successor {
+        let refresh = &mut self.refresh;
+        let now_seconds = self.now / 1_000;
+        if self.is_current {
+            refresh.entry.spent = Some(refresh.entry.id);
+            refresh.entry.spent_at = Some(now_seconds);
+            refresh.entry.id = next_id;
+            refresh.entry.used = false;
+            refresh.end = refresh.entry.cut(self.now + self.presented.policy.refresh_seconds * 1_000);
+        }
+        let iat = refresh.entry.spent_at.unwrap_or(now_seconds);
+        Successor { refresh_id: refresh.entry.id, iat, exp: refresh.end / 1_000 }
+    }
+
+    /// Writes the session with an access entry that lives for one more access token, but not beyond `latest_end` (in
+    /// milliseconds since the Unix epoch). The life of that token in seconds; `None`, and nothing is written, for less than
+    /// a second.
+    fn grant_access(mut self, tables: &mut Tables<'_>, latest_end: u64) -> Result<Option<u64>, Failure> {
+        let Presented { tag, sid, policy, .. } = self.presented;
+        let access_seconds = policy.access_seconds.min((latest_end / 1_000).saturating_sub(self.now / 1_000));
+        if access_seconds == 0 {
+            return Ok(None);
+        }
+        let epoch = self.epoch.entry.epoch;
+        let access = tables.live_access(tag, sid, epoch, self.now)?;
+        let mut access = access.unwrap_or_else(|| Live { end: 0, entry: AccessEntry::new(epoch) });
+        // Never earlier than before: older access tokens live until their own end.
+        access.end = access.end.max((self.now + access_seconds * 1_000).min(latest_end));
+        let end = access.end.max(self.refresh.end);
+        if end > self.epoch.end {
+            self.epoch.end = end;
+            tables.put_epoch(tag, &self.epoch)?;
+        }
+        tables.put_access(tag, sid, &access)?;
+        tables.put_refresh(tag, sid, &self.refresh)?;
+        Ok(Some(access_seconds))
+    }
+}
