@@ -1,15 +1,33 @@
-//! `auth-service doctor`.
+//! `auth-service doctor`: a careful look at the store.
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use auth_service_store::{Finding, Verdict};
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 
-use super::{FAILED, Failed, Report, on_unchecked_backend, report};
-use crate::{
-    config::Sources,
-    store::{Finding, Verdict},
+use super::{
+    arguments,
+    output::{FAILED, Failed, Report, report},
+    store::on_backend,
 };
+use crate::config::Sources;
+
+const HELP: &str = "\
+Examples:
+  auth-service doctor
+  REDIS_URL=redis+sentinel://10.0.0.1,10.0.0.2/accounts auth-service doctor --json
+
+Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. Changes
+nothing. Exits with 1 if the server would not start on this store, or if the store cannot be reached.";
+
+pub(super) fn command() -> Command {
+    arguments::command("doctor", "Check the store, and say what to change", HELP)
+}
+
+pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
+    report(matches, inspect(sources))
+}
 
 #[derive(Serialize)]
 struct Diagnosis {
@@ -17,20 +35,10 @@ struct Diagnosis {
 }
 
 impl Report for Diagnosis {
-    /// A table: verdict, where, what was looked at, what was seen, and what to change in a line of its own.
-    fn line(&self) -> String {
-        let word = |verdict| match verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Refusal => "REFUSAL",
-        };
+    /// A table of verdict, place, check and what was seen. Advice has a line of its own.
+    fn text(&self) -> String {
         let width = self.findings.iter().map(|finding| finding.place.len()).max().unwrap_or(0);
-        let row = |finding: &Finding| {
-            let Finding { place, check, verdict, seen, advice } = finding;
-            let row = format!("{:8} {place:width$} {check:12} {seen}", word(*verdict));
-            if advice.is_empty() { row } else { format!("{row}\n{:indent$}-> {advice}", "", indent = width + 23) }
-        };
-        self.findings.iter().map(row).collect::<Vec<_>>().join("\n")
+        self.findings.iter().map(|finding| row(finding, width)).collect::<Vec<_>>().join("\n")
     }
 
     fn exit(&self) -> u8 {
@@ -38,11 +46,22 @@ impl Report for Diagnosis {
     }
 }
 
-pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
-    // What a check would refuse is a finding here, beside the others.
-    let looked = on_unchecked_backend(sources, async |backend| {
+/// The row of a finding; `width` is that of the longest place.
+fn row(finding: &Finding, width: usize) -> String {
+    let Finding { place, check, verdict, seen, advice } = finding;
+    let verdict = match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Refusal => "REFUSAL",
+    };
+    let row = format!("{verdict:8} {place:width$} {check:12} {seen}");
+    if advice.is_empty() { row } else { format!("{row}\n{:indent$}-> {advice}", "", indent = width + 23) }
+}
+
+/// Looks even at a store that a check would refuse, so that the refusal is shown beside the other findings.
+fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
+    on_backend(sources, async |backend| {
         let findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;
         Ok(Diagnosis { findings })
-    });
-    report(matches, looked)
+    })
 }

@@ -1,4 +1,4 @@
-//! `auth-service health`.
+//! `auth-service health`: whether the server on this machine is ready, for the health check of a container.
 
 use std::{
     io::{self, Read, Write},
@@ -7,13 +7,31 @@ use std::{
     time::Duration,
 };
 
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 
-use super::{Failed, Report, WRONG_USAGE, report};
+use super::{
+    arguments,
+    output::{Failed, Report, report},
+};
 use crate::config::{Config, Sources};
 
+const HELP: &str = "\
+Examples:
+  auth-service health                 asks http://127.0.0.1:3000/readyz
+  auth-service health --port 8080
+
+Exits with 0 if the server on this machine is ready, else with 1.";
+
 const TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(super) fn command() -> Command {
+    arguments::command("health", "Ask the server on this machine whether it is ready", HELP)
+}
+
+pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
+    report(matches, health(sources))
+}
 
 #[derive(Serialize)]
 struct Healthy {
@@ -21,35 +39,33 @@ struct Healthy {
 }
 
 impl Report for Healthy {
-    fn line(&self) -> String {
+    fn text(&self) -> String {
         "The server is ready".to_owned()
     }
 }
 
-pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
-    let outcome = match Config::load_address(sources) {
-        Ok((host, port)) => ask(&host, port),
-        Err(problems) => Err(Failed { error: problems.join("; "), code: "wrong_usage", exit: WRONG_USAGE }),
-    };
-    report(matches, outcome)
-}
-
-fn ask(host: &str, port: u16) -> Result<Healthy, Failed> {
-    // A server that listens on every address is asked on this machine's own.
-    let host = match host {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
-    };
-    let status = status(host, port)
-        .map_err(|error| Failed::new("server_unreachable", format!("no answer from {host} port {port}: {error}")))?;
-    match status {
+fn health(sources: &Sources) -> Result<Healthy, Failed> {
+    let (host, port) = Config::load_address(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
+    let host = reachable(&host);
+    let unreachable = |error| Failed::new("server_unreachable", format!("no answer from {host} port {port}: {error}"));
+    match ask(host, port).map_err(unreachable)? {
         200 => Ok(Healthy { result: "ready" }),
         status => Err(Failed::new("not_ready", format!("the server is not ready: it answered {status}"))),
     }
 }
 
-fn status(host: &str, port: u16) -> io::Result<u16> {
+/// An address at which a server that listens on `host` can be reached. `0.0.0.0` and `::` stand for every address, and the
+/// loopback address is one of them.
+fn reachable(host: &str) -> &str {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    }
+}
+
+/// The status of `/readyz`.
+fn ask(host: &str, port: u16) -> io::Result<u16> {
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let address = (host, port).to_socket_addrs()?.next().ok_or_else(no_address)?;
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
@@ -57,7 +73,23 @@ fn status(host: &str, port: u16) -> io::Result<u16> {
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(4_096).read_to_end(&mut answer)?;
-    let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    let status = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+    parse_status(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+fn parse_status(answer: &[u8]) -> Option<u16> {
+    let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_in_the_first_line() {
+        assert_eq!(parse_status(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some(503));
+        for bad in [&b""[..], b"HTTP/1.1 20", b"HTTP/1.1 abc", b"SSH-2.0-OpenSSH", b"HTTP/1.1 \xff\xff\xff"] {
+            assert_eq!(parse_status(bad), None);
+        }
+    }
 }

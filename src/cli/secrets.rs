@@ -1,12 +1,32 @@
-//! `auth-service secrets`.
+//! `auth-service secrets`: new signing secrets.
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use auth_service_records::{error::Error, secret::Secret};
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 
-use super::{Failed, Report, report};
-use crate::{error::Error, secret::Secret};
+use super::{
+    arguments::{self, group},
+    output::{Failed, Report, WRONG_USAGE, report},
+};
+
+const HELP: &str = "\
+Examples:
+  auth-service secrets generate >> .env
+  auth-service secrets generate --json
+
+All replicas must have the same two secrets. New secrets end all tokens that the old ones signed.";
+
+pub(super) fn command() -> Command {
+    let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);
+    group("secrets", "Make signing secrets", HELP).subcommand(generate)
+}
+
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let Some(("generate", matches)) = matches.subcommand() else { return ExitCode::from(WRONG_USAGE) };
+    report(matches, generate().map_err(Failed::from))
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -15,16 +35,11 @@ struct Generated {
     refresh_secret_key: String,
 }
 
-/// The one output of two lines: `.env` wants each setting on its own.
 impl Report for Generated {
-    fn line(&self) -> String {
+    /// Two lines, as `.env` has one setting on each line.
+    fn text(&self) -> String {
         format!("AUTH_SECRET_KEY={}\nREFRESH_SECRET_KEY={}", self.auth_secret_key, self.refresh_secret_key)
     }
-}
-
-pub(super) fn run(matches: &ArgMatches) -> ExitCode {
-    let Some(("generate", matches)) = matches.subcommand() else { return ExitCode::from(super::WRONG_USAGE) };
-    report(matches, generate().map_err(Failed::from))
 }
 
 fn generate() -> Result<Generated, Error> {

@@ -1,12 +1,33 @@
-//! `auth-service tokens`.
+//! `auth-service tokens`: the tokens of a user.
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use auth_service_records::session::Outcome;
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 
-use super::{Failed, Report, on_store, report};
-use crate::{config::Sources, session::Outcome};
+use super::{
+    arguments::{self, email, group, store_help},
+    output::{Failed, Report, WRONG_USAGE, report},
+    store::on_account,
+};
+use crate::config::Sources;
+
+const EXAMPLES: &str = "\
+Examples:
+  auth-service tokens revoke ada@example.com
+  auth-service tokens revoke ada@example.com --json";
+
+pub(super) fn command() -> Command {
+    let help = store_help(EXAMPLES, "It exits with 1 if the user has no tokens or the store is away.");
+    let revoke = arguments::command("revoke", "End all tokens of a user", &help).arg(email());
+    group("tokens", "End the tokens of a user", &help).subcommand(revoke)
+}
+
+pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
+    let Some(("revoke", matches)) = matches.subcommand() else { return ExitCode::from(WRONG_USAGE) };
+    report(matches, revoke(matches, sources))
+}
 
 #[derive(Serialize)]
 struct Revoked {
@@ -15,14 +36,13 @@ struct Revoked {
 }
 
 impl Report for Revoked {
-    fn line(&self) -> String {
+    fn text(&self) -> String {
         format!("All tokens of {} are removed", self.email)
     }
 }
 
-pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
-    let Some(("revoke", matches)) = matches.subcommand() else { return ExitCode::from(super::WRONG_USAGE) };
-    let outcome = on_store(matches, sources, async |store, email| {
+fn revoke(matches: &ArgMatches, sources: &Sources) -> Result<Revoked, Failed> {
+    on_account(matches, sources, async |store, email| {
         let email_text = email.as_str().to_owned();
         match store.remove_tokens(email.tag(), None).await? {
             Outcome::Done => Ok(Revoked { result: "tokens_removed", email: email_text }),
@@ -30,6 +50,5 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
                 Err(Failed::new("token_not_found", format!("{email_text} has no tokens")))
             }
         }
-    });
-    report(matches, outcome)
+    })
 }

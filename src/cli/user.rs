@@ -1,13 +1,42 @@
-//! `auth-service user`.
+//! `auth-service user`: accounts.
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use auth_service_records::{clock::rfc3339, session::Outcome};
+use clap::{ArgMatches, Command};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Failed, Report, on_store, report};
-use crate::{clock::rfc3339, config::Sources, session::Outcome};
+use super::{
+    arguments::{self, email, group, store_help},
+    output::{Failed, Report, WRONG_USAGE, report},
+    store::on_account,
+};
+use crate::config::Sources;
+
+/// How often a deletion starts again because the account has changed since it was read, as each sign-in from a new address
+/// changes it.
+const DELETION_TRIES: u32 = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  auth-service user show ada@example.com --json
+  auth-service user delete ada@example.com";
+
+pub(super) fn command() -> Command {
+    let help = store_help(EXAMPLES, "It exits with 1 if there is no such account or the store is away.");
+    let show = arguments::command("show", "Print an account", &help).arg(email());
+    let delete = arguments::command("delete", "Delete an account and end all its tokens", &help).arg(email());
+    group("user", "Print or delete an account", &help).subcommands([show, delete])
+}
+
+pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
+    match matches.subcommand() {
+        Some(("show", matches)) => report(matches, show(matches, sources)),
+        Some(("delete", matches)) => report(matches, delete(matches, sources)),
+        _ => ExitCode::from(WRONG_USAGE),
+    }
+}
 
 #[derive(Serialize)]
 struct Shown {
@@ -17,9 +46,16 @@ struct Shown {
 }
 
 impl Report for Shown {
-    fn line(&self) -> String {
+    fn text(&self) -> String {
         format!("{} id {} created {}", self.email, self.id, self.created_at)
     }
+}
+
+fn show(matches: &ArgMatches, sources: &Sources) -> Result<Shown, Failed> {
+    on_account(matches, sources, async |store, email| {
+        let user = store.find_user(email.tag()).await?.ok_or_else(|| not_found(email.as_str()))?.user;
+        Ok(Shown { email: user.email, id: user.id, created_at: rfc3339(user.created_at) })
+    })
 }
 
 #[derive(Serialize)]
@@ -29,33 +65,26 @@ struct Deleted {
 }
 
 impl Report for Deleted {
-    fn line(&self) -> String {
+    fn text(&self) -> String {
         format!("The account {} and all its tokens are deleted", self.email)
     }
 }
 
-pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
-    match matches.subcommand() {
-        Some(("show", matches)) => report(matches, show(matches, sources)),
-        Some(("delete", matches)) => report(matches, delete(matches, sources)),
-        _ => ExitCode::from(super::WRONG_USAGE),
-    }
-}
-
-fn show(matches: &ArgMatches, sources: &Sources) -> Result<Shown, Failed> {
-    on_store(matches, sources, async |store, email| {
-        let user = store.find_user(email.tag()).await?.ok_or_else(|| not_found(email.as_str()))?.user;
-        Ok(Shown { email: user.email, id: user.id, created_at: rfc3339(user.created_at) })
-    })
-}
-
 fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
-    on_store(matches, sources, async |store, email| {
-        let email_text = email.as_str().to_owned();
-        match store.delete_user(email.tag(), None, None).await? {
-            Outcome::Done => Ok(Deleted { result: "user_deleted", email: email_text }),
-            Outcome::NotThere | Outcome::Refused => Err(not_found(&email_text)),
+    on_account(matches, sources, async |store, email| {
+        for _ in 0..DELETION_TRIES {
+            let Some(seen) = store.find_user(email.tag()).await? else {
+                // The command may run again because too few replicas had the deletion. "Not found" means that they have it.
+                store.acknowledge_user(email.tag()).await?;
+                return Err(not_found(email.as_str()));
+            };
+            if store.delete_user(email.tag(), &seen, None).await? == Outcome::Done {
+                return Ok(Deleted { result: "user_deleted", email: email.as_str().to_owned() });
+            }
         }
+        let sentence =
+            format!("the account {} changed at each try to delete it; run the command again", email.as_str());
+        Err(Failed::new("user_changed", sentence))
     })
 }
 

@@ -1,0 +1,54 @@
+//! How commands reach the store: directly, without the server.
+
+use auth_service_records::{clock::Clock, session::SessionPolicy, user::Email};
+use auth_service_store::{Store, backend::Backend, settings::StoreSettings};
+use clap::ArgMatches;
+
+use super::{arguments::given_email, output::Failed};
+use crate::config::{Config, Sources};
+
+/// Runs `work` on the store that the settings name, for the account that the argument EMAIL names.
+pub(super) fn on_account<T>(
+    matches: &ArgMatches,
+    sources: &Sources,
+    work: impl AsyncFnOnce(&Store, &Email) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let email = given_email(matches)?;
+    on_backend(sources, async |backend| {
+        if let Some(reason) = backend.check().await? {
+            return Err(Failed::new("store_unreachable", reason));
+        }
+        work(&backend.connect().await, &email).await
+    })
+}
+
+/// Opens the store that the settings name, and runs `work` on it. The store may be away, or unfit to serve.
+pub(super) fn on_backend<T>(
+    sources: &Sources,
+    work: impl AsyncFnOnce(Backend) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let settings = Config::load_store(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
+    if let StoreSettings::Embedded { directory } = &settings
+        && !Backend::exists(&settings)
+    {
+        let directory = directory.display();
+        let sentence = format!("there is no embedded store in {directory}; set DATA_DIR, or REDIS_URL for Redis");
+        return Err(Failed::wrong_usage(sentence));
+    }
+    let backend = Backend::open(&settings, unused_policy(), Clock::new())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::new("internal_error", error.to_string()))?;
+    runtime.block_on(work(backend))
+}
+
+/// No command opens or refreshes a session, and nothing else depends on the policy.
+fn unused_policy() -> SessionPolicy {
+    SessionPolicy {
+        access_seconds: 0,
+        refresh_seconds: 0,
+        rotation: false,
+        grace_seconds: 0,
+        max_age_seconds: None,
+        max_sessions: 1,
+    }
+}

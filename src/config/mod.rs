@@ -1,0 +1,231 @@
+//! The settings, all read and checked before anything starts.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `settings` | the table of all settings |
+//! | `sources` | flags, environment, `NAME_FILE`, `.env` |
+//! | `reader` | from text to checked values |
+//! | `redis`, `secrets` | settings that depend on each other |
+
+mod reader;
+mod redis;
+mod secrets;
+mod settings;
+mod sources;
+
+use std::time::Duration;
+
+use auth_service_records::secret::Secrets;
+use auth_service_store::settings::StoreSettings;
+use ipnet::IpNet;
+
+use self::reader::Reader;
+pub use self::{
+    settings::{SETTINGS, Setting},
+    sources::Sources,
+};
+
+/// Who may remove the tokens of a user over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRemoval {
+    /// Anyone who knows the email, as in the service that this one succeeds.
+    Open,
+    /// The owner, with an access token.
+    Owner,
+    /// Nobody. The command line still can.
+    Off,
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs, one JSON object a line.
+    Json,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address or name to listen on.
+    pub host: String,
+    /// Port to listen on. 0 takes a free port.
+    pub port: u16,
+    /// Where accounts and tokens live.
+    pub store: StoreSettings,
+    /// The signing secrets, always given with Redis. `None`: the data directory has them, or they are generated there.
+    pub secrets: Option<Secrets>,
+    /// Life of an access token.
+    pub access_seconds: u64,
+    /// Life of a refresh token, not shorter than that of an access token.
+    pub refresh_seconds: u64,
+    /// Shortest password for new accounts, in code points.
+    pub password_min_length: usize,
+    /// Who may call `DELETE /access-token`.
+    pub token_removal: TokenRemoval,
+    /// argon2 `m`.
+    pub argon2_memory_kib: u32,
+    /// argon2 `t`.
+    pub argon2_iterations: u32,
+    /// argon2 `p`.
+    pub argon2_parallelism: u32,
+    /// Lowest zxcvbn score of a new password, from 0 (any) to 4.
+    pub password_min_score: u8,
+    /// Whether a refresh spends the refresh token and gives a new one.
+    pub rotation: bool,
+    /// How long a spent refresh token still gives its successor, even if the successor has been used.
+    pub grace_seconds: u64,
+    /// Longest life of a session. `None` for no limit.
+    pub session_max_age_seconds: Option<u64>,
+    /// At least one.
+    pub max_sessions_per_user: usize,
+    /// Failed sign-ins, and open token removals, of one client address in 15 minutes. 0 for no limit.
+    pub address_limit: u64,
+    /// Sign-ups of one client address. 0 for no limit.
+    pub signup_limit_per_hour: u64,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether audit lines may hold email addresses.
+    pub audit_emails: bool,
+    /// Open client connections, at most.
+    pub max_connections: usize,
+    /// How long an idle client connection stays open.
+    pub keep_alive: Duration,
+    /// Deadline of a request once it has arrived.
+    pub request_timeout: Duration,
+    /// From SIGTERM until the server accepts no more connections.
+    pub shutdown_delay: Duration,
+    /// From the end of that delay until requests in flight are cut off.
+    pub shutdown_timeout: Duration,
+    /// `None`: text on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the value.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
+        Reader::read(sources, config)
+    }
+
+    /// Reads and checks only the settings of the store, which is all that most commands need.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_store(sources: &Sources) -> Result<StoreSettings, Vec<String>> {
+        Reader::read(sources, redis::store)
+    }
+
+    /// Reads and checks only `HOST` and `PORT`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_address(sources: &Sources) -> Result<(String, u16), Vec<String>> {
+        Reader::read(sources, |reader| (host(reader), port(reader)))
+    }
+}
+
+fn config(reader: &mut Reader<'_>) -> Config {
+    let store = redis::store(reader);
+    let secrets = secrets::secrets(reader, matches!(store, StoreSettings::Redis(_)));
+    let (access_seconds, refresh_seconds) = token_lives(reader);
+    Config {
+        host: host(reader),
+        port: port(reader),
+        store,
+        secrets,
+        access_seconds,
+        refresh_seconds,
+        password_min_length: reader.number("PASSWORD_MIN_LENGTH", 6, 1..=256),
+        token_removal: token_removal(reader),
+        // The least is that of the OWASP Password Storage Cheat Sheet.
+        argon2_memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
+        argon2_iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=32),
+        argon2_parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=16),
+        password_min_score: reader.number("PASSWORD_MIN_SCORE", 0, 0..=4),
+        rotation: reader.switch("REFRESH_TOKEN_ROTATION"),
+        grace_seconds: reader.number("REFRESH_GRACE_SECONDS", 10, 0..=300),
+        session_max_age_seconds: session_max_age_seconds(reader),
+        max_sessions_per_user: reader.number("MAX_SESSIONS_PER_USER", 100, 1..=1_000),
+        address_limit: reader.number("ADDRESS_LIMIT", 100, 0..=1_000_000_000),
+        signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 0, 0..=1_000_000_000),
+        trusted_proxies: reader.networks("TRUSTED_PROXIES"),
+        audit_emails: reader.switch("AUDIT_EMAILS"),
+        max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+        keep_alive: reader.seconds("KEEP_ALIVE_SECONDS", 75, 1..=3_600),
+        request_timeout: reader.seconds("REQUEST_TIMEOUT_SECONDS", 2, 1..=60),
+        shutdown_delay: reader.seconds("SHUTDOWN_DELAY_SECONDS", 1, 0..=300),
+        shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_SECONDS", 10, 0..=300),
+        log_format: log_format(reader),
+    }
+}
+
+fn host(reader: &Reader<'_>) -> String {
+    reader.text("HOST").unwrap_or_else(|| "127.0.0.1".to_owned())
+}
+
+fn port(reader: &mut Reader<'_>) -> u16 {
+    reader.number("PORT", 3000, 0..=65_535)
+}
+
+/// Of access tokens and of refresh tokens, in seconds.
+fn token_lives(reader: &mut Reader<'_>) -> (u64, u64) {
+    let access = reader.number("ACCESS_TOKEN_TTL_SECONDS", 60, 1..=86_400);
+    let refresh = reader.number("REFRESH_TOKEN_TTL_SECONDS", 120, 1..=31_536_000);
+    if refresh < access {
+        reader.problem("REFRESH_TOKEN_TTL_SECONDS", "must not be less than ACCESS_TOKEN_TTL_SECONDS");
+    }
+    (access, refresh)
+}
+
+fn token_removal(reader: &mut Reader<'_>) -> TokenRemoval {
+    let choices = [("open", TokenRemoval::Open), ("owner", TokenRemoval::Owner), ("off", TokenRemoval::Off)];
+    reader.choice("TOKEN_REMOVAL", TokenRemoval::Open, &choices)
+}
+
+fn session_max_age_seconds(reader: &mut Reader<'_>) -> Option<u64> {
+    let seconds = reader.number("SESSION_MAX_AGE_SECONDS", 0, 0..=315_360_000);
+    (seconds > 0).then_some(seconds)
+}
+
+fn log_format(reader: &mut Reader<'_>) -> Option<LogFormat> {
+    let choices = [("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))];
+    reader.choice("LOG_FORMAT", None, &choices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(settings: &[(&str, &str)]) -> String {
+        format!("{:?}", Config::load(&Sources::of(settings)).unwrap())
+    }
+
+    #[test]
+    fn the_table_shows_the_defaults_that_are_in_force() {
+        let with_value = SETTINGS.iter().filter(|setting| !setting.default.contains([' ', '\'']));
+        let set: Vec<_> = with_value.filter(|s| s.default != "none").map(|s| (s.name, s.default)).collect();
+        assert!(set.len() > 25, "{set:?}");
+        assert_eq!(shown(&set), shown(&[]));
+        // Settings of Redis count only beside a URL.
+        let [url, access, refresh] = [
+            ("REDIS_URL", "redis://127.0.0.1"),
+            ("AUTH_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+            ("REFRESH_SECRET_KEY", "fedcba9876543210fedcba9876543210"),
+        ];
+        let redis = [url, access, refresh];
+        assert_eq!(shown(&[&redis[..], &set].concat()), shown(&redis));
+    }
+
+    #[test]
+    fn each_setting_is_in_the_table_once() {
+        let mut names: Vec<_> = SETTINGS.iter().flat_map(Setting::names).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,105 @@
+//! The table of settings: the flags and the texts of `--help` come from it, and tests compare the documentation with it.
+
+/// A setting. Its flag is the name in lower case, with dashes.
+pub struct Setting {
+    /// The name in the environment.
+    pub name: &'static str,
+    /// The default, as the documentation shows it.
+    pub default: &'static str,
+    /// One line that says what the setting does.
+    pub help: &'static str,
+    /// Whether the value may also come from a file, which `NAME_FILE` names.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// The name of the setting, and `NAME_FILE` if the value may come from a file.
+    pub fn names(&self) -> impl Iterator<Item = String> + use<> {
+        std::iter::once(self.name.to_owned()).chain(self.secret.then(|| format!("{}_FILE", self.name)))
+    }
+}
+
+const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help, secret: false }
+}
+
+const fn secret(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help, secret: true }
+}
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    setting("HOST", "127.0.0.1", "Address to listen on; 0.0.0.0 for every IPv4 address"),
+    setting("PORT", "3000", "Port to listen on; 0 takes a free port"),
+    secret(
+        "REDIS_URL",
+        "none",
+        "Where Redis is: redis://host, rediss://host, unix:///path, redis+sentinel://host1,host2/service or \
+         redis+cluster://host1,host2; without a URL, the server uses the embedded store",
+    ),
+    setting("REDIS_USERNAME", "none", "User name, if REDIS_URL has none"),
+    secret("REDIS_PASSWORD", "none", "Password, if REDIS_URL has none"),
+    setting(
+        "REDIS_KEY_PREFIX",
+        "as:",
+        "Every key begins with this text, so that several environments can share one Redis",
+    ),
+    setting("REDIS_TLS_CA_FILE", "the system's", "With rediss: the certificates to trust, in PEM"),
+    setting("REDIS_TLS_CERT_FILE", "none", "With rediss: the client certificate, in PEM"),
+    setting("REDIS_TLS_KEY_FILE", "none", "With rediss: the key of the client certificate, in PEM"),
+    setting(
+        "REDIS_WAIT_REPLICAS",
+        "0",
+        "How many replicas must have a sign-up, removal, sign-out, password change or deletion before it is acknowledged",
+    ),
+    setting(
+        "REDIS_WAIT_TIMEOUT_MS",
+        "300",
+        "How long to wait for these replicas, in milliseconds; then the answer is 503 not_replicated",
+    ),
+    setting("DATA_DIR", "./data", "Directory of the embedded store"),
+    secret(
+        "AUTH_SECRET_KEY",
+        "none",
+        "Signs access tokens, at least 32 bytes; required with Redis, else generated in DATA_DIR",
+    ),
+    secret(
+        "REFRESH_SECRET_KEY",
+        "none",
+        "Signs refresh tokens, at least 32 bytes; required with Redis, else generated in DATA_DIR",
+    ),
+    setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
+    setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token"),
+    setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),
+    setting("TOKEN_REMOVAL", "open", "Who may call DELETE /access-token: open (anyone), owner, off"),
+    setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash"),
+    setting("ARGON2_ITERATIONS", "2", "Passes of one password hash"),
+    setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
+    setting("PASSWORD_MIN_SCORE", "0", "Lowest zxcvbn score of a new password, 0 (any) to 4 (very hard to guess)"),
+    setting("REFRESH_TOKEN_ROTATION", "off", "on: a refresh also gives a new refresh token and spends the old one"),
+    setting("REFRESH_GRACE_SECONDS", "10", "With rotation: how long a spent refresh token still gives its successor"),
+    setting("SESSION_MAX_AGE_SECONDS", "0", "Longest life of a session, however often it is refreshed; 0 for no limit"),
+    setting("MAX_SESSIONS_PER_USER", "100", "A sign-in beyond this number ends the oldest session of the user"),
+    setting(
+        "ADDRESS_LIMIT",
+        "100",
+        "Failed sign-ins, and open token removals, of one client address in 15 minutes; 0 for no limit",
+    ),
+    setting("SIGNUP_LIMIT_PER_HOUR", "0", "Sign-ups of one client address in an hour; 0 for no limit"),
+    setting(
+        "TRUSTED_PROXIES",
+        "none",
+        "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header is believed",
+    ),
+    setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
+    setting("MAX_CONNECTIONS", "10000", "Open client connections; more wait to be accepted"),
+    setting("KEEP_ALIVE_SECONDS", "75", "How long an idle client connection stays open"),
+    setting("REQUEST_TIMEOUT_SECONDS", "2", "Deadline of a request once it has arrived; after it the answer is 503"),
+    setting(
+        "SHUTDOWN_DELAY_SECONDS",
+        "1",
+        "After SIGTERM: how long /readyz is 503 while everything else is still served",
+    ),
+    setting("SHUTDOWN_TIMEOUT_SECONDS", "10", "After that delay: how long requests in flight may take"),
+    setting("LOG_FORMAT", "text on a terminal, else json", "text or json; RUST_LOG in the environment sets the level"),
+];
