@@ -21,6 +21,8 @@ mod sessions;
 mod store;
 mod sweep;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod writer;
 

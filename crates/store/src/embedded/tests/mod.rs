@@ -1,0 +1,9 @@
+//! Tests of the embedded store on a clock that they set.
+
+mod accounts;
+mod directory;
+mod limits;
+mod scene;
+mod sessions;
+mod tokens;
+mod versions;
