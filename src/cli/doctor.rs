@@ -65,3 +65,22 @@ fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
         Ok(Diagnosis { findings })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_stands_below_the_text_that_it_belongs_to() {
+        let finding = Finding {
+            place: "127.0.0.1:6379".to_owned(),
+            check: "eviction",
+            verdict: Verdict::Warning,
+            seen: "maxmemory-policy is volatile-lru".to_owned(),
+            advice: "set it to noeviction".to_owned(),
+        };
+        let text = row(&finding, finding.place.len());
+        let columns: Vec<_> = text.lines().zip(["maxmemory", "->"]).map(|(line, word)| line.find(word)).collect();
+        assert_eq!(columns, [Some(37), Some(37)], "{text}");
+    }
+}

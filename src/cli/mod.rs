@@ -66,7 +66,13 @@ fn command() -> Command {
         .after_help(HELP)
         .propagate_version(true)
         .args(setting_flags())
-        .arg(Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print the result as one JSON object"))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Print the result as one JSON object"),
+        )
         .subcommands([
             tokens::command(),
             sessions::command(),

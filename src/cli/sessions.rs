@@ -6,7 +6,6 @@ use auth_service_records::{
     clock::rfc3339,
     error::Error,
     session::{Outcome, Page, Session},
-    user::Email,
 };
 use auth_service_store::Store;
 use auth_service_token::Id;
@@ -87,17 +86,17 @@ impl From<Session> for SessionLine {
 
 fn list(matches: &ArgMatches, sources: &Sources) -> Result<Listed, Failed> {
     on_account(matches, sources, async |store, email| {
-        let sessions = all_sessions(store, email).await?;
+        let sessions = all_sessions(store, email.tag(), PAGE_LENGTH).await?;
         Ok(Listed { sessions: sessions.into_iter().map(SessionLine::from).collect() })
     })
 }
 
-async fn all_sessions(store: &Store, email: &Email) -> Result<Vec<Session>, Error> {
+async fn all_sessions(store: &Store, tag: Id, page_length: usize) -> Result<Vec<Session>, Error> {
     let mut sessions: Vec<Session> = Vec::new();
     loop {
-        let page = Page { after: sessions.last().map(|session| session.sid), limit: PAGE_LENGTH };
-        let found = store.list_sessions(email.tag(), None, page).await?.unwrap_or_default();
-        let is_last = found.len() < PAGE_LENGTH;
+        let page = Page { after: sessions.last().map(|session| session.sid), limit: page_length };
+        let found = store.list_sessions(tag, None, page).await?.unwrap_or_default();
+        let is_last = found.len() < page_length;
         sessions.extend(found);
         if is_last {
             return Ok(sessions);
@@ -127,4 +126,60 @@ fn end(matches: &ArgMatches, sources: &Sources) -> Result<Ended, Failed> {
 
 fn not_found() -> Failed {
     Failed::new("session_not_found", "there is no such session; `auth-service sessions list` prints the live sessions")
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_service_records::{
+        clock::Clock,
+        session::{NewSession, Origin, SessionPolicy},
+        throttle::KnownAddresses,
+        user::User,
+    };
+    use auth_service_store::{backend::Backend, settings::StoreSettings};
+    use uuid::Uuid;
+
+    use super::*;
+
+    async fn open_session(store: &Store, tag: Id) -> Id {
+        let [sid, epoch, refresh_id] = std::array::from_fn(|_| Id::random().unwrap());
+        let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: String::new() };
+        let session = NewSession { sid, epoch, refresh_id, origin };
+        let seen = store.find_user(tag).await.unwrap().unwrap();
+        assert!(store.open_session(tag, &seen, None, &session, None).await.unwrap());
+        sid
+    }
+
+    #[tokio::test]
+    async fn the_list_follows_all_pages() {
+        let directory = tempfile::tempdir().unwrap();
+        let policy = SessionPolicy {
+            access_seconds: 60,
+            refresh_seconds: 120,
+            rotation: false,
+            grace_seconds: 0,
+            max_age_seconds: None,
+            max_sessions: 100,
+        };
+        let settings = StoreSettings::Embedded { directory: directory.path().join("data") };
+        let store = Backend::open(&settings, policy, Clock::new()).unwrap().connect().await;
+        let tag = Id::random().unwrap();
+        let user = User {
+            id: Uuid::new_v4(),
+            email: "ada@example.com".to_owned(),
+            created_at: 1_800_000_000,
+            password_hash: String::new(),
+            known_addresses: KnownAddresses::default(),
+        };
+        assert!(store.create_user(tag, &user).await.unwrap());
+        let mut opened = Vec::new();
+        for _ in 0..4 {
+            opened.insert(0, open_session(&store, tag).await);
+        }
+        for page_length in [1, 2, 3, 4, 5] {
+            let listed = all_sessions(&store, tag, page_length).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|session| session.sid).collect();
+            assert_eq!(listed, opened, "pages of {page_length}");
+        }
+    }
 }
