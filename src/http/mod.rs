@@ -1,119 +1,81 @@
-//! The HTTP face: every route on one screen. axum, hyper and tower live in this folder only.
+//! The HTTP face, with every route on one screen. axum, hyper and tower live in this folder only.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `service` | the router as the connections see it |
+//! | `envelope`, `request_id`, `log_line` | what every request and every answer has |
+//! | `request_line` | the methods of a route, and whether it takes a query |
+//! | `extract` | what handlers take from a request |
+//! | `routes` | the handlers |
+//! | `state`, `tasks` | what handlers share, and how they run the use cases |
+//! | `response` | JSON answers |
+//! | `problem`, `problem_response` | the table of errors, and the error body |
+//! | `serve` | listener, workers, connections |
 
-mod accounts;
-mod caller;
 mod envelope;
-mod error;
 mod extract;
-mod health;
+mod log_line;
+mod problem;
+mod problem_response;
+mod request_id;
+mod request_line;
+mod response;
+mod routes;
 mod serve;
-mod sessions;
+mod service;
 mod state;
-mod tokens;
-
-use std::sync::Arc;
+mod tasks;
 
 use axum::{
     Router,
-    body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
+    middleware::from_fn_with_state,
     routing::{MethodRouter, delete, get, post, put},
 };
-use serde::Serialize;
 
-use self::error::Problem;
+use self::{
+    envelope::envelope,
+    problem_response::Problem,
+    request_line::{only, safe, takes_query, without_methods},
+    routes::{accounts, health, sessions, tokens},
+};
 pub use self::{
-    serve::{Leave, Server, Worker},
+    serve::{
+        activity::Timeouts,
+        server::{Leave, Server},
+        worker::Worker,
+    },
+    service::Service,
     state::{App, AppState, Phase},
 };
-use crate::{auth::Authorized, config::TokenRemoval};
+use crate::config::TokenRemoval;
 
-/// Answers requests: the routes, and in `envelope.rs` what every answer has. A clone shares all of it.
-#[derive(Clone)]
-pub struct Service {
-    app: AppState,
-    router: Router,
-    paths: Arc<[&'static str]>,
+/// All routes, with the envelope around each.
+#[must_use]
+pub fn service(app: AppState) -> Service {
+    let routes = Router::new()
+        .route("/signup", only("POST", post(accounts::sign_up)))
+        .route("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate)))
+        .route(
+            "/refresh-access-token",
+            only("GET, POST", get(tokens::refresh_access_token).post(tokens::refresh_access_token)),
+        )
+        .route("/access-token", removal(app.token_removal))
+        .route("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user)))
+        .route("/user/password", only("PUT", put(accounts::change_password)))
+        .route("/sessions", takes_query("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
+        .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
+        .route("/signout", only("POST", post(sessions::sign_out)))
+        .route("/livez", safe(get(health::livez)))
+        .route("/readyz", safe(get(health::readyz)))
+        .fallback(async || Problem::NO_SUCH_ROUTE)
+        .layer(from_fn_with_state(app.clone(), envelope));
+    Service::new(routes.with_state(app.clone()), app)
 }
 
-const USER: &str = "/user";
-const REFRESH: &str = "/refresh-access-token";
-/// The one path that names something.
-const A_SESSION: &str = "/sessions/{id}";
-
-impl Service {
-    /// All routes.
-    #[must_use]
-    pub fn new(app: AppState) -> Self {
-        let removal = match app.token_removal {
-            TokenRemoval::Open | TokenRemoval::Owner => only("DELETE", delete(tokens::remove_access_token)),
-            TokenRemoval::Off => only("", MethodRouter::new()),
-        };
-        let routes = [
-            ("/signup", only("POST", post(accounts::sign_up))),
-            ("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate))),
-            // Reading it is not the router's, see `Service::run`; nor is a refresh.
-            (USER, only("GET, DELETE", delete(accounts::delete_user))),
-            ("/user/password", only("PUT", put(accounts::change_password))),
-            (REFRESH, only("GET, POST", MethodRouter::new())),
-            ("/access-token", removal),
-            ("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions))),
-            (A_SESSION, only("DELETE", delete(sessions::end_session))),
-            ("/signout", only("POST", post(sessions::sign_out))),
-            ("/livez", only("GET", get(health::livez))),
-            ("/readyz", only("GET", get(health::readyz))),
-        ];
-        let paths = routes.iter().map(|(path, _)| *path).collect();
-        let router = Router::new().fallback(|| async { Problem::NO_SUCH_ROUTE });
-        let router = routes.into_iter().fold(router, |router, (path, methods)| router.route(path, methods));
-        Self { router: router.with_state(app.clone()), app, paths }
+fn removal(setting: TokenRemoval) -> MethodRouter<AppState> {
+    match setting {
+        TokenRemoval::Open => only("DELETE", delete(tokens::remove_access_token)),
+        TokenRemoval::Owner => only("DELETE", delete(tokens::remove_own_access_token)),
+        TokenRemoval::Off => without_methods(),
     }
-}
-
-/// Answers all other methods with 405; HEAD too, which axum would otherwise give to the GET handler.
-fn only(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
-    let refuse = move || async move { Problem::method_not_allowed(allow) };
-    methods.head(refuse).fallback(refuse)
-}
-
-/// A success that has nothing more to say.
-#[derive(Serialize)]
-struct Done {
-    result: &'static str,
-}
-
-/// A body of a protected route; an access token that was minted on the way goes with it.
-#[derive(Serialize)]
-struct Renewed<'a, B> {
-    #[serde(flatten)]
-    body: &'a B,
-    access_token: &'a str,
-}
-
-const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
-
-/// A success of a protected route.
-fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
-    let Some(access_token) = &by.renewed else { return json(StatusCode::OK, body) };
-    let mut response = json(StatusCode::OK, &Renewed { body, access_token });
-    // A token is base64url and dots, so that it always is a header value.
-    if let Ok(value) = HeaderValue::from_str(access_token) {
-        response.headers_mut().insert(ACCESS_TOKEN, value);
-    }
-    response
-}
-
-/// With one token.
-const USUAL_BODY_BYTES: usize = 768;
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let mut bytes = Vec::with_capacity(USUAL_BODY_BYTES);
-    // Our own structs of text and numbers always serialize.
-    let _ = serde_json::to_writer(&mut bytes, body);
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response
 }

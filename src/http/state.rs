@@ -1,16 +1,13 @@
-//! What every handler of one runtime shares.
+//! What the handlers of one worker share, and how they run the use cases.
 
-use std::{future::poll_fn, ops::Deref, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
+use auth_service_records::error::Error;
 use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
-use super::{error::Problem, extract::PresentedTokens};
-use crate::{
-    auth::{Auth, Authorized},
-    config::TokenRemoval,
-    error::Error,
-};
+use super::{problem_response::Problem, tasks::Tasks};
+use crate::{auth::Auth, config::TokenRemoval};
 
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +16,11 @@ pub enum Phase {
     Serving,
     /// Told to stop: not ready, but still serving until load balancers have noticed.
     Leaving,
-    /// Accepts no more connections; requests in flight finish.
+    /// Accepts no more connections. Requests in flight finish.
     Closing,
 }
 
-/// The parts, behind one pointer.
+/// The parts of [`AppState`].
 pub struct App {
     /// The use cases.
     pub auth: Auth,
@@ -35,38 +32,60 @@ pub struct App {
     pub request_timeout: Duration,
     /// Networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where the process is in its life; as it was received, so that it tells whether that has changed.
+    /// Where the process is in its life.
     pub phase: watch::Receiver<Phase>,
 }
 
 /// A handle on [`App`], cloned for each request.
 #[derive(Clone)]
-pub struct AppState(Arc<App>);
+pub struct AppState(Arc<Shared>);
+
+struct Shared {
+    app: App,
+    writes: Tasks,
+}
 
 impl AppState {
     /// Wraps `app`.
     #[must_use]
     pub fn new(app: App) -> Self {
-        Self(Arc::new(app))
+        Self(Arc::new(Shared { app, writes: Tasks::default() }))
     }
 
-    /// Looks at the tokens of a protected request.
-    pub(super) async fn authorize(&self, tokens: &PresentedTokens) -> Result<Authorized, Problem> {
-        let access_token = tokens.access().ok_or(Error::TokenMissing)?;
-        self.in_time(self.auth.authorize(access_token, tokens.refresh())).await
-    }
-
-    /// Runs a use case within the request's deadline. What ends at once, as the look at a token does, sets no timer; and
-    /// a timer is on the heap, where its alignment does not make the future of each request larger.
-    pub(super) async fn in_time<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
-        let mut use_case = pin!(use_case);
-        if let Poll::Ready(outcome) = poll_fn(|context| Poll::Ready(use_case.as_mut().poll(context))).await {
-            return outcome.map_err(Problem::from);
-        }
-        match Box::pin(timeout(self.request_timeout, use_case)).await {
+    /// Runs a use case that changes nothing. It ends when the client leaves.
+    ///
+    /// # Errors
+    /// [`Problem::DEADLINE`], or the problem that the error of the use case is for the client.
+    pub(super) async fn read<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
+        match timeout(self.request_timeout, use_case).await {
             Ok(outcome) => outcome.map_err(Problem::from),
             Err(_) => Err(Problem::DEADLINE),
         }
+    }
+
+    /// Runs a use case that changes something, in a task of its own. A client that leaves, or a deadline that passes, ends
+    /// the waiting and not the work: what the use case does after a change, such as its audit line, always follows.
+    ///
+    /// # Errors
+    /// As [`AppState::read`].
+    pub(super) async fn write<T, F>(&self, use_case: impl FnOnce(Self) -> F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let task = self.0.writes.spawn(use_case(self.clone()));
+        self.read(async { task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a write failed: {error}")))) })
+            .await
+    }
+
+    /// Returns when no use case that [`AppState::write`] has started is under way.
+    pub(super) async fn writes_ended(&self) {
+        self.0.writes.ended().await;
+    }
+
+    /// Whether the process has been told to stop.
+    pub(super) fn is_leaving(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
     }
 }
 
@@ -74,6 +93,6 @@ impl Deref for AppState {
     type Target = App;
 
     fn deref(&self) -> &App {
-        &self.0
+        &self.0.app
     }
 }

@@ -1,73 +1,43 @@
-//! Who sends a request: its address, seen through trusted proxies, and what the client calls itself.
+//! The client's address, seen through trusted proxies.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
+use auth_service_records::error::Error;
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use ipnet::IpNet;
 
-use super::AppState;
-use crate::audit::Caller;
+use crate::{
+    audit::Caller,
+    http::{problem_response::Problem, request_id::RequestId, state::AppState},
+};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const USER_AGENT_MAX_CHARACTERS: usize = 256;
 
-/// What a request's headers do not tell of it; every request that is routed has it as an extension.
-#[derive(Debug, Clone)]
-pub(super) struct Arrival {
-    /// The address at the other end of the connection.
-    pub(super) peer: IpAddr,
-    /// The id that the request's answer and log line have.
-    pub(super) request_id: HeaderValue,
-}
+/// The address at the other end of the connection. The service gives one to every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
-impl Arrival {
-    pub(super) fn caller(&self, headers: &HeaderMap, app: &AppState) -> Caller {
-        Caller {
-            address: client_address(self.peer, headers, &app.trusted_proxies),
-            request_id: self.request_id.to_str().unwrap_or_default().to_owned(),
-        }
+/// The client that sends a request.
+pub(crate) struct Client(pub(crate) Caller);
+
+impl FromRequestParts<AppState> for Client {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
+        let (Some(peer), Some(id)) = (parts.extensions.get::<Peer>(), parts.extensions.get::<RequestId>()) else {
+            // Each request comes through the service and the envelope.
+            return Err(Error::Internal("a request has no peer or no id".to_owned()).into());
+        };
+        let address = client_address(peer.0, &parts.headers, &app.trusted_proxies);
+        Ok(Self(Caller { address, request_id: id.as_str().to_owned() }))
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Arrival {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let unknown = || Self { peer: Ipv4Addr::UNSPECIFIED.into(), request_id: HeaderValue::from_static("") };
-        Ok(parts.extensions.remove().unwrap_or_else(unknown))
-    }
-}
-
-impl FromRequestParts<AppState> for Caller {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
-        let Ok(arrival) = Arrival::from_request_parts(parts, app).await;
-        Ok(arrival.caller(&parts.headers, app))
-    }
-}
-
-/// What the client calls itself, cut to 256 characters.
-pub(super) struct UserAgent(pub(super) String);
-
-impl<S: Sync> FromRequestParts<S> for UserAgent {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let value = parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let text = String::from_utf8_lossy(value);
-        Ok(Self(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARACTERS).collect()))
-    }
-}
-
-/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged
-/// through a proxy that does not set it, and neither is believed.
+/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged through a
+/// proxy that does not set that header, and neither is believed.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
@@ -85,8 +55,8 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     }
 }
 
-/// From the right, where the nearest proxy writes: the first address that is no proxy of ours. What cannot be read ends
-/// the chain of trust.
+/// The first address from the right, where the nearest proxy writes, that is no trusted proxy. A hop that cannot be read
+/// ends the chain of trust.
 fn last_untrusted(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &[IpNet]) -> IpAddr {
     let mut nearest = peer;
     for hop in hops.iter().rev() {

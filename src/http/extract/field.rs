@@ -1,0 +1,135 @@
+//! A field of a body or a query, and the rules for what it holds. A handler reports all wrong fields at once.
+
+use std::{borrow::Cow, fmt};
+
+use auth_service_password::{PASSWORD_MAX_BYTES, Password};
+use auth_service_records::{error::FieldError, user::Email};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::http::problem_response::Problem;
+
+/// What a field holds. Any JSON value parses, so that the other fields are checked too.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// The field is not there.
+    #[default]
+    Missing,
+    /// The field holds something else than text.
+    NotText,
+    /// The field holds text.
+    Text(String),
+}
+
+/// What is wrong with a field, as the rest of a sentence that starts with the field's name.
+pub(crate) type Complaint = Cow<'static, str>;
+
+impl Field {
+    /// Any text.
+    pub(crate) fn text(&self) -> Result<&str, Complaint> {
+        match self {
+            Self::Missing => Err("is required".into()),
+            Self::NotText => Err("must be text".into()),
+            Self::Text(text) => Ok(text),
+        }
+    }
+
+    /// `None` if the field is not there.
+    pub(crate) fn optional_text(&self) -> Result<Option<&str>, Complaint> {
+        if *self == Self::Missing { Ok(None) } else { self.text().map(Some) }
+    }
+
+    /// An address by the rule of HTML5.
+    pub(crate) fn email(&self) -> Result<Email, Complaint> {
+        Email::parse(self.text()?).ok_or_else(|| "must be a valid email address, such as name@example.com".into())
+    }
+
+    /// The password of an account that exists: any that was ever accepted.
+    pub(crate) fn password(&self) -> Result<Password, Complaint> {
+        match self.text()? {
+            "" => Err("must not be empty".into()),
+            text if text.len() > PASSWORD_MAX_BYTES => {
+                Err(format!("must not have more than {PASSWORD_MAX_BYTES} bytes").into())
+            }
+            text => Ok(Password::new(text)),
+        }
+    }
+
+    /// A password to be set, of at least `min_length` code points.
+    pub(crate) fn new_password(&self, min_length: usize) -> Result<Password, Complaint> {
+        let too_short = || Err(format!("must have at least {min_length} characters").into());
+        if self.text()?.is_empty() {
+            return too_short();
+        }
+        let password = self.password()?;
+        if password.code_points() < min_length { too_short() } else { Ok(password) }
+    }
+}
+
+/// Collects what is wrong with the fields of one request.
+#[derive(Default)]
+pub(crate) struct Complaints(Vec<FieldError>);
+
+impl Complaints {
+    /// The value of a field, or `None` after noting what is wrong with the field.
+    pub(crate) fn check<T>(&mut self, field: &'static str, value: Result<T, Complaint>) -> Option<T> {
+        value.map_err(|message| self.0.push(FieldError { field, message })).ok()
+    }
+
+    /// `values` if all fields are right.
+    pub(crate) fn finish<T>(self, values: Option<T>) -> Result<T, Problem> {
+        values.ok_or_else(|| Problem::invalid(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor)
+    }
+}
+
+struct FieldVisitor;
+
+impl<'de> Visitor<'de> for FieldVisitor {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Field, E> {
+        Ok(Field::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
+        Ok(Field::NotText)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Field, E> {
+        Ok(Field::NotText)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Field, E> {
+        Ok(Field::NotText)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Field, E> {
+        Ok(Field::NotText)
+    }
+
+    fn visit_unit<E>(self) -> Result<Field, E> {
+        Ok(Field::NotText)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Field::NotText)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Field::NotText)
+    }
+}

@@ -1,0 +1,9 @@
+//! What handlers take from a request.
+
+pub(super) mod body;
+pub(super) mod caller;
+pub(super) mod field;
+pub(super) mod presented_tokens;
+pub(super) mod protected;
+pub(super) mod query;
+pub(super) mod user_agent;

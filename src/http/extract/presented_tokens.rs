@@ -1,0 +1,103 @@
+//! The tokens in the headers of a request.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+};
+
+use crate::http::problem_response::Problem;
+
+const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
+
+/// The tokens as they came, unverified. They share the memory of the headers.
+pub(crate) struct PresentedTokens {
+    authorization: Option<HeaderValue>,
+    refresh_token: Option<HeaderValue>,
+}
+
+impl PresentedTokens {
+    /// # Errors
+    /// [`Problem::TWO_TOKENS`] when a header comes twice.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let only = |name: &HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(Problem::TWO_TOKENS),
+                (value, None) => Ok(value.cloned()),
+            }
+        };
+        Ok(Self { authorization: only(&header::AUTHORIZATION)?, refresh_token: only(&REFRESH_TOKEN)? })
+    }
+
+    /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 9110, section 11.4, and
+    /// RFC 6750, section 2.1). Credentials of another scheme are no token.
+    pub(crate) fn access(&self) -> Option<&str> {
+        let credentials = text(self.authorization.as_ref()?);
+        let token = match credentials.split_once(' ') {
+            None => credentials,
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start_matches(' '),
+            Some(_) => return None,
+        };
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// The token of the `Refresh-Token` header.
+    pub(crate) fn refresh(&self) -> Option<&str> {
+        self.refresh_token.as_ref().map(text).filter(|token| !token.is_empty())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for PresentedTokens {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::of(&parts.headers)
+    }
+}
+
+/// A value that is not ASCII counts as a token that is not genuine.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(authorization: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(authorization.as_bytes()).unwrap());
+        PresentedTokens::of(&headers).ok().unwrap().access().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_token_comes_bare_or_as_bearer() {
+        for credentials in ["a.b.c", "Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c"] {
+            assert_eq!(access(credentials).as_deref(), Some("a.b.c"), "{credentials}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_is_no_token() {
+        for credentials in ["", "Basic dXNlcjpwYXNz", "Token a.b.c", "Digest a=b, c=d", "Bearer: a.b.c"] {
+            assert_eq!(access(credentials), None, "{credentials}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_a_bad_token() {
+        for (credentials, token) in [("Bearer", "Bearer"), ("Bearer Bearer x", "Bearer x"), ("caf\u{e9}", "?")] {
+            assert_eq!(access(credentials).as_deref(), Some(token));
+        }
+    }
+
+    #[test]
+    fn two_headers_are_refused() {
+        for name in [header::AUTHORIZATION, REFRESH_TOKEN] {
+            let mut headers = HeaderMap::new();
+            headers.append(&name, HeaderValue::from_static("a"));
+            headers.append(&name, HeaderValue::from_static("a"));
+            assert!(PresentedTokens::of(&headers).is_err());
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The table of errors: status, code and sentence of each. Codes are part of the API. A sentence says what to do, and never
+//! repeats what the client sent.
+
+use auth_service_records::error::{Error, FieldError};
+use axum::http::StatusCode;
+
+use super::problem_response::{Extra, Problem};
+
+/// In seconds. What a 503 tells of passes quickly, or not by itself.
+const RETRY_SOON: Extra = Extra::RetryAfter(1);
+
+/// Requests that no use case sees.
+impl Problem {
+    pub(super) const HOST: Self =
+        Self::bad_request("invalid_host", "An HTTP/1.1 request needs exactly one Host header");
+    pub(super) const TOO_MANY_HEADERS: Self = Self::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too_many_headers",
+        "A request must not have more than 64 headers",
+    );
+    pub(super) const ENCODING: Self = Self::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_encoding",
+        "Send the request body as it is, without a Content-Encoding",
+    )
+    .with(Extra::AcceptEncoding("identity"));
+    pub(super) const NO_SUCH_ROUTE: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        "route_not_found",
+        "There is no such route; see the API table in the documentation",
+    );
+    pub(super) const QUERY: Self = Self::bad_request(
+        "query_not_allowed",
+        "This route does not take these query parameters; send fields in the JSON body and tokens in headers",
+    );
+    pub(super) const TWO_TOKENS: Self =
+        Self::bad_request("ambiguous_token", "Send each token once, in one header and nowhere else");
+
+    pub(super) const NOT_JSON: Self = Self::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "A request body needs the header Content-Type: application/json",
+    );
+    pub(super) const BODY_NOT_JSON: Self = Self::bad_request(
+        "invalid_json",
+        "The request body must be one JSON object, in UTF-8 and without duplicate fields",
+    );
+    pub(super) const BODY_BROKEN: Self =
+        Self::bad_request("invalid_body", "The request body ended early; send it again whole");
+    pub(super) const BODY_TOO_LARGE: Self =
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request body must not exceed 16 KiB");
+    pub(super) const BODY_TOO_SLOW: Self = Self::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "The request body took too long to arrive; send it again",
+    );
+    const VALIDATION: Self =
+        Self::bad_request("validation_failed", "Correct the fields listed in \"fields\" and send the request again");
+
+    pub(super) const DEADLINE: Self =
+        Self::unavailable("deadline_exceeded", "The request took too long; try again shortly");
+    pub(super) const SHUTTING_DOWN: Self =
+        Self::unavailable("shutting_down", "This server is shutting down; send the request to another replica");
+
+    /// `allow` lists the methods that the route does have.
+    pub(super) const fn method_not_allowed(allow: &'static str) -> Self {
+        let message = "This route does not have that method; the Allow header lists those it has";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).with(Extra::Allow(allow))
+    }
+
+    /// All fields that are wrong.
+    pub(super) fn invalid(fields: Vec<FieldError>) -> Self {
+        Self { fields, ..Self::VALIDATION }
+    }
+}
+
+/// Outcomes of use cases.
+impl Problem {
+    const EMAIL_TAKEN: Self =
+        Self::new(StatusCode::CONFLICT, "email_taken", "Duplicate record exists with the same email id");
+    const INVALID_CREDENTIALS: Self =
+        Self::unauthorized("invalid_credentials", "Authentication failed - incorrect email or password", false);
+    const TOKEN_MISSING: Self = Self::unauthorized(
+        "token_missing",
+        "Send an access token in the Authorization header; sign in to get one",
+        false,
+    );
+    const TOKEN_INVALID: Self =
+        Self::unauthorized("invalid_token", "The token is not valid; sign in to get a new one", true);
+    const TOKEN_EXPIRED: Self =
+        Self::unauthorized("token_expired", "The token has expired; refresh the access token, or sign in again", true);
+    const TOKEN_REUSED: Self = Self::unauthorized(
+        "token_reused",
+        "The refresh token was used before, so its session is ended; sign in again",
+        true,
+    );
+    const WRONG_PASSWORD: Self =
+        Self::new(StatusCode::FORBIDDEN, "wrong_password", "The present password is not right; nothing is changed");
+    const NOT_OWNER: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "not_owner",
+        "The access token belongs to somebody else; only a user's own tokens can be removed",
+    );
+    const TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Access token not found");
+    const REFRESH_TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Refresh token not found");
+    const SESSION_NOT_FOUND: Self =
+        Self::not_found("session_not_found", "Session not found; GET /sessions lists yours");
+    const USER_NOT_FOUND: Self = Self::not_found("user_not_found", "User not found");
+    const THROTTLED: Self = Self::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_attempts",
+        "Too many attempts; try again after the seconds that the Retry-After header gives",
+    );
+    const OVERLOADED: Self =
+        Self::unavailable("overloaded", "The server has more requests than it can serve; try again shortly");
+    const HASHING_UNAVAILABLE: Self =
+        Self::unavailable("hashing_unavailable", "Passwords cannot be checked right now; try again shortly");
+    const NOT_REPLICATED: Self = Self::unavailable(
+        "not_replicated",
+        "The change was made, but too few replicas have it yet, and it may be lost; see whether it holds, or send it again",
+    );
+    const INTERNAL: Self = Self::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "Something went wrong on our side; try again, and report the X-Request-Id if it stays",
+    );
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::EmailTaken => Self::EMAIL_TAKEN,
+            Error::InvalidCredentials => Self::INVALID_CREDENTIALS,
+            Error::TokenMissing => Self::TOKEN_MISSING,
+            Error::TokenInvalid => Self::TOKEN_INVALID,
+            Error::TokenExpired => Self::TOKEN_EXPIRED,
+            Error::TokenReused => Self::TOKEN_REUSED,
+            Error::WrongPassword => Self::WRONG_PASSWORD,
+            Error::NotOwner => Self::NOT_OWNER,
+            Error::TokenNotFound => Self::TOKEN_NOT_FOUND,
+            Error::RefreshTokenNotFound => Self::REFRESH_TOKEN_NOT_FOUND,
+            Error::SessionNotFound => Self::SESSION_NOT_FOUND,
+            Error::UserNotFound => Self::USER_NOT_FOUND,
+            Error::WeakPassword { field, advice } => {
+                let message = format!("is too easy to guess. {advice}").trim_end().to_owned().into();
+                Self::invalid(vec![FieldError { field, message }])
+            }
+            Error::Throttled(seconds) => Self::THROTTLED.with(Extra::RetryAfter(seconds)),
+            Error::Overloaded => Self::OVERLOADED,
+            Error::HashingUnavailable => Self::HASHING_UNAVAILABLE,
+            Error::Unavailable(outage) => {
+                Self::unavailable(outage.code(), "The service is temporarily unavailable; try again shortly")
+            }
+            Error::NotReplicated => Self::NOT_REPLICATED,
+            Error::Internal(detail) => Self { detail: Some(detail), ..Self::INTERNAL },
+        }
+    }
+}
+
+impl Problem {
+    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self { status, code, message, header: Extra::None, fields: Vec::new(), detail: None }
+    }
+
+    const fn with(mut self, header: Extra) -> Self {
+        self.header = header;
+        self
+    }
+
+    const fn bad_request(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    const fn unauthorized(code: &'static str, message: &'static str, token_came: bool) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message).with(Extra::Challenge { token_came })
+    }
+
+    const fn not_found(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    const fn unavailable(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with(RETRY_SOON)
+    }
+}

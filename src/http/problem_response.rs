@@ -1,0 +1,90 @@
+//! An error answer: its status, its body and the header that goes with it. `problem.rs` has the table of all.
+
+use std::borrow::Cow;
+
+use auth_service_records::error::FieldError;
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::response::json;
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+    pub(super) header: Extra,
+    pub(super) fields: Vec<FieldError>,
+    /// For the log only.
+    pub(super) detail: Option<String>,
+}
+
+/// The one more header that some error answers have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extra {
+    None,
+    /// 405: the methods that the route does have (RFC 9110, section 15.5.6).
+    Allow(&'static str),
+    /// 415: the content codings that are accepted (RFC 9110, section 12.5.3).
+    AcceptEncoding(&'static str),
+    /// 401: whether a token came (RFC 6750, section 3).
+    Challenge {
+        token_came: bool,
+    },
+    /// 429, 503: in seconds.
+    RetryAfter(u64),
+}
+
+/// What the request's log line tells of an error answer, which carries it as an extension.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    pub(super) detail: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    result: &'static str,
+    error: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldBody<'a>],
+}
+
+#[derive(Serialize)]
+struct FieldBody<'a> {
+    field: &'static str,
+    message: &'a Cow<'static, str>,
+}
+
+impl Extra {
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        Some(match self {
+            Self::None => return None,
+            Self::Allow(methods) => (header::ALLOW, HeaderValue::from_static(methods)),
+            Self::AcceptEncoding(codings) => (header::ACCEPT_ENCODING, HeaderValue::from_static(codings)),
+            Self::Challenge { token_came: false } => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Challenge { token_came: true } => {
+                (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+            }
+            Self::RetryAfter(seconds) => (header::RETRY_AFTER, seconds.into()),
+        })
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let fields: Vec<_> = self.fields.iter().map(|f| FieldBody { field: f.field, message: &f.message }).collect();
+        let body = ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields: &fields };
+        let mut response = json(self.status, &body);
+        if let Some((name, value)) = self.header.header() {
+            response.headers_mut().insert(name, value);
+        }
+        response.extensions_mut().insert(Failure { code: self.code, detail: self.detail });
+        response
+    }
+}

@@ -1,0 +1,55 @@
+//! JSON answers.
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde::Serialize;
+
+use crate::auth::Authorized;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Carries an access token that was minted on the way.
+const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
+
+/// A success that has nothing more to say.
+#[derive(Serialize)]
+pub(super) struct Done {
+    pub(super) result: &'static str,
+}
+
+/// A body with an access token that was minted on the way.
+#[derive(Serialize)]
+struct Renewed<'a, B> {
+    #[serde(flatten)]
+    body: &'a B,
+    access_token: &'a str,
+}
+
+/// An answer with a body.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Structs of text and numbers always serialize.
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A success with nothing more to say.
+pub(super) fn done(result: &'static str) -> Response {
+    json(StatusCode::OK, &Done { result })
+}
+
+/// A success of a protected route that does not end the caller's session. It hands out the access token that the request
+/// minted, if any.
+pub(super) fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
+    let Some(access_token) = &by.renewed else { return json(StatusCode::OK, body) };
+    let mut response = json(StatusCode::OK, &Renewed { body, access_token });
+    // A token is base64url and dots, so it always is a header value.
+    if let Ok(value) = HeaderValue::from_str(access_token) {
+        response.headers_mut().insert(ACCESS_TOKEN, value);
+    }
+    response
+}

@@ -1,0 +1,122 @@
+//! Routes of accounts: sign-up, the caller's own profile, password and deletion.
+
+use auth_service_password::Password;
+use auth_service_records::{clock::rfc3339, user::Email};
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::owner::OwnerBody;
+use crate::http::{
+    extract::{
+        body::Json,
+        caller::Client,
+        field::{Complaints, Field},
+        protected::Protected,
+    },
+    problem_response::Problem,
+    response::{Done, done, json, json_for},
+    state::AppState,
+};
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct SignUpBody {
+    email: Field,
+    password: Field,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct ChangePasswordBody {
+    current_password: Field,
+    new_password: Field,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct DeleteUserBody {
+    password: Field,
+}
+
+#[derive(Serialize)]
+struct ProfileBody {
+    data: ProfileData,
+    result: &'static str,
+    status: u16,
+}
+
+#[derive(Serialize)]
+struct ProfileData {
+    email: String,
+    id: Uuid,
+    created_at: String,
+}
+
+impl SignUpBody {
+    fn validate(&self, min_length: usize) -> Result<(Email, Password), Problem> {
+        let mut complaints = Complaints::default();
+        let email = complaints.check("email", self.email.email());
+        let password = complaints.check("password", self.password.new_password(min_length));
+        complaints.finish(email.zip(password))
+    }
+}
+
+impl ChangePasswordBody {
+    fn validate(&self, min_length: usize) -> Result<(Password, Password), Problem> {
+        let mut complaints = Complaints::default();
+        let current = complaints.check("current_password", self.current_password.password());
+        let new = complaints.check("new_password", self.new_password.new_password(min_length));
+        complaints.finish(current.zip(new))
+    }
+}
+
+impl DeleteUserBody {
+    fn validate(&self) -> Result<Password, Problem> {
+        let mut complaints = Complaints::default();
+        let password = complaints.check("password", self.password.password());
+        complaints.finish(password)
+    }
+}
+
+pub(crate) async fn sign_up(
+    State(app): State<AppState>,
+    Client(caller): Client,
+    Json(body): Json<SignUpBody>,
+) -> Result<Response, Problem> {
+    let (email, password) = body.validate(app.password_min_length)?;
+    app.write(async move |app| app.auth.sign_up(&caller, email, password).await).await?;
+    Ok(json(StatusCode::CREATED, &Done { result: "Account successfully created" }))
+}
+
+pub(crate) async fn current_user(
+    State(app): State<AppState>,
+    Protected { by, .. }: Protected,
+    body: Option<Json<OwnerBody>>,
+) -> Result<Response, Problem> {
+    let email = body.map(|Json(body)| body.email_beside_a_token()).transpose()?;
+    let profile = app.read(app.auth.current_user(&by, email.as_ref())).await?;
+    let data = ProfileData { email: profile.email, id: profile.id, created_at: rfc3339(profile.created_at) };
+    Ok(json_for(&by, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
+}
+
+pub(crate) async fn change_password(
+    State(app): State<AppState>,
+    Protected { caller, by }: Protected,
+    Json(body): Json<ChangePasswordBody>,
+) -> Result<Response, Problem> {
+    let (current, new) = body.validate(app.password_min_length)?;
+    let by =
+        app.write(async move |app| app.auth.change_password(&caller, &by, &current, new).await.map(|()| by)).await?;
+    Ok(json_for(&by, &Done { result: "Password changed, all other sessions ended" }))
+}
+
+pub(crate) async fn delete_user(
+    State(app): State<AppState>,
+    Protected { caller, by }: Protected,
+    Json(body): Json<DeleteUserBody>,
+) -> Result<Response, Problem> {
+    let password = body.validate()?;
+    app.write(async move |app| app.auth.delete_user(&caller, &by, &password).await).await?;
+    Ok(done("Account deleted"))
+}

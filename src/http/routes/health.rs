@@ -1,0 +1,19 @@
+//! Routes for operators and load balancers.
+
+use axum::{extract::State, response::Response};
+
+use crate::http::{problem_response::Problem, response::done, state::AppState};
+
+/// Says that the process runs. Asks nobody.
+pub(crate) async fn livez() -> Response {
+    done("Alive")
+}
+
+/// Says whether requests should be sent here: the store takes writes, passwords are hashed, and no shutdown has begun.
+pub(crate) async fn readyz(State(app): State<AppState>) -> Result<Response, Problem> {
+    if app.is_leaving() {
+        return Err(Problem::SHUTTING_DOWN);
+    }
+    app.read(app.auth.ready()).await?;
+    Ok(done("Ready"))
+}

@@ -1,0 +1,139 @@
+//! What each connection is doing, and for how long it may.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// For the head of a request to arrive. The first one counts from the accept (OWASP ASVS 5.0, clause 13.2.6).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// How long an idle connection stays open.
+    pub keep_alive: Duration,
+    /// At the end: how long requests in flight may take.
+    pub shutdown: Duration,
+}
+
+/// The limits of one worker's connections.
+pub(super) struct Limits {
+    keep_alive: Duration,
+    closing: AtomicBool,
+}
+
+impl Limits {
+    pub(super) fn new(keep_alive: Duration) -> Self {
+        Self { keep_alive, closing: AtomicBool::new(false) }
+    }
+
+    /// From now on a connection ends as soon as no request has begun on it.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What one connection is doing. Its reads and writes and its service say so. The worker's sweep looks at it.
+pub(super) struct Activity {
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Wakes the task that waits to read.
+    reader: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has arrived yet.
+    New,
+    /// The head of a request has begun to arrive.
+    Head,
+    /// A request is being served.
+    Serving,
+    /// The answer is on its way out.
+    Sending,
+    /// Between two requests.
+    Idle,
+}
+
+impl Activity {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, state: Mutex::new(State { phase: Phase::New, since: Instant::now(), reader: None }) }
+    }
+
+    pub(super) fn bytes_arrived(&self) {
+        let mut state = self.state();
+        match state.phase {
+            Phase::New => state.phase = Phase::Head,
+            Phase::Idle => state.begin(Phase::Head),
+            Phase::Head | Phase::Serving | Phase::Sending => {}
+        }
+    }
+
+    pub(super) fn request_arrived(&self) {
+        self.state().begin(Phase::Serving);
+    }
+
+    pub(super) fn request_answered(&self) {
+        self.state().begin(Phase::Sending);
+    }
+
+    /// All that was to be written has been.
+    pub(super) fn flushed(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Sending {
+            state.begin(Phase::Idle);
+        }
+    }
+
+    /// The connection has nothing to read, and can be woken to try again. Returns whether its time is over.
+    pub(super) fn waits_to_read(&self, waker: &Waker) -> bool {
+        let mut state = self.state();
+        match &mut state.reader {
+            Some(reader) => reader.clone_from(waker),
+            reader @ None => *reader = Some(waker.clone()),
+        }
+        self.limits.are_over(&state)
+    }
+
+    /// Makes the connection try to read again if its time is over, so that it ends if nothing has arrived.
+    pub(super) fn wake_if_over(&self) {
+        let state = self.state();
+        if let Some(reader) = state.reader.as_ref().filter(|_| self.limits.are_over(&state)) {
+            reader.wake_by_ref();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+}
+
+impl Limits {
+    /// A request that has begun is cut only when its head takes too long.
+    fn are_over(&self, state: &State) -> bool {
+        let limit = match state.phase {
+            Phase::Serving | Phase::Sending => return false,
+            Phase::New | Phase::Idle if self.closing.load(Ordering::Relaxed) => return true,
+            Phase::New | Phase::Head => HEAD_TIMEOUT,
+            Phase::Idle => self.keep_alive,
+        };
+        state.since.elapsed() >= limit
+    }
+}

@@ -1,0 +1,145 @@
+//! A worker: one thread that serves connections.
+
+use std::{
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    activity::{Activity, Limits, Timeouts},
+    connection::{self, Accepted, Place},
+};
+use crate::http::service::Service;
+
+/// How often connections whose time is over are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A thread that serves connections.
+pub struct Worker {
+    connections: mpsc::UnboundedSender<Accepted>,
+    open: Arc<AtomicUsize>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a thread with a runtime, in which `build` makes the service. Returns once it has.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no runtime.
+    pub async fn start<B, F>(name: String, timeouts: Timeouts, build: B) -> io::Result<Self>
+    where
+        B: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Service>,
+    {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (connections, accepted) = mpsc::unbounded_channel();
+        let (built, is_built) = oneshot::channel();
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            runtime.block_on(async {
+                let service = build().await;
+                // Nobody waits only if the process is on its way out already.
+                let _ = built.send(());
+                work(accepted, service, timeouts).await;
+            });
+        })?;
+        is_built.await.map_err(io::Error::other)?;
+        Ok(Self { connections, open: Arc::new(AtomicUsize::new(0)), thread })
+    }
+
+    /// How many connections the worker has.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Hands a connection over. `among_all` is its place among all connections of the server.
+    pub(super) fn serve(&self, stream: std::net::TcpStream, among_all: OwnedSemaphorePermit) {
+        let place = Place::new(among_all, &self.open);
+        // A worker that has ended takes its connections with it.
+        let _ = self.connections.send(Accepted { stream, place });
+    }
+
+    /// Tells the worker that no more connections come. The thread ends when those that are open have.
+    pub(super) fn finish(self) -> thread::JoinHandle<()> {
+        self.thread
+    }
+}
+
+/// The connections of a worker.
+struct Connections {
+    tasks: JoinSet<()>,
+    /// Of each task, and until the next sweep of tasks that have ended.
+    activities: Vec<Weak<Activity>>,
+    limits: Arc<Limits>,
+    sweep: Interval,
+}
+
+impl Connections {
+    fn new(keep_alive: Duration) -> Self {
+        let mut sweep = interval(SWEEP_INTERVAL);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { tasks: JoinSet::new(), activities: Vec::new(), limits: Arc::new(Limits::new(keep_alive)), sweep }
+    }
+
+    fn serve(&mut self, accepted: Accepted, service: Service) {
+        let activity = Arc::new(Activity::new(Arc::clone(&self.limits)));
+        self.activities.push(Arc::downgrade(&activity));
+        self.tasks.spawn(connection::serve(accepted, activity, service));
+    }
+
+    /// Sweeps again and again, and forgets connections that have ended.
+    async fn watch(&mut self) {
+        tokio::select! {
+            Some(_) = self.tasks.join_next() => {}
+            _ = self.sweep.tick() => self.end_those_whose_time_is_over(),
+        }
+    }
+
+    fn end_those_whose_time_is_over(&mut self) {
+        self.activities.retain(|activity| {
+            let activity = activity.upgrade();
+            activity.iter().for_each(|activity| activity.wake_if_over());
+            activity.is_some()
+        });
+    }
+}
+
+/// Serves the connections that come in until no more do. Then lets requests in flight, and writes whose client has left,
+/// finish.
+async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, service: Service, timeouts: Timeouts) {
+    let mut connections = Connections::new(timeouts.keep_alive);
+    loop {
+        tokio::select! {
+            next = accepted.recv() => match next {
+                Some(accepted) => connections.serve(accepted, service.clone()),
+                None => break,
+            },
+            () = connections.watch() => {}
+        }
+    }
+    connections.limits.close();
+    connections.end_those_whose_time_is_over();
+    let finish = async {
+        while !connections.tasks.is_empty() {
+            connections.watch().await;
+        }
+        service.writes_ended().await;
+    };
+    if timeout(timeouts.shutdown, finish).await.is_err() {
+        tracing::warn!(
+            connections = connections.tasks.len(),
+            "requests still in flight after SHUTDOWN_TIMEOUT_SECONDS are cut off"
+        );
+    }
+}
