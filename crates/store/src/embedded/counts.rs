@@ -142,3 +142,21 @@ impl Counts {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_names_does_not_fill_the_memory() {
+        let mut map: Expiring<usize, u32> = Expiring::default();
+        for name in 0..MOST_ENTRIES + 1_000 {
+            map.entry(name, 0, 1_000 + name as u64).value += 1;
+        }
+        assert!(map.entries.len() <= MOST_ENTRIES);
+        assert_eq!(map.entry(MOST_ENTRIES - 1, 0, 1).value, 1, "the counts that end last are kept");
+        assert_eq!(map.entry(0, 0, 1).value, 0);
+        map.sweep(u64::MAX);
+        assert_eq!(map.entries.len(), 0);
+    }
+}

@@ -64,18 +64,33 @@ pub(in crate::embedded) struct RefreshEntry {
 pub(in crate::embedded) trait Entry: Serialize + DeserializeOwned {
     /// For messages.
     const NAME: &'static str;
+
+    /// The version that wrote the entry.
+    fn version(&self) -> u64;
 }
 
 impl Entry for EpochEntry {
     const NAME: &'static str = "epoch entry";
+
+    fn version(&self) -> u64 {
+        self.v
+    }
 }
 
 impl Entry for AccessEntry {
     const NAME: &'static str = "access entry";
+
+    fn version(&self) -> u64 {
+        self.v
+    }
 }
 
 impl Entry for RefreshEntry {
     const NAME: &'static str = "refresh entry";
+
+    fn version(&self) -> u64 {
+        self.v
+    }
 }
 
 impl EpochEntry {
@@ -124,8 +139,13 @@ impl RefreshEntry {
 /// [`Outage::NewerVersion`](auth_service_records::error::Outage::NewerVersion) for an entry of a later version,
 /// [`Error::Internal`] for anything else that is no entry.
 pub(super) fn decode<E: Entry>(json: &[u8]) -> Result<E, Error> {
-    check_version(json, E::NAME)?;
-    serde_json::from_slice(json).map_err(|_| Error::Internal(format!("a {} cannot be read", E::NAME)))
+    match serde_json::from_slice::<E>(json) {
+        Ok(entry) if entry.version() <= VERSION => Ok(entry),
+        // A later version may have changed the types of fields, so that the version alone can be read.
+        _ => Err(check_version(json, E::NAME)
+            .err()
+            .unwrap_or_else(|| Error::Internal(format!("a {} cannot be read", E::NAME)))),
+    }
 }
 
 pub(super) fn encode<E: Entry>(entry: &E) -> Vec<u8> {
