@@ -53,7 +53,7 @@ impl Embedded {
             }
             let Some(epoch) = snapshot.live_epoch(tag, now)? else { return Ok(Some(Vec::new())) };
             let newest_first = snapshot.live_sessions(tag, epoch.entry.epoch, now)?.into_iter().rev();
-            let sessions = newest_first.filter_map(listed);
+            let sessions = newest_first.map(listed);
             Ok(Some(match page.after {
                 Some(after) => sessions.skip_while(|session| session.sid != after).skip(1).take(page.limit).collect(),
                 None => sessions.take(page.limit).collect(),
@@ -163,13 +163,13 @@ impl Opening {
         if let Some(record) = changed {
             tables.put_user(tag, &record)?;
         }
-        let number = sessions.last().map_or(0, LiveSession::number) + 1;
+        let number = sessions.last().map_or(0, |newest| newest.number) + 1;
         let id = epoch.entry.epoch;
         let refresh = new_refresh_entry(id, number, session.refresh_id, session.origin, policy, now);
         let access_end = refresh.entry.cut(now + policy.access_seconds * 1_000);
         epoch.end = epoch.end.max(access_end).max(refresh.end);
         tables.put_epoch(tag, &epoch)?;
-        tables.put_access(tag, session.sid, &Live { end: access_end, entry: AccessEntry::new(id) })?;
+        tables.put_access(tag, session.sid, &Live { end: access_end, entry: AccessEntry::of(&refresh.entry) })?;
         tables.put_refresh(tag, session.sid, &refresh)?;
         Ok(true)
     }
@@ -231,8 +231,15 @@ fn keep_only(
     Ok(Outcome::Done)
 }
 
-/// A session as its owner sees it. Only the refresh entry knows that.
-fn listed(LiveSession { sid, refresh, .. }: LiveSession) -> Option<Session> {
-    let RefreshEntry { created_at, last_used_at, address, user_agent, .. } = refresh?;
-    Some(Session { sid, created_at, last_used_at, origin: Origin { ip: address, user_agent } })
+/// A session as its owner sees it. An access entry alone does not know more than the time of the sign-in.
+fn listed(LiveSession { sid, created_at, refresh, .. }: LiveSession) -> Session {
+    match refresh {
+        Some(RefreshEntry { last_used_at, address, user_agent, .. }) => {
+            Session { sid, created_at, last_used_at, origin: Origin { ip: address, user_agent } }
+        }
+        None => {
+            let origin = Origin { ip: String::new(), user_agent: String::new() };
+            Session { sid, created_at, last_used_at: created_at, origin }
+        }
+    }
 }

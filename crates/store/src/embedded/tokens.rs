@@ -28,7 +28,6 @@ impl Embedded {
                 Found::Reused => return Ok(Refreshed::Reused),
             };
             let successor = next_id.map(|next_id| session.rotate(next_id));
-            session.refresh.entry.last_used_at = now / 1_000;
             let latest_end = session.refresh.entry.cut(u64::MAX);
             let access_seconds = session.grant_access(tables, latest_end)?;
             Ok(access_seconds.map_or(Refreshed::Gone, |access_seconds| Refreshed::Live { access_seconds, successor }))
@@ -91,6 +90,7 @@ impl Presented {
             return Ok(Found::Reused);
         }
         refresh.entry.used |= is_current;
+        refresh.entry.last_used_at = now / 1_000;
         Ok(Found::Live(LiveSession { presented: self, is_current, now, epoch, refresh }))
     }
 }
@@ -126,9 +126,8 @@ impl LiveSession {
         if access_seconds == 0 {
             return Ok(None);
         }
-        let epoch = self.epoch.entry.epoch;
-        let access = tables.live_access(tag, sid, epoch, self.now)?;
-        let mut access = access.unwrap_or_else(|| Live { end: 0, entry: AccessEntry::new(epoch) });
+        let access = tables.live_access(tag, sid, self.epoch.entry.epoch, self.now)?;
+        let mut access = access.unwrap_or_else(|| Live { end: 0, entry: AccessEntry::of(&self.refresh.entry) });
         // Never earlier than before: older access tokens live until their own end.
         access.end = access.end.max((self.now + access_seconds * 1_000).min(latest_end));
         let end = access.end.max(self.refresh.end);

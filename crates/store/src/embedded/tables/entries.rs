@@ -21,12 +21,16 @@ pub(in crate::embedded) struct EpochEntry {
     unknown_fields: Map<String, Value>,
 }
 
-/// The session's access entry.
+/// The session's access entry. It knows the place of the session among the others, as it may outlive the refresh entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::embedded) struct AccessEntry {
     #[serde(serialize_with = "current_version")]
     v: u64,
     pub(in crate::embedded) epoch: Id,
+    /// See [`RefreshEntry::created_at`].
+    pub(in crate::embedded) created_at: u64,
+    /// See [`RefreshEntry::number`].
+    pub(in crate::embedded) number: u64,
     #[serde(flatten)]
     unknown_fields: Map<String, Value>,
 }
@@ -47,6 +51,7 @@ pub(in crate::embedded) struct RefreshEntry {
     /// When `spent` was spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::embedded) spent_at: Option<u64>,
+    /// The time of the sign-in.
     pub(in crate::embedded) created_at: u64,
     /// Numbers the user's live sessions in the order of their sign-ins, also within one second.
     pub(in crate::embedded) number: u64,
@@ -100,8 +105,10 @@ impl EpochEntry {
 }
 
 impl AccessEntry {
-    pub(in crate::embedded) fn new(epoch: Id) -> Self {
-        Self { v: VERSION, epoch, unknown_fields: Map::new() }
+    /// The access entry of the session that has this refresh entry.
+    pub(in crate::embedded) fn of(refresh: &RefreshEntry) -> Self {
+        let RefreshEntry { epoch, created_at, number, .. } = *refresh;
+        Self { v: VERSION, epoch, created_at, number, unknown_fields: Map::new() }
     }
 }
 

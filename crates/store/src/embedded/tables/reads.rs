@@ -26,15 +26,12 @@ pub(in crate::embedded) struct LiveSession {
     pub(in crate::embedded) sid: Id,
     /// The end of its last entry, in milliseconds since the Unix epoch.
     pub(in crate::embedded) end: u64,
-    /// `None` when only the access entry lives.
+    /// See [`RefreshEntry::created_at`].
+    pub(in crate::embedded) created_at: u64,
+    /// See [`RefreshEntry::number`].
+    pub(in crate::embedded) number: u64,
+    /// `None` when only the access entry lives, which is so after a late refresh without rotation.
     pub(in crate::embedded) refresh: Option<RefreshEntry>,
-}
-
-impl LiveSession {
-    /// See [`RefreshEntry::number`]. 0 when only the access entry lives, as an older session loses its refresh entry first.
-    pub(in crate::embedded) fn number(&self) -> u64 {
-        self.refresh.as_ref().map_or(0, |refresh| refresh.number)
-    }
 }
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -92,17 +89,20 @@ pub(in crate::embedded) trait Reads {
         let mut sessions = HashMap::new();
         each_live(self.refresh(), tag, now, |sid, Live { end, entry }: Live<RefreshEntry>| {
             if entry.epoch == epoch {
-                sessions.insert(sid, LiveSession { sid, end, refresh: Some(entry) });
+                let RefreshEntry { created_at, number, .. } = entry;
+                sessions.insert(sid, LiveSession { sid, end, created_at, number, refresh: Some(entry) });
             }
         })?;
         each_live(self.access(), tag, now, |sid, Live { end, entry }: Live<AccessEntry>| {
             if entry.epoch == epoch {
-                let session = sessions.entry(sid).or_insert(LiveSession { sid, end, refresh: None });
+                let AccessEntry { created_at, number, .. } = entry;
+                let alone = LiveSession { sid, end, created_at, number, refresh: None };
+                let session = sessions.entry(sid).or_insert(alone);
                 session.end = session.end.max(end);
             }
         })?;
         let mut sessions: Vec<_> = sessions.into_values().collect();
-        sessions.sort_by_key(LiveSession::number);
+        sessions.sort_by_key(|session| session.number);
         Ok(sessions)
     }
 }

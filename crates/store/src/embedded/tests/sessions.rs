@@ -76,16 +76,20 @@ async fn the_oldest_session_gives_way_also_within_one_millisecond() {
 }
 
 #[tokio::test]
-async fn a_session_with_its_access_entry_alone_counts_as_the_oldest() {
-    let scene = Scene::new(SessionPolicy { max_sessions: 2, ..POLICY });
+async fn a_session_with_its_access_entry_alone_keeps_its_place() {
+    let scene = Scene::new(SessionPolicy { max_sessions: 3, ..POLICY });
     let first = scene.sign_in().await;
     scene.at(100_000);
     let second = scene.sign_in().await;
     assert!(matches!(scene.refresh(first, first, None).await, Refreshed::Live { .. }));
     scene.at(125_000);
     assert!(scene.lives(first), "a refresh does not cut the access token at the refresh token's end");
-    let third = scene.sign_in().await;
-    assert_eq!([first, second, third].map(|sid| scene.lives(sid)), [false, true, true]);
+    let page = Page { after: None, limit: 10 };
+    let listed = scene.store.list_sessions(scene.tag, Some(first), page).unwrap().unwrap();
+    assert_eq!(listed.iter().map(|session| session.sid).collect::<Vec<_>>(), [second, first]);
+    assert_eq!((listed[1].created_at, listed[1].last_used_at, listed[1].origin.ip.as_str()), (START, START, ""));
+    let (third, fourth) = (scene.sign_in().await, scene.sign_in().await);
+    assert_eq!([first, second, third, fourth].map(|sid| scene.lives(sid)), [false, true, true, true]);
 }
 
 #[tokio::test]
