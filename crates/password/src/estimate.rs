@@ -1,4 +1,4 @@
-//! How long jobs take, and so which job would end too late.
+//! How long jobs take, and whether one more would end too late.
 
 use std::time::Duration;
 

@@ -2,12 +2,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `service` | [`Passwords`], the face of the crate: hash a new password, verify a password |
-//! | `pool` | the hashing threads as one: takes jobs while they can end in time |
+//! | `service` | [`Passwords`], the API of the crate: hash a new password, verify a password |
+//! | `pool` | the pool of hashing threads: accepts a job unless the job would end too late |
 //! | `worker` | one hashing thread, and the replacement of one that dies |
 //! | `state` | what the hashing threads and their callers share |
 //! | `queue` | the jobs that wait, and whose turn is next |
-//! | `estimate` | how long jobs take, and so which job would end too late |
+//! | `estimate` | how long jobs take, and whether one more would end too late |
 //! | `hasher` | what one thread does: hash and verify on a memory block that it keeps |
 //! | `stored` | stored hashes in the PHC string format, and the bounds of their parameters |
 //! | `cost` | the parameters of argon2id and how much work they mean |

@@ -1,4 +1,4 @@
-//! The hashing threads as one: takes jobs while they can end in time.
+//! The pool of hashing threads: accepts a job unless the job would end too late.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -118,7 +118,8 @@ mod tests {
         let running = pool.0.lock().threads.running;
         pool.submit(client("killer"), Box::new(|_| panic!("the test ends this thread"))).unwrap();
         while pool.0.lock().threads.running == running {
-            thread::yield_now();
+            // Leaves the core to the hashing threads, whose priority is lower.
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -160,7 +161,8 @@ mod tests {
         let shared = Arc::downgrade(&pool.0);
         drop(pool);
         while shared.strong_count() > 0 {
-            thread::yield_now();
+            // Leaves the core to the hashing threads, whose priority is lower.
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Queue<T> {
     waiting: usize,
     /// The most jobs that may wait. Bounds the memory where a hash is so cheap that time does not.
     capacity: usize,
-    /// Says which job would end too late.
+    /// Tells whether a job would end too late.
     pub(crate) estimate: Estimate,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Queued<T> {
 /// How many threads serve the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Threads {
-    /// Threads that live. At least one.
+    /// Threads that exist. At least one.
     pub(crate) running: usize,
     /// Those of them that have no job.
     pub(crate) idle: usize,
@@ -105,8 +105,8 @@ impl<T> Queue<T> {
         before
     }
 
-    /// Takes the latest job of the client that has the most, when the client with `own` jobs still has fewer with one
-    /// more.
+    /// Removes the latest job of the client that has the most, to make room for a client that has `own` jobs. Fails when
+    /// that client would then have as many.
     fn evict_for_client_with(&mut self, own: usize) -> Result<T, Error> {
         let longest = self.clients.iter_mut().max_by_key(|client| client.jobs.len());
         let longest = longest.filter(|client| client.jobs.len() > own + 1).ok_or(Error::Overloaded)?;

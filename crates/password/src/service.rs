@@ -1,4 +1,4 @@
-//! The face of the crate: hash a new password, verify a password.
+//! The API of the crate: hash a new password, verify a password.
 
 use std::{
     io,

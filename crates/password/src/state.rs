@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) threads: Threads,
     /// Whether the threads are to end.
     pub(crate) closed: bool,
-    /// As if the system had no thread to give.
+    /// Makes every start of a thread fail.
     #[cfg(test)]
     pub(crate) refuse_threads: bool,
 }
@@ -56,7 +56,9 @@ impl Shared {
         Self { params, threads, state: Mutex::new(state), news: Condvar::new() }
     }
 
-    /// Locks the state. Jobs run without the lock, so nobody waits long, and a job that panics poisons nothing.
+    /// Locks the state. Jobs run without the lock, so nobody waits long, and a job that panics poisons nothing. Where a
+    /// request takes the core from a hashing thread that holds the lock, the next caller that needs the lock frees a
+    /// core for that thread by waiting.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
