@@ -94,7 +94,8 @@ fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> 
         cost,
         min_score: config.password_min_score,
         threads: cores,
-        deadline: config.request_timeout,
+        // A change of a password verifies one and hashes another, and the store needs time too.
+        deadline: config.request_timeout / 2,
     };
     Ok(Parts {
         tokens: Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes())),

@@ -1,9 +1,10 @@
 //! Opening a store, before a runtime uses it, and a careful look at it.
 
-use std::{io, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 
+pub use crate::open_error::OpenError;
 use crate::{Finding, Store, embedded, redis, settings::StoreSettings};
 
 /// A store that was opened but belongs to no runtime yet.
@@ -13,15 +14,6 @@ pub enum Backend {
     Redis(Arc<redis::Backend>),
     /// Files of this node.
     Embedded(Arc<embedded::Embedded>),
-}
-
-/// Why a store could not be opened; its text says what to do.
-#[derive(Debug)]
-pub enum OpenError {
-    /// A setting is wrong.
-    Settings(String),
-    /// Everything else.
-    Failed(String),
 }
 
 impl Backend {
@@ -82,7 +74,7 @@ impl Backend {
     /// What the current runtime owns: with Redis its own connection, kept up in the background while the store is held.
     pub async fn connect(&self) -> Store {
         match self {
-            Self::Redis(backend) => Store::Redis(Arc::clone(backend).connect().await),
+            Self::Redis(backend) => Store::Redis(backend.connect().await),
             Self::Embedded(embedded) => Store::Embedded(Arc::clone(embedded)),
         }
     }
@@ -96,11 +88,5 @@ impl Backend {
                 format!("the embedded store in {} (one replica only)", embedded.directory().display())
             }
         }
-    }
-}
-
-impl OpenError {
-    pub(crate) fn in_directory(directory: &Path, error: &io::Error) -> Self {
-        Self::Failed(format!("DATA_DIR {} cannot be used: {error}", directory.display()))
     }
 }

@@ -15,9 +15,11 @@
 
 mod accounts;
 pub mod backend;
+mod change;
 mod embedded;
 mod finding;
 mod limits;
+mod open_error;
 mod record;
 mod redis;
 mod sessions;
@@ -28,10 +30,10 @@ use std::sync::Arc;
 use auth_service_records::error::Error;
 
 pub use self::{
+    change::Change,
     finding::{Finding, Verdict},
     record::StoredUser,
-    redis::REDIS_FORMS,
-    sessions::Change,
+    redis::{REDIS_FORMS, is_redis_url},
 };
 
 /// The operations. Each is atomic against all others of the same user, on every replica, and has happened when it returns

@@ -7,7 +7,7 @@ use auth_service_records::{
 };
 use auth_service_token::Id;
 
-use crate::{Store, StoredUser};
+use crate::{Store, StoredUser, change::Change};
 
 impl Store {
     /// Opens a session for an account that is still as it was `seen`, and writes `changed` in its place if given. The
@@ -123,15 +123,4 @@ impl Store {
             Self::Embedded(embedded) => embedded.remove_tokens(tag, asking).await,
         }
     }
-}
-
-/// A change of an account, see [`Store::keep_only`].
-#[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
-    /// The account as it was read.
-    pub seen: &'a StoredUser,
-    /// The account as it shall be.
-    pub user: &'a User,
-    /// The address that the change came from, if the account knows it.
-    pub known: Option<Id>,
 }

@@ -64,7 +64,9 @@ pub(super) async fn serve(accepted: Accepted, activity: Arc<Activity>, service: 
     let connection = http1::Builder::new()
         .max_header_size(HEAD_MAX_BYTES)
         .max_buf_size(BUFFER_BYTES)
-        .half_close(false)
+        // A client that leaves as soon as it has sent a request gets no answer, but the request is served and logged.
+        // Without this, hyper drops the request, before or while it is served.
+        .half_close(true)
         .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&activity))), service_fn(answer));
     // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
     let _ = connection.await;

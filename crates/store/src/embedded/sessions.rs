@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     record::{StoredUser, encode_changed_user},
-    sessions::Change,
+    change::Change,
 };
 
 impl Embedded {

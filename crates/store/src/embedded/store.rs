@@ -20,7 +20,7 @@ use super::{
     tables::{FormatError, Snapshot, Tables},
     writer::Writer,
 };
-use crate::backend::OpenError;
+use crate::open_error::OpenError;
 
 /// The database file in the data directory.
 pub(super) const FILE_NAME: &str = "store.redb";

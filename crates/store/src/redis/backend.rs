@@ -1,62 +1,67 @@
 //! What all runtimes share: where Redis is, and a look at it before anything is served.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use auth_service_records::{clock::Clock, session::SessionPolicy};
+use auth_service_token::Id;
 use redis::{ConnectionInfo, RedisError};
 
 use super::{
-    Redis, Servers,
-    address::{Address, Topology},
-    cluster::Cluster,
-    connection::{self, Hello},
     inspect,
-    link::{Link, Source},
-    scripts::Scripts,
-    sentinel::{self, Sentinels},
-    slots,
+    keys::Keys,
+    net::{
+        address::{Address, Topology},
+        cluster::Cluster,
+        connection::{self, Hello},
+        link::Link,
+        sentinel::{self, Sentinels},
+        slots,
+        source::Source,
+        timekeeper::Timekeeper,
+    },
+    store::{Redis, Servers, Shared},
 };
 use crate::{
-    config::{RedisConfig, Wait},
-    id::Id,
-    session::SessionPolicy,
-    store::{Finding, OpenError, Verdict},
+    open_error::OpenError,
+    finding::{Finding, Verdict},
+    settings::RedisSettings,
 };
 
 /// What all runtimes of the process share.
 pub struct Backend {
     address: Address,
     name: String,
-    pub(super) wait: Option<Wait>,
-    pub(super) policy: SessionPolicy,
-    pub(super) scripts: Scripts,
-    /// Whether a server has been seen that knows no `EXPIRE ... GT`: before Redis 7.
-    pub(super) without_expire_gt: AtomicBool,
+    shared: Arc<Shared>,
 }
 
 impl Backend {
-    pub(in crate::store) fn new(config: &RedisConfig, policy: SessionPolicy) -> Result<Self, OpenError> {
-        let address = Address::new(config)?;
-        let (name, scripts, without_expire_gt) = (address.name(), Scripts::new(), AtomicBool::new(false));
-        Ok(Self { name, address, wait: config.wait, policy, scripts, without_expire_gt })
+    pub(crate) fn new(settings: &RedisSettings, policy: SessionPolicy, clock: Clock) -> Result<Self, OpenError> {
+        let address = Address::new(settings)?;
+        let keys = Keys::new(&settings.key_prefix);
+        let shared = Arc::new(Shared { keys, policy, clock, wait: settings.wait });
+        Ok(Self { name: address.name(), address, shared })
     }
 
-    pub(in crate::store) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.name
     }
 
-    pub(in crate::store) async fn connect(self: Arc<Self>) -> Redis {
+    /// The connections of one runtime. The clock shows the time of Redis from then on, if Redis is there.
+    pub(crate) async fn connect(&self) -> Redis {
+        let Shared { keys, clock, wait, .. } = &*self.shared;
         let servers = match self.address.topology {
-            Topology::Cluster => Servers::Cluster(Cluster::start(self.address.clone(), self.wait).await),
+            Topology::Cluster => {
+                let cluster = Cluster::start(self.address.clone(), *wait, keys.clone(), clock.clone()).await;
+                Servers::Cluster(cluster)
+            }
             _ => {
-                let link = Link::start(self.source(), self.wait);
+                let link = Arc::new(Link::start(self.source(), *wait, keys.clone()));
                 link.tried().await;
-                Servers::One(link)
+                let timekeeper = Timekeeper::start(Arc::clone(&link), clock.clone()).await;
+                Servers::One(link, timekeeper)
             }
         };
-        Redis { servers, backend: self }
+        Redis::new(Arc::clone(&self.shared), servers)
     }
 
     fn source(&self) -> Source {
@@ -84,7 +89,7 @@ impl Backend {
     }
 
     /// Each primary's kind and role.
-    pub(in crate::store) async fn check(&self) -> Result<Option<String>, OpenError> {
+    pub(crate) async fn check(&self) -> Result<Option<String>, OpenError> {
         let primaries = match self.primaries().await {
             Ok(primaries) => primaries,
             Err(error) => return self.not_to_be_used(&self.name, &error).map(Some),
@@ -109,7 +114,7 @@ impl Backend {
     }
 
     /// A look at each primary, which tells of one that cannot be asked, too; `Err` if none can.
-    pub(in crate::store) async fn inspect(&self) -> Result<Vec<Finding>, String> {
+    pub(crate) async fn inspect(&self) -> Result<Vec<Finding>, String> {
         let primaries = match self.primaries().await {
             Ok(primaries) => primaries,
             Err(error) => {
@@ -158,7 +163,8 @@ impl Backend {
         while !slots.is_empty() && !is_its(tag) {
             tag = Id::random().map_err(std::io::Error::other)?;
         }
-        let needs = inspect::Needs { scripts: &self.scripts, wait: self.wait, cluster: !slots.is_empty(), tag };
+        let Shared { keys, wait, .. } = &*self.shared;
+        let needs = inspect::Needs { keys, wait: *wait, cluster: !slots.is_empty(), tag };
         inspect::inspect(&mut connection, name, hello, needs).await
     }
 
@@ -182,7 +188,7 @@ impl Backend {
     }
 
     /// For each primary whose clock is too far from ours: how far.
-    pub(in crate::store) async fn skewed_clocks(&self) -> Vec<String> {
+    pub(crate) async fn skewed_clocks(&self) -> Vec<String> {
         let mut skewed = Vec::new();
         for (info, _) in self.primaries().await.unwrap_or_default() {
             let name = info.addr().to_string();

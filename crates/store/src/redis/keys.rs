@@ -1,83 +1,111 @@
-//! Key names. The braces make a user's tag the cluster hash tag, so that all of one user's keys share a slot.
-//!
-//! A user who is signed in has three keys: a key costs Redis some 130 bytes before the first of its value, and each that
-//! a script reads or writes is a call more. So there is no index of sessions beside the epoch, no entry for access tokens
-//! beside the session, and known addresses stand behind the record. Values are text, for whoever looks with redis-cli.
+//! Key names. The braces make a user's tag the cluster hash tag, so that all keys of one user share a slot.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
+use auth_service_records::throttle::Counter;
+use auth_service_token::Id;
 use redis::{RedisWrite, ToRedisArgs};
 
-use crate::{id::Id, throttle::Counter};
+use super::net::slots;
 
-/// A name that is put together where it is sent from: as a text of its own each would be an allocation more.
-pub(super) struct Key {
+/// Names keys, each with the prefix of the settings. A clone names the same.
+#[derive(Clone)]
+pub(super) struct Keys {
+    prefix: Arc<str>,
+}
+
+/// A name that is put together where it is sent. A text for each name would be one allocation more for each key.
+pub(super) struct Key<'a> {
+    prefix: &'a str,
     tag: Id,
     kind: &'static str,
     of: Option<Id>,
 }
 
-impl ToRedisArgs for Key {
+impl ToRedisArgs for Key<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         let mut name = out.writer_for_next_arg();
-        for part in ["as:{", self.tag.as_str(), "}:", self.kind, self.of.as_ref().map_or("", Id::as_str)] {
-            // Into memory, which does not fail.
+        let of = self.of.as_ref().map_or("", Id::as_str);
+        for part in [self.prefix, "{", self.tag.as_str(), "}:", self.kind, of] {
+            // A write into memory does not fail.
             let _ = name.write_all(part.as_bytes());
         }
     }
 }
 
-fn of_user(tag: Id, kind: &'static str) -> Key {
-    Key { tag, kind, of: None }
-}
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into() }
+    }
 
-/// User record, and in a second line the addresses that the account signed in from, see `scripts/known.lua`; never expires.
-pub(super) fn user(tag: Id) -> Key {
-    of_user(tag, "u")
-}
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
 
-/// There while a sign-up has not reached as many replicas as it must: it may be repeated.
-pub(super) fn unacknowledged(tag: Id) -> Key {
-    of_user(tag, "w")
-}
+    fn key(&self, tag: Id, kind: &'static str, of: Option<Id>) -> Key<'_> {
+        Key { prefix: &self.prefix, tag, kind, of }
+    }
 
-/// Written for a moment, so that there is something to wait for.
-pub(super) fn waited_for(tag: Id) -> Key {
-    of_user(tag, "m")
-}
+    /// User record; never expires.
+    pub(super) fn user(&self, tag: Id) -> Key<'_> {
+        self.key(tag, "u", None)
+    }
 
-/// The user's epoch and the ids of its sessions, see `scripts/session.lua`; expires with the last of the user's tokens.
-pub(super) fn epoch(tag: Id) -> Key {
-    of_user(tag, "e")
-}
+    /// Epoch entry; lives as long as the longest of the user's entries.
+    pub(super) fn epoch(&self, tag: Id) -> Key<'_> {
+        self.key(tag, "e", None)
+    }
 
-/// A session, see `scripts/session.lua`; expires with the last of its tokens.
-pub(super) fn session(tag: Id, sid: Id) -> Key {
-    Key { tag, kind: "s:", of: Some(sid) }
-}
+    /// Access entry; lives as long as the access token.
+    pub(super) fn access(&self, tag: Id, sid: Id) -> Key<'_> {
+        self.key(tag, "a:", Some(sid))
+    }
 
-/// The account's failed tries, a hash: `n` how many in a row, `t` no other try before this time.
-pub(super) fn failures(tag: Id) -> Key {
-    of_user(tag, "f")
-}
+    /// Refresh entry; lives as long as the refresh token.
+    pub(super) fn refresh(&self, tag: Id, sid: Id) -> Key<'_> {
+        self.key(tag, "r:", Some(sid))
+    }
 
-/// A count for an address.
-pub(super) fn counter(counter: Counter, address: Id) -> Key {
-    let kind = match counter {
-        Counter::Failures => "n:f",
-        Counter::Removals => "n:d",
-        Counter::SignUps => "n:s",
-    };
-    Key { tag: address, kind, of: None }
-}
+    /// Ids of the sessions by age; lives as long as the longest of the user's entries.
+    pub(super) fn sessions(&self, tag: Id) -> Key<'_> {
+        self.key(tag, "s", None)
+    }
 
-/// Written by each readiness check, to see that writes succeed.
-pub(super) const PROBE: &str = "as:probe";
+    /// Failed guesses from a known address, or from all unknown ones together.
+    pub(super) fn failures(&self, tag: Id, known: Option<Id>) -> Key<'_> {
+        self.key(tag, if known.is_some() { "f:" } else { "f" }, known)
+    }
 
-/// Likewise, on a cluster's node that has these slots.
-pub(super) fn probe_between(first: u16, last: u16) -> String {
-    // There is one among some multiples of the 16,384 slots.
-    let mut tags = (0..1_000_000).map(|n: u32| n.to_string());
-    let tag = tags.find(|tag| (first..=last).contains(&super::slots::slot_of(tag))).unwrap_or_default();
-    format!("as:{{{tag}}}:probe")
+    /// There while a sign-up has not reached enough replicas: it may be repeated.
+    pub(super) fn unacknowledged(&self, tag: Id) -> Key<'_> {
+        self.key(tag, "w", None)
+    }
+
+    /// Written for a moment, so that there is something to wait for.
+    pub(super) fn waited_for(&self, tag: Id) -> Key<'_> {
+        self.key(tag, "m", None)
+    }
+
+    /// A count of calls of an address.
+    pub(super) fn counter(&self, counter: Counter, address: Id) -> Key<'_> {
+        let kind = match counter {
+            Counter::Failures => "n:f",
+            Counter::Removals => "n:d",
+            Counter::SignUps => "n:s",
+        };
+        self.key(address, kind, None)
+    }
+
+    /// Written by each readiness check, to see that writes succeed.
+    pub(super) fn probe(&self) -> String {
+        format!("{}probe", self.prefix)
+    }
+
+    /// Likewise, on the node of a cluster that has these slots.
+    pub(super) fn probe_between(&self, first: u16, last: u16) -> String {
+        // Some multiple of the 16,384 slots has a number in any range.
+        let mut tags = (0..1_000_000).map(|n: u32| n.to_string());
+        let tag = tags.find(|tag| (first..=last).contains(&slots::slot_of(tag))).unwrap_or_default();
+        format!("{}{{{tag}}}:probe", self.prefix)
+    }
 }

@@ -10,7 +10,7 @@ use redb::{Database, TableDefinition};
 
 use super::scene::{POLICY, Scene, id, user};
 use crate::{
-    backend::OpenError,
+    open_error::OpenError,
     embedded::{failure::Failure, store::Embedded, sweep::Sweep, tables::Tables},
 };
 

@@ -8,7 +8,7 @@ use auth_service_records::{
 use auth_service_token::Id;
 
 use super::scene::{POLICY, START, Scene, id, session, user};
-use crate::sessions::Change;
+use crate::change::Change;
 
 #[tokio::test]
 async fn a_session_opens_for_the_account_as_it_was_seen() {

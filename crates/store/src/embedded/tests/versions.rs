@@ -9,7 +9,7 @@ use auth_service_token::Id;
 use serde_json::json;
 
 use super::scene::{POLICY, Scene, id, session, user};
-use crate::sessions::Change;
+use crate::change::Change;
 
 fn is_newer<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Unavailable(Outage::NewerVersion)))

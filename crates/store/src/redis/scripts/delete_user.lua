@@ -1,11 +1,14 @@
--- Deletes an account with all that belongs to it; its sessions too, as they hold its email. After record.lua and asking.lua.
--- KEYS: user, epoch, failures, then the asking session, if a session asks.
--- ARGV: record as read, or '' for any; now in milliseconds by the server's clock. Returns 1 done, 0 not there or changed since, -1 the asking session has ended.
-local epochs = redis.call('GET', KEYS[2])
-if KEYS[4] and not may_ask(epochs, redis.call('GET', KEYS[4]), ARGV[2]) then return -1 end
-local user = redis.call('GET', KEYS[1])
-if not user or (ARGV[1] ~= '' and not has_record(user, ARGV[1])) then return 0 end
-local prefix = string.sub(KEYS[2], 1, -2) .. 's:'
-for at = 23, epochs and #epochs or 0, 22 do redis.call('DEL', prefix .. sub(epochs, at, at + 21)) end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+-- Deletes every key that holds anything of a user. After entries.lua.
+-- KEYS: user, epoch, sessions, the user's other keys, and as the last one the access entry of the session that asks, if
+-- one asks. ARGV: record as seen, whether a session asks (1 or 0).
+-- Returns 1 done, 0 the account has changed or gone, -1 the session that asks has no live access entry.
+if ARGV[2] == '1' then
+  local epoch = decode(redis.call('GET', KEYS[2]))
+  local asking = decode(redis.call('GET', KEYS[#KEYS]))
+  if failure then return redis.error_reply(failure) end
+  if not is_live(epoch, asking) then return -1 end
+end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+delete_sessions(string.sub(KEYS[2], 1, -2), redis.call('ZRANGE', KEYS[3], 0, -1))
+redis.call('DEL', unpack(KEYS))
 return 1

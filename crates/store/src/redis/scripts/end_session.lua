@@ -1,8 +1,14 @@
--- Ends one session. After asking.lua and ending.lua.
--- KEYS: epoch, the session to end, then the asking session, if a session asks.
--- ARGV: session id, now in milliseconds by the server's clock. Returns 1 done, 0 not there, -1 the asking session has ended.
-local epochs = redis.call('GET', KEYS[1])
-if KEYS[3] and not may_ask(epochs, redis.call('GET', KEYS[3]), ARGV[2]) then return -1 end
-if not in_epoch(epochs, redis.call('GET', KEYS[2])) then return 0 end
-end_session(KEYS[1], KEYS[2], epochs, ARGV[1])
+-- Ends one session. After entries.lua.
+-- KEYS: epoch, access and refresh of the session to end, and the access entry of the session that asks, if one asks.
+-- ARGV: session id. Returns 1 done, 0 not there, -1 the session that asks has no live access entry.
+local epoch = decode(redis.call('GET', KEYS[1]))
+local access = decode(redis.call('GET', KEYS[2]))
+local refresh = redis.call('HMGET', KEYS[3], 'v', 'epoch')
+check_version(refresh[1])
+local asking = KEYS[4] and decode(redis.call('GET', KEYS[4]))
+if failure then return redis.error_reply(failure) end
+if KEYS[4] and not is_live(epoch, asking) then return -1 end
+if not epoch then return 0 end
+if not is_live(epoch, access) and refresh[2] ~= epoch.epoch then return 0 end
+end_session(string.sub(KEYS[1], 1, -2), ARGV[1])
 return 1

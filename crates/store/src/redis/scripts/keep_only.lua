@@ -1,16 +1,26 @@
--- Ends all sessions but the asking one, by giving that one a new epoch; with it, changes the account's record. After
--- record.lua and asking.lua.
--- KEYS: epoch, session, user, failures. ARGV: new epoch, session id, record as read or '' for no change, new record,
--- now in milliseconds by the server's clock.
--- Returns 1 done, 0 the account has changed since it was read, -1 the asking session has ended.
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-if not may_ask(found[1], found[2], ARGV[5]) then return -1 end
+-- Ends all sessions but one, which moves to a new epoch; may change the account's record. After entries.lua.
+-- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address if there is one.
+-- ARGV: new epoch id, session id, record as seen or '' for no change, record to write.
+-- Returns 1 done, 0 the account has changed since it was read, -1 the session has no live access entry.
+local base = string.sub(KEYS[2], 1, -2)
+local epoch = decode(redis.call('GET', KEYS[2]))
+local access = decode(redis.call('GET', KEYS[3]))
+check_version(redis.call('HGET', KEYS[4], 'v'))
+if failure then return redis.error_reply(failure) end
+if not is_live(epoch, access) then return -1 end
 if ARGV[3] ~= '' then
-  local user = redis.call('GET', KEYS[3])
-  if not has_record(user, ARGV[3]) then return 0 end
-  redis.call('SET', KEYS[3], ARGV[4] .. string.sub(user, #ARGV[3] + 1))
-  redis.call('DEL', KEYS[4])
+  if redis.call('GET', KEYS[1]) ~= ARGV[3] then return 0 end
+  redis.call('SET', KEYS[1], ARGV[4])
+  redis.call('DEL', unpack(KEYS, 6))
 end
-redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'KEEPTTL')
-redis.call('SET', KEYS[2], ARGV[1] .. string.sub(found[2], 23), 'KEEPTTL')
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+  if sid ~= ARGV[2] then
+    delete_sessions(base, { sid })
+    redis.call('ZREM', KEYS[5], sid)
+  end
+end
+epoch.epoch, access.epoch = ARGV[1], ARGV[1]
+redis.call('SET', KEYS[2], cjson.encode(epoch), 'KEEPTTL')
+redis.call('SET', KEYS[3], cjson.encode(access), 'KEEPTTL')
+if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('HSET', KEYS[4], 'epoch', ARGV[1]) end
 return 1

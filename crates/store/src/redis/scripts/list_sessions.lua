@@ -1,16 +1,36 @@
--- Lists live sessions, newest first. After rest.lua and asking.lua.
--- KEYS: epoch, then the asking session, if a session asks. ARGV: now in milliseconds by the server's clock.
--- Returns nothing if that session has ended, else for each: session id, created, last used, ip, user agent.
-local epochs = redis.call('GET', KEYS[1])
-if KEYS[2] and not may_ask(epochs, redis.call('GET', KEYS[2]), ARGV[1]) then return false end
-local prefix, found = string.sub(KEYS[1], 1, -2) .. 's:', {}
-for at = epochs and #epochs - 21 or 0, 23, -22 do
-  local sid = string.sub(epochs, at, at + 21)
-  local session = redis.call('GET', prefix .. sid)
-  if in_epoch(epochs, session) then
-    local _, _, _, fixed = rest_of(session)
-    local ip, user_agent = string.match(fixed, '^%S+ %S+ (%S*) (.*)$')
-    found[#found + 1] = {sid, sub(session, 83, 92), sub(session, 38, 47), ip, user_agent}
+-- Lists live sessions, newest first. After entries.lua.
+-- KEYS: epoch, sessions, and the access entry of the session that asks, if one asks. ARGV: the session after which the
+-- list starts or '', how many.
+-- Returns nothing if that session has no live access entry, else for each session: id, created, last used, address, agent.
+local base = string.sub(KEYS[1], 1, -2)
+local epoch = decode(redis.call('GET', KEYS[1]))
+local asking = KEYS[3] and decode(redis.call('GET', KEYS[3]))
+if failure then return redis.error_reply(failure) end
+if KEYS[3] and not is_live(epoch, asking) then return false end
+if not epoch then return {} end
+local first = 0
+if ARGV[1] ~= '' then
+  local rank = redis.call('ZREVRANK', KEYS[2], ARGV[1])
+  if not rank then return {} end
+  first = rank + 1
+end
+local found, limit, step = {}, tonumber(ARGV[2]), 64
+while #found < limit do
+  local sids = redis.call('ZREVRANGE', KEYS[2], first, first + step - 1)
+  for _, sid in ipairs(sids) do
+    if #found == limit then break end
+    local entry = redis.call('HMGET', base .. 'r:' .. sid, 'v', 'created_at', 'last_used_at', 'address', 'user_agent')
+    check_version(entry[1])
+    if failure then return redis.error_reply(failure) end
+    if entry[1] then
+      found[#found + 1] = { sid, entry[2], entry[3], entry[4] or '', entry[5] or '' }
+    elseif redis.call('EXISTS', base .. 'a:' .. sid) == 1 then
+      -- After a late refresh the access token outlives the refresh entry, which knows the rest.
+      local created = string.sub(string.format('%.0f', redis.call('ZSCORE', KEYS[2], sid)), 1, -7)
+      found[#found + 1] = { sid, created, created, '', '' }
+    end
   end
+  if #sids < step then break end
+  first = first + step
 end
 return found

@@ -1,43 +1,51 @@
--- Opens a session, unless the account has changed since it was read; the oldest sessions give way to the limit.
--- A success also forgets the account's failures and makes the address known. After record.lua and known.lua; session.lua says what a session holds.
--- KEYS: user, epoch, session, failures.
--- ARGV: record as read, record to store instead or '', new epoch, refresh TTL, session id, refresh id, account's creation,
---       email, ip and user agent, session's longest life or 0 for ever, session limit, address digest, known days, known
---       limit, access token's end.
-local user = redis.call('GET', KEYS[1])
-if not has_record(user, ARGV[1]) then return 0 end
-local now = tonumber(redis.call('TIME')[1])
-local today = math.floor(now / 86400)
-local known, day = known_addresses(user, ARGV[10], today - ARGV[11])
-if day ~= today or ARGV[2] ~= '' then
-  known[#known + 1] = string.format('%05d%s', today, ARGV[10])
-  local record = ARGV[2] ~= '' and ARGV[2] or ARGV[1]
-  local first = math.max(#known - ARGV[12] + 1, 1)
-  redis.call('SET', KEYS[1], record .. '\n' .. table.concat(known, '', first))
+-- Opens a session for an account that is as it was seen. After entries.lua.
+-- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address if there is one.
+-- ARGV: record as seen, record to write or '', epoch entry if there is none, epoch id if there is none, session id,
+--       access TTL, refresh TTL, session limit, now in seconds, end of the longest life or '', then names and values of the
+--       refresh entry.
+-- Returns 1, or 0 if the account has changed.
+local base, sessions = string.sub(KEYS[2], 1, -2), KEYS[5]
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local epoch = decode(redis.call('GET', KEYS[2]))
+if failure then return redis.error_reply(failure) end
+local ttl = math.max(tonumber(ARGV[6]), tonumber(ARGV[7]))
+if not epoch then
+  -- The sessions of a removed epoch.
+  delete_sessions(base, redis.call('ZRANGE', sessions, 0, -1))
+  redis.call('DEL', sessions)
+  redis.call('SET', KEYS[2], ARGV[3], 'EX', ttl)
+else
+  -- Never shortened: sessions of longer lifetimes, before a change of settings, keep theirs.
+  lengthen(KEYS[2], ttl)
+end
+local epoch_id = epoch and epoch.epoch or ARGV[4]
+if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2]) end
+
+-- The oldest sessions die first, so a few looks at the old end find most of the dead ones.
+for _, sid in ipairs(redis.call('ZRANGE', sessions, 0, 7)) do
+  if session_exists(base, sid) then break end
+  redis.call('ZREM', sessions, sid)
+end
+local limit = tonumber(ARGV[8])
+if redis.call('ZCARD', sessions) >= limit then
+  for _, sid in ipairs(redis.call('ZRANGE', sessions, 0, -1)) do
+    if not session_exists(base, sid) then redis.call('ZREM', sessions, sid) end
+  end
+  local excess = redis.call('ZCARD', sessions) - limit + 1
+  if excess > 0 then
+    local oldest = redis.call('ZRANGE', sessions, 0, excess - 1)
+    delete_sessions(base, oldest)
+    redis.call('ZREM', sessions, unpack(oldest))
+  end
 end
 
-local epochs = redis.call('GET', KEYS[2]) or ARGV[3]
-local prefix, limit = string.sub(KEYS[2], 1, -2) .. 's:', tonumber(ARGV[9])
-local sids, full = {}, (#epochs - 22) / 22 >= limit
-for at = 23, #epochs, 22 do
-  local sid = string.sub(epochs, at, at + 21)
-  -- The oldest end first: beyond the first that lives, looking is worth it only when the room is needed.
-  if (#sids > 0 and not full) or redis.call('EXISTS', prefix .. sid) == 1 then sids[#sids + 1] = sid end
-end
-local first = math.max(#sids - limit + 2, 1)
-for n = 1, first - 1 do redis.call('DEL', prefix .. sids[n]) end
-sids[#sids + 1] = ARGV[5]
-local value = string.sub(epochs, 1, 22) .. table.concat(sids, '', first)
--- Never shortened: sessions of a longer lifetime, before a change of settings, keep theirs.
-if redis.call('PTTL', KEYS[2]) < ARGV[4] * 1000 then
-  redis.call('SET', KEYS[2], value, 'EX', ARGV[4])
-else
-  redis.call('SET', KEYS[2], value, 'KEEPTTL')
-end
-local session_end = tonumber(ARGV[8]) > 0 and now + ARGV[8] or 0
-local fields = {
-  string.sub(epochs, 1, 22), ARGV[13], now, now + ARGV[4], ARGV[6], now, session_end, '- 0', ARGV[7],
-}
-redis.call('SET', KEYS[3], table.concat(fields, ' '), 'EX', ARGV[4])
-redis.call('DEL', KEYS[4])
+set_access(KEYS[3], epoch_id, ARGV[6])
+redis.call('HSET', KEYS[4], 'v', VERSION, 'epoch', epoch_id, 'created_at', ARGV[9], unpack(ARGV, 11))
+if ARGV[10] ~= '' then redis.call('HSET', KEYS[4], 'ends_at', ARGV[10]) end
+redis.call('EXPIRE', KEYS[4], ARGV[7])
+-- Text, as Lua would round a number of so many digits.
+local time = redis.call('TIME')
+redis.call('ZADD', sessions, time[1] .. string.format('%06d', time[2]), ARGV[5])
+lengthen(sessions, ttl)
+redis.call('DEL', unpack(KEYS, 6))
 return 1

@@ -1,42 +1,40 @@
--- Makes a session live on for a new access token; with rotation, spends the refresh token. A spent token gives its
--- successor again within the grace, and ends the session after it. After session.lua, rest.lua and ending.lua.
--- KEYS: epoch, session.
--- ARGV: refresh id of the token, refresh id of its successor or '' for no rotation, access TTL, refresh TTL, grace, session id,
---       now in milliseconds by the server's clock, end of the last access token as it may have stood before, or 0.
--- Returns nothing for no session, 'reused', the access TTL without rotation, or with it: access TTL, the successor's
--- refresh id, its iat, session end.
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-local session = found[2]
-if not in_epoch(found[1], session) then return false end
-local now = tonumber(redis.call('TIME')[1])
-local token_end, current = tonumber(sub(session, 49, 58)), sub(session, 60, 81)
-local rotates = ARGV[2] ~= ''
-local session_end, spent, spent_at, fixed = rest_of(session)
-local left = session_end > 0 and session_end - now or math.huge
-if now >= token_end or left < 1 then return false end
-
-if ARGV[1] ~= current then
-  if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[5]) then
-    end_session(KEYS[1], KEYS[2], found[1], ARGV[6])
-    return 'reused'
-  end
-elseif rotates then
-  current, spent, spent_at = ARGV[2], ARGV[1], now
+-- Sets the access entry of a session anew; with rotation, spends the refresh token. After entries.lua and presented.lua.
+-- KEYS: epoch, access, refresh, sessions.
+-- ARGV: refresh id, id of the successor or '' for no rotation, access TTL, refresh TTL, grace, now in seconds, session id.
+-- Returns nothing for no session, 'reused', or the access TTL, with rotation followed by the id, iat and exp of the
+-- successor.
+local now = tonumber(ARGV[6])
+local epoch, entry, left = find_session(KEYS[1], KEYS[3], now)
+if failure then return redis.error_reply(failure) end
+if not epoch then return false end
+local standing = standing(entry, ARGV[1], ARGV[5], now)
+if standing == 'reused' then
+  end_session(string.sub(KEYS[1], 1, -2), ARGV[7])
+  return 'reused'
 end
 
 local access_ttl = math.min(tonumber(ARGV[3]), left)
--- A successor that is given again ends when it would have.
-local refresh_ttl = rotates and math.min(spent_at + ARGV[4] - now, left) or 0
--- Session and epoch live exactly as long as the last token, so that removal can tell whether there was one.
-local ttl = math.max(access_ttl, refresh_ttl)
-local fields = math.max(sub(session, 24, 36), ARGV[7] + access_ttl * 1000, ARGV[8]) .. ' ' .. now
-if rotates then
-  fields = fields .. ' ' .. now + refresh_ttl .. ' ' .. current .. ' ' .. sub(session, 83, 92) .. ' ' .. session_end
-  fields = fields .. ' ' .. spent .. ' ' .. spent_at .. ' ' .. fixed
+local ttl, answer = access_ttl, { access_ttl }
+if ARGV[2] == '' then
+  redis.call('HSET', KEYS[3], 'last_used_at', ARGV[6])
+  if entry[5] and standing == 'current' then redis.call('HSET', KEYS[3], 'used', 1) end
+else
+  local id, spent_at = entry[3], tonumber(entry[6])
+  if standing == 'current' then
+    id, spent_at = ARGV[2], now
+    redis.call('HSET', KEYS[3], 'last_used_at', ARGV[6], 'id', id, 'spent', ARGV[1], 'spent_at', ARGV[6])
+    redis.call('HDEL', KEYS[3], 'used')
+    local refresh_ttl = math.min(tonumber(ARGV[4]), left)
+    redis.call('EXPIRE', KEYS[3], refresh_ttl)
+    ttl = math.max(ttl, refresh_ttl)
+  end
+  -- A successor that is given again ends when it would have.
+  answer = { access_ttl, id, spent_at, math.min(spent_at + tonumber(ARGV[4]), now + left) }
 end
-redis.call('SETRANGE', KEYS[2], 23, fields)
-for _, key in ipairs(KEYS) do
-  -- PTTL, as TTL rounds: the key would then end up to half a second before the token.
-  if redis.call('PTTL', key) < ttl * 1000 then redis.call('EXPIRE', key, ttl) end
+
+touch_access(KEYS[2], epoch.epoch, access_ttl)
+if redis.call('PTTL', KEYS[1]) < ttl * 1000 then
+  redis.call('EXPIRE', KEYS[1], ttl)
+  lengthen(KEYS[4], ttl)
 end
-return rotates and {access_ttl, current, spent_at, session_end} or access_ttl
+return answer

@@ -1,5 +1,8 @@
--- Ends all sessions, on behalf of one of them. After asking.lua.
--- KEYS: epoch, the asking session. ARGV: now in milliseconds by the server's clock. Returns 1 done, -1 the asking session has ended.
-if not may_ask(redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), ARGV[1]) then return -1 end
+-- Removes all tokens of the user on behalf of one session. After entries.lua.
+-- KEYS: epoch, access entry of the session that asks. Returns 1 done, -1 that entry is not live.
+local epoch = decode(redis.call('GET', KEYS[1]))
+local asking = decode(redis.call('GET', KEYS[2]))
+if failure then return redis.error_reply(failure) end
+if not is_live(epoch, asking) then return -1 end
 redis.call('DEL', KEYS[1])
 return 1

@@ -1,15 +1,19 @@
--- Makes a session live on for an access token in place of one that has ended, and changes nothing else. After session.lua and rest.lua.
--- KEYS: epoch, session. ARGV: refresh id of the token, access TTL, grace, now in milliseconds by the server's clock.
--- Returns the TTL of the access token, which ends with the refresh token at the latest, or 0 for none.
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-local session = found[2]
-if not in_epoch(found[1], session) then return 0 end
-local now = tonumber(redis.call('TIME')[1])
-if ARGV[1] ~= sub(session, 60, 81) then
-  local _, spent, spent_at = rest_of(session)
-  if ARGV[1] ~= spent or now - spent_at > tonumber(ARGV[3]) then return 0 end
+-- Sets the access entry of a session anew for a protected request. After entries.lua and presented.lua.
+-- KEYS: epoch, access, refresh. ARGV: refresh id, access TTL, grace, now in seconds, session id.
+-- Returns the TTL of the access token, which ends with the refresh token at the latest; 0 for no session; -1 for a reused
+-- refresh token.
+local now = tonumber(ARGV[4])
+local epoch, entry, left = find_session(KEYS[1], KEYS[3], now)
+if failure then return redis.error_reply(failure) end
+if not epoch then return 0 end
+local standing = standing(entry, ARGV[1], ARGV[3], now)
+if standing == 'reused' then
+  end_session(string.sub(KEYS[1], 1, -2), ARGV[5])
+  return -1
 end
-local ttl = math.min(tonumber(ARGV[2]), sub(session, 49, 58) - now)
+local ttl = math.min(tonumber(ARGV[2]), left, math.floor(redis.call('PTTL', KEYS[3]) / 1000))
 if ttl < 1 then return 0 end
-redis.call('SETRANGE', KEYS[2], 23, math.max(sub(session, 24, 36), ARGV[4] + ttl * 1000))
+redis.call('HSET', KEYS[3], 'last_used_at', ARGV[4])
+if standing == 'current' then redis.call('HSET', KEYS[3], 'used', 1) end
+touch_access(KEYS[2], epoch.epoch, ttl)
 return ttl

@@ -1,0 +1,24 @@
+//! Why a store could not be opened.
+
+use std::{io, path::Path};
+
+/// Why a store could not be opened; its text says what to do.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A setting is wrong.
+    Settings(String),
+    /// Everything else.
+    Failed(String),
+}
+
+impl OpenError {
+    pub(crate) fn in_directory(directory: &Path, error: &io::Error) -> Self {
+        Self::Failed(format!("DATA_DIR {} cannot be used: {error}", directory.display()))
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Settings(message) | Self::Failed(message) => message,
+        }
+    }
+}

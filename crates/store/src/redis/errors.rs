@@ -1,0 +1,54 @@
+//! What an error of Redis means for a request.
+
+use auth_service_records::error::{Error, Outage};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::record::newer_version;
+
+/// Code of a script that found an entry of a later version.
+const NEWER_VERSION: &str = "NEWERVERSION";
+
+pub(super) fn to_error(error: &RedisError) -> Error {
+    if error.code() == Some(NEWER_VERSION) {
+        return newer_version("session entry");
+    }
+    match outage(error) {
+        Some(outage) => Error::Unavailable(outage),
+        // The server's text names commands and keys, and a key holds no email.
+        None => Error::Internal(format!("Redis: {error}")),
+    }
+}
+
+/// `None` for errors that no retry will change.
+pub(super) fn outage(error: &RedisError) -> Option<Outage> {
+    if error.is_timeout() {
+        return Some(Outage::Timeout);
+    }
+    match error.kind() {
+        ErrorKind::Io => return Some(Outage::Unreachable),
+        ErrorKind::AuthenticationFailed => return Some(Outage::Refused),
+        ErrorKind::Server(kind) => match kind {
+            ServerErrorKind::BusyLoading => return Some(Outage::Loading),
+            ServerErrorKind::ReadOnly => return Some(Outage::ReadOnly),
+            ServerErrorKind::ResponseError => {}
+            _ => return Some(Outage::Refused),
+        },
+        _ => {}
+    }
+    // Before Redis 7, an error inside a script arrives as ERR with the real code in the text.
+    let (code, text) = (error.code().unwrap_or_default(), error.detail().unwrap_or_default());
+    let is = |wanted: &str| code == wanted || (code == "ERR" && text.contains(wanted));
+    if is("OOM") {
+        Some(Outage::OutOfMemory)
+    } else if is("NOREPLICAS") {
+        Some(Outage::NotReplicated)
+    } else if is("READONLY") || is("MISCONF") {
+        Some(Outage::ReadOnly)
+    } else if text.contains("The user executing the script can't")
+        || ["NOAUTH", "WRONGPASS", "NOPERM", "BUSY", "UNBLOCKED", "NOGOODSLAVE"].contains(&code)
+    {
+        Some(Outage::Refused)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,183 @@
+//! Where Redis is: the forms of `REDIS_URL`, and what is the same for each server behind it.
+
+use std::time::Duration;
+
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+
+use crate::{open_error::OpenError, settings::RedisSettings};
+
+/// The rest of a sentence that says which forms `REDIS_URL` may have.
+pub const REDIS_FORMS: &str = "must have the form redis://[user:password@]host[:port][/database], unix:///path, \
+     redis+sentinel://host1,host2/service or redis+cluster://host1,host2; rediss instead of redis for TLS";
+
+const SCHEMES: [&str; 8] = [
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+];
+
+/// Whether `url` has a known scheme and something behind the scheme. Opening the store checks the rest.
+#[must_use]
+pub fn is_redis_url(url: &str) -> bool {
+    SCHEMES.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+}
+
+const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+
+/// Which servers there are, and how they are found.
+#[derive(Clone)]
+pub(in crate::redis) enum Topology {
+    /// One server, which is and stays the primary.
+    Single,
+    /// The Sentinels know which server is the primary.
+    Sentinel {
+        /// The name under which the Sentinels watch it.
+        service: String,
+    },
+    /// Each primary has a part of the slots.
+    Cluster,
+}
+
+/// A parsed `REDIS_URL` with what belongs to it.
+#[derive(Clone)]
+pub(in crate::redis) struct Address {
+    pub(in crate::redis) topology: Topology,
+    /// The server; or the Sentinels, or some of the cluster's nodes. At least one.
+    pub(in crate::redis) seeds: Vec<ConnectionInfo>,
+}
+
+impl Address {
+    pub(in crate::redis) fn new(settings: &RedisSettings) -> Result<Self, OpenError> {
+        let url = settings.url.expose();
+        let (scheme, rest) = url.split_once("://").ok_or_else(no_form)?;
+        let (tls, kind) = match scheme {
+            "redis" | "rediss" => (scheme == "rediss", None),
+            "unix" | "redis+unix" => return Self::unix(url, settings),
+            "redis+sentinel" | "rediss+sentinel" => (scheme.starts_with("rediss"), Some(SENTINEL_PORT)),
+            "redis+cluster" | "rediss+cluster" => (scheme.starts_with("rediss"), Some(REDIS_PORT)),
+            _ => return Err(no_form()),
+        };
+        let form = match scheme.rsplit('+').next() {
+            Some("sentinel") => "redis+sentinel://[user:password@]host[:port][,host[:port]...]/service[/database]",
+            Some("cluster") => "redis+cluster://[user:password@]host[:port][,host[:port]...]",
+            _ => "redis://[user:password@]host[:port][/database]",
+        };
+        if url.contains(['#', '?']) {
+            return Err(malformed(form));
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, hosts) = match authority.rsplit_once('@') {
+            Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
+            None => (String::new(), authority),
+        };
+        let (topology, database) = match (scheme.rsplit('+').next(), path.split_once('/').unwrap_or((path, ""))) {
+            (Some("sentinel"), ("", _)) => return Err(malformed(form)),
+            (Some("sentinel"), (service, database)) => (Topology::Sentinel { service: service.to_owned() }, database),
+            (Some("cluster"), ("" | "0", "")) => (Topology::Cluster, ""),
+            (Some("cluster"), _) => return Err(malformed(form)),
+            _ => (Topology::Single, path),
+        };
+        let hosts: Vec<_> = hosts.split(',').collect();
+        if kind.is_none() && hosts.len() > 1 {
+            return Err(OpenError::Settings(
+                "REDIS_URL names several hosts: use redis+sentinel://host1,host2/service or redis+cluster://host1,host2"
+                    .to_owned(),
+            ));
+        }
+        let plain = if tls { "rediss" } else { "redis" };
+        let seed = |host: &&str| {
+            let bare = host.rsplit(']').next().is_some_and(|end| !end.contains(':'));
+            let port = if bare { format!(":{}", kind.unwrap_or(REDIS_PORT)) } else { String::new() };
+            let info = format!("{plain}://{credentials}{host}{port}/{database}").into_connection_info();
+            // The library's message may quote the URL, which may hold a password.
+            info.map_err(|_| malformed(form)).and_then(|info| settle(info, settings))
+        };
+        Ok(Self { seeds: hosts.iter().map(seed).collect::<Result<_, _>>()?, topology })
+    }
+
+    fn unix(url: &str, settings: &RedisSettings) -> Result<Self, OpenError> {
+        let info = url.into_connection_info().map_err(|_| malformed("unix:///path[?db=database]"))?;
+        Ok(Self { topology: Topology::Single, seeds: vec![settle(info, settings)?] })
+    }
+
+    /// Host and port of each seed, or the socket's path; no credentials.
+    pub(in crate::redis) fn name(&self) -> String {
+        let seeds: Vec<_> = self.seeds.iter().map(|seed| seed.addr().to_string()).collect();
+        let seeds = seeds.join(",");
+        match &self.topology {
+            Topology::Single => seeds,
+            Topology::Sentinel { service } => format!("{service} of the Sentinels {seeds}"),
+            Topology::Cluster => format!("the cluster {seeds}"),
+        }
+    }
+
+    /// As the first seed is reached, with its credentials, certificates and database: the server at `host` and `port`.
+    pub(in crate::redis) fn server(&self, host: &str, port: u16) -> ConnectionInfo {
+        let seed = self.seeds[0].clone();
+        let host = host.to_owned();
+        let addr = match seed.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        seed.set_addr(addr)
+    }
+}
+
+fn no_form() -> OpenError {
+    OpenError::Settings(format!("REDIS_URL {REDIS_FORMS}"))
+}
+
+fn malformed(form: &str) -> OpenError {
+    OpenError::Settings(format!("REDIS_URL must have the form {form}"))
+}
+
+/// Adds what other settings say, and what each of our connections has.
+fn settle(info: ConnectionInfo, settings: &RedisSettings) -> Result<ConnectionInfo, OpenError> {
+    let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let in_url = redis.username().is_some() || redis.password().is_some();
+    if in_url && (settings.username.is_some() || settings.password.is_some()) {
+        let both = "REDIS_URL has a user name or password, and REDIS_USERNAME or REDIS_PASSWORD is set: keep one place";
+        return Err(OpenError::Settings(both.to_owned()));
+    }
+    if let Some(username) = &settings.username {
+        redis = redis.set_username(username);
+    }
+    if let Some(password) = &settings.password {
+        redis = redis.set_password(password.expose());
+    }
+    let info = info.set_redis_settings(redis).set_tcp_settings(tcp_settings());
+    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        return match settings.tls {
+            None => Ok(info),
+            Some(_) => Err(OpenError::Settings(
+                "REDIS_TLS_CA_FILE and REDIS_TLS_CERT_FILE need a REDIS_URL of the form rediss://".to_owned(),
+            )),
+        };
+    }
+    // The same provider however the program was built; an error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let Some(tls) = &settings.tls else { return Ok(info) };
+    let client_tls = tls.client.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+    let client = Client::build_with_tls(info, TlsCertificates { client_tls, root_cert: tls.authority.clone() });
+    let unreadable = "REDIS_TLS_CA_FILE, REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE must be PEM files";
+    Ok(client.map_err(|_| OpenError::Settings(unreadable.to_owned()))?.get_connection_info().clone())
+}
+
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(1));
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(Duration::from_secs(2));
+    settings
+}

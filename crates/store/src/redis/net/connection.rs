@@ -1,0 +1,96 @@
+//! How a connection begins, what a server says of itself, and what its errors mean.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, PushKind, RedisError, RedisResult,
+    ServerErrorKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+use tokio::{sync::Notify, time::timeout};
+
+/// Two of them in a row stay under the second within which a client is to hear of an outage.
+pub(in crate::redis) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
+pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Connects, and accepts only a primary: a replica that is cut off goes on accepting removed tokens.
+pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
+    let config = connection_config().set_push_sender(move |message: PushInfo| {
+        if message.kind == PushKind::Disconnection {
+            lost.notify_one();
+        }
+        Ok::<_, redis::aio::SendError>(())
+    });
+    let connecting = async {
+        let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        check_role(&mut connection).await?;
+        Ok(connection)
+    };
+    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// A connection that nobody else uses until it is dropped, whatever the server's role.
+pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
+    let config = connection_config();
+    let connecting = async { Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await };
+    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+pub(in crate::redis) fn timed_out() -> RedisError {
+    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
+}
+
+pub(in crate::redis) fn connection_config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+}
+
+/// What a server says of itself.
+pub(in crate::redis) struct Hello {
+    /// `redis` or `valkey`.
+    pub(in crate::redis) server: String,
+    pub(in crate::redis) version: String,
+    /// `master` or `replica`.
+    pub(in crate::redis) role: String,
+    /// `standalone`, `cluster` or `sentinel`.
+    pub(in crate::redis) mode: String,
+}
+
+/// Asks with HELLO, which every user may call, and which answers even while the server loads its data.
+pub(in crate::redis) async fn hello(connection: &mut impl ConnectionLike) -> RedisResult<Hello> {
+    let mut hello: HashMap<String, Value> = redis::cmd("HELLO").query_async(connection).await?;
+    let mut text = |name| hello.remove(name).map_or(Ok(String::new()), redis::from_redis_value);
+    Ok(Hello { server: text("server")?, version: text("version")?, role: text("role")?, mode: text("mode")? })
+}
+
+/// Fails on a server that is no primary.
+pub(in crate::redis) async fn check_role(connection: &mut impl ConnectionLike) -> RedisResult<()> {
+    if hello(connection).await?.role == "master" {
+        return Ok(());
+    }
+    Err(no_primary("the server is a replica"))
+}
+
+/// What is not, or no longer, the server that takes writes.
+pub(in crate::redis) fn no_primary(why: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), why))
+}
+
+/// Before Redis 7 it arrives as ERR from a script, with the real code in the text.
+pub(in crate::redis) fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || (error.code() == Some("ERR") && error.detail().is_some_and(|text| text.contains("READONLY")))
+}
+
+/// Whether the server does not want this user, or has no such database.
+pub(in crate::redis) fn is_refusal(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || error.detail().is_some_and(|detail| detail.contains("DB index"))
+}
+
+/// For the log.
+pub(in crate::redis) fn reason(error: &RedisError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,12 @@
+//! Connections to Redis: the one place where timeouts, reconnecting, Sentinels and cluster slots are known.
+
+pub(super) mod address;
+pub(super) mod cluster;
+pub(super) mod connection;
+pub(super) mod link;
+mod replicated;
+pub(super) mod request;
+pub(super) mod sentinel;
+pub(super) mod slots;
+pub(super) mod source;
+pub(super) mod timekeeper;

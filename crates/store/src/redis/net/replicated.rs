@@ -1,0 +1,121 @@
+//! Writes that are answered when replicas have them. Each has a connection of its own, since WAIT is about the writes of
+//! one connection and blocks that connection.
+
+use std::time::Duration;
+
+use auth_service_token::Id;
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
+use redis::{ConnectionInfo, RedisError, RedisResult, Value, aio::ConnectionLike};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    connection::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, connection_config, no_primary, timed_out},
+    request::Request,
+};
+use crate::{redis::keys::Keys, settings::Wait};
+
+/// Connections of each runtime. A write holds one for a round trip, or for the whole timeout while replicas are slow.
+const CONNECTIONS: usize = 16;
+/// How long a write waits for a connection when all are in use. The rest of the deadline is for the write.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// Connections to one primary.
+#[derive(Clone)]
+pub(super) struct Exclusive {
+    pool: Pool,
+    wait: Wait,
+    keys: Keys,
+}
+
+/// The outcome of a write.
+pub(super) enum Written {
+    /// Enough replicas have it.
+    Replicated(Value),
+    /// The write was made, but it is not known that enough replicas have it.
+    NotReplicated(Option<RedisError>),
+    /// All connections were in use; nothing was sent.
+    Busy,
+    /// As far as one can tell, the write was not made.
+    Failed(RedisError),
+}
+
+impl Exclusive {
+    /// Makes a pool with all three timeouts. The pool has none by default, and `get` would then wait as long as TCP does.
+    pub(super) fn new(info: ConnectionInfo, wait: Wait, keys: Keys) -> RedisResult<Self> {
+        let config = connection_config().set_response_timeout(Some(wait.timeout + RESPONSE_TIMEOUT));
+        let pool = Pool::builder(Manager::new_with_config(info, config)?)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(QUEUE_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(RESPONSE_TIMEOUT))
+            .build()
+            .map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
+        Ok(Self { pool, wait, keys })
+    }
+
+    /// Sends a write, unless another server has become the primary meanwhile, and asks whether replicas have it.
+    pub(super) async fn write(
+        &self,
+        request: &Request<'_>,
+        asking: bool,
+        tag: Id,
+        deadline: Instant,
+        is_current: impl Fn() -> bool,
+    ) -> Written {
+        let mut connection = match timeout_at(deadline, self.pool.get()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(PoolError::Timeout(TimeoutType::Wait))) => return Written::Busy,
+            Ok(Err(PoolError::Backend(error))) => return Written::Failed(error),
+            Ok(Err(_)) | Err(_) => return Written::Failed(timed_out()),
+        };
+        if !is_current() {
+            return Written::Failed(no_primary("another server is the primary by now"));
+        }
+        let answer = timeout_at(deadline, request.send(&mut connection, asking)).await;
+        let answer = match answer.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(answer) => answer,
+            Err(error) => {
+                put_back(connection, &error);
+                return Written::Failed(error);
+            }
+        };
+        let changed = !matches!(answer, Value::Nil | Value::Int(..=0));
+        let replicas = timeout_at(deadline, self.replicas(&mut connection, asking, tag, changed)).await;
+        match replicas.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(replicas) if replicas >= self.wait.replicas => Written::Replicated(answer),
+            Ok(_) => Written::NotReplicated(None),
+            Err(error) => {
+                put_back(connection, &error);
+                if changed { Written::NotReplicated(Some(error)) } else { Written::Failed(error) }
+            }
+        }
+    }
+
+    /// How many replicas have the last write of this connection. A request that found everything done has written nothing.
+    /// Then one more write makes WAIT cover the earlier writes, which may not have reached the replicas either. It is
+    /// written only then, as a server whose memory is full refuses it.
+    async fn replicas(&self, connection: &mut Connection, asking: bool, tag: Id, changed: bool) -> RedisResult<u32> {
+        let mut pipe = redis::pipe();
+        if !changed {
+            if asking {
+                pipe.cmd("ASKING");
+            }
+            pipe.cmd("SET").arg(self.keys.waited_for(tag)).arg(1).arg("PX").arg(1);
+        }
+        pipe.cmd("WAIT").arg(self.wait.replicas).arg(self.wait.timeout.as_millis() as u64);
+        let mut replicas = Value::Nil;
+        // Past the library's errors of pipelines, which do not say what went wrong.
+        for answer in connection.req_packed_commands(&pipe, 0, pipe.len()).await? {
+            replicas = answer.extract_error()?;
+        }
+        Ok(redis::from_redis_value(replicas)?)
+    }
+}
+
+/// Puts a connection back into the pool, unless answers may still be on their way.
+fn put_back(connection: Connection, error: &RedisError) {
+    if error.is_timeout() || error.is_io_error() {
+        drop(Connection::take(connection));
+    }
+}

@@ -1,0 +1,72 @@
+//! A request, and how it is sent to a server.
+
+use auth_service_token::Id;
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
+
+use crate::{redis::keys::Key, settings::Wait};
+
+/// A command, or a call of a script. (The library's own call of a script allocates for each key and argument.)
+pub(in crate::redis) struct Request<'a> {
+    command: Cmd,
+    /// A server that does not know the script gets it, and the call again.
+    script: Option<&'a Script>,
+}
+
+impl<'a> Request<'a> {
+    /// A command whose arguments are yet to be added.
+    pub(in crate::redis) fn command(name: &str) -> Self {
+        // With room for a token check.
+        let mut command = Cmd::with_capacity(6, 160);
+        command.arg(name);
+        Self { command, script: None }
+    }
+
+    /// A call of a script whose arguments are yet to be added.
+    pub(in crate::redis) fn call(script: &'a Script, keys: &[Key<'_>]) -> Self {
+        // With room for most calls.
+        let mut command = Cmd::with_capacity(16, 512);
+        command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys);
+        Self { command, script: Some(script) }
+    }
+
+    pub(in crate::redis) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// With `asking`, to the node that is taking over the slot of the key, after a node has answered ASK.
+    pub(super) async fn send(&self, connection: &mut (impl ConnectionLike + Send), asking: bool) -> RedisResult<Value> {
+        let answer = self.send_once(connection, asking).await;
+        match (answer, self.script) {
+            (Err(error), Some(script)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                Box::pin(async {
+                    script.load_async(connection).await?;
+                    self.send_once(connection, asking).await
+                })
+                .await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn send_once(&self, connection: &mut (impl ConnectionLike + Send), asking: bool) -> RedisResult<Value> {
+        if !asking {
+            return self.command.query_async(connection).await;
+        }
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("ASKING").add_command(self.command.clone());
+        // Past the library's errors of pipelines, which do not say where a slot has gone.
+        let answers = Box::pin(connection.req_packed_commands(&pipeline, 0, pipeline.len())).await?;
+        answers.into_iter().next_back().unwrap_or(Value::Nil).extract_error()
+    }
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy)]
+pub(in crate::redis) enum Mode {
+    /// On the shared connection.
+    Shared,
+    /// On a connection of its own. The answer comes when replicas have the write, and what went before on the user's
+    /// keys. A request that changes nothing must answer nil or a number below 1; one that changes something must not.
+    Replicated(Wait, Id),
+}

@@ -1,0 +1,119 @@
+//! Which node of a cluster has which slots, as its nodes tell it.
+
+use auth_service_token::Id;
+use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
+use tokio::{task::JoinSet, time::timeout};
+
+use super::{
+    address::Address,
+    connection::{self, RESPONSE_TIMEOUT, timed_out},
+    request::Request,
+};
+
+
+pub(in crate::redis) const SLOTS: u16 = 16_384;
+
+/// Ranges of slots, in their order, each with first, last, and host and port of its primary.
+pub(in crate::redis) type Ranges = Vec<(u16, u16, String, u16)>;
+
+/// The slot of every key whose hash tag is `tag`.
+pub(in crate::redis) fn slot(tag: Id) -> u16 {
+    slot_of(tag.as_str())
+}
+
+/// Likewise, of any text.
+pub(in crate::redis) fn slot_of(tag: &str) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+}
+
+/// Of those that asked nodes gave, the answer that most of them agree on: a node that has lost the others goes on with
+/// the map of before. `None` without any answer.
+pub(in crate::redis) fn agreed(answers: Vec<Ranges>) -> Option<Ranges> {
+    let answers: Vec<_> = answers.into_iter().filter(|ranges| !ranges.is_empty()).collect();
+    let votes = |ranges: &Ranges| answers.iter().filter(|other| *other == ranges).count();
+    // The last of those with as many votes: none is better than another, and the table is read again soon.
+    answers.iter().max_by_key(|ranges| votes(ranges)).cloned()
+}
+
+/// What the seeds of an address agree on.
+///
+/// # Errors
+/// Why the first of them could not be asked, or that none has slots.
+pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
+    let mut questions: JoinSet<_> = address.seeds.iter().cloned().map(|seed| async move { ask(&seed).await }).collect();
+    let (mut answers, mut failure) = (Vec::new(), None);
+    while let Some(answer) = questions.join_next().await {
+        match answer {
+            Ok(Ok(ranges)) => answers.push(ranges),
+            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Err(_) => {}
+        }
+    }
+    let asked = !answers.is_empty();
+    match (agreed(answers), failure) {
+        (Some(ranges), _) => Ok(ranges),
+        (None, Some(error)) if !asked => Err(error),
+        _ => {
+            let none = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... gives it some";
+            Err(RedisError::from(std::io::Error::other(none)))
+        }
+    }
+}
+
+/// Asks a node on a connection of its own.
+pub(in crate::redis) async fn ask(info: &ConnectionInfo) -> RedisResult<Ranges> {
+    let asking = async {
+        let mut connection = connection::connect_once(info.clone()).await?;
+        let answer = request().send(&mut connection, false).await?;
+        parse(redis::from_redis_value(answer)?, host_of(info.addr()))
+    };
+    timeout(RESPONSE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+pub(in crate::redis) fn request() -> Request<'static> {
+    Request::command("CLUSTER").arg("SLOTS")
+}
+
+fn host_of(addr: &ConnectionAddr) -> &str {
+    match addr {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+        _ => "localhost",
+    }
+}
+
+/// An answer to [`command`] of the node at `asked`.
+pub(in crate::redis) fn parse(rows: Vec<Vec<Value>>, asked: &str) -> RedisResult<Ranges> {
+    let pick = |values: Vec<Value>, count| Value::Array(values.into_iter().take(count).collect());
+    let row = |row: Vec<Value>| {
+        let (first, last, primary) = <(u16, u16, Vec<Value>)>::from_redis_value(pick(row, 3))?;
+        let (host, port) = <(Option<String>, u16)>::from_redis_value(pick(primary, 2))?;
+        // A node that does not know its own address leaves it out: it is the one that was asked.
+        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.to_owned());
+        Ok((first, last, host, port))
+    };
+    let mut ranges = rows.into_iter().map(row).collect::<RedisResult<Ranges>>()?;
+    ranges.sort_unstable();
+    Ok(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(first_owner: u16) -> Ranges {
+        vec![(0, 8_191, "a".to_owned(), first_owner), (8_192, 16_383, "b".to_owned(), 1)]
+    }
+
+    #[test]
+    fn one_node_with_an_old_map_decides_nothing_wherever_it_stands() {
+        for answers in [[2, 1, 1], [1, 2, 1], [1, 1, 2]] {
+            assert_eq!(agreed(answers.map(ranges).to_vec()), Some(ranges(1)));
+        }
+        assert_eq!(
+            agreed(vec![Vec::new(), Vec::new(), ranges(2)]),
+            Some(ranges(2)),
+            "nodes without slots know nothing"
+        );
+        assert_eq!(agreed(vec![Vec::new()]), None);
+    }
+}

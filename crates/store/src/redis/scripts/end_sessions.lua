@@ -1,0 +1,9 @@
+-- Ends all sessions on behalf of one of them, and deletes their entries. After entries.lua.
+-- KEYS: epoch, sessions, access entry of the session that asks. Returns 1 done, -1 that entry is not live.
+local epoch = decode(redis.call('GET', KEYS[1]))
+local asking = decode(redis.call('GET', KEYS[3]))
+if failure then return redis.error_reply(failure) end
+if not is_live(epoch, asking) then return -1 end
+delete_sessions(string.sub(KEYS[1], 1, -2), redis.call('ZRANGE', KEYS[2], 0, -1))
+redis.call('DEL', KEYS[1], KEYS[2])
+return 1

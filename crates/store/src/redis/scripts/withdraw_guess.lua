@@ -1,0 +1,5 @@
+-- Takes back a guess that was admitted but not compared. KEYS: failures.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('HINCRBY', KEYS[1], 'n', -1) < 1 then redis.call('DEL', KEYS[1]) end
+redis.call('HDEL', KEYS[1], 'until')
+return 1

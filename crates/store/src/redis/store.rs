@@ -1,0 +1,106 @@
+//! Where requests of one runtime go.
+
+use std::sync::Arc;
+
+use auth_service_records::{clock::Clock, error::Error, session::{Outcome, SessionPolicy}};
+use auth_service_token::Id;
+use redis::{FromRedisValue, RedisError, Value};
+
+use super::{
+    errors::to_error,
+    keys::Keys,
+    net::{
+        cluster::Cluster,
+        link::Link,
+        request::{Mode, Request},
+        timekeeper::Timekeeper,
+    },
+};
+use crate::settings::Wait;
+
+/// Life of the key that a readiness check writes, in milliseconds.
+const PROBE_MILLIS: u64 = 1_000;
+
+/// What all runtimes share.
+pub(super) struct Shared {
+    pub(super) keys: Keys,
+    pub(super) policy: SessionPolicy,
+    pub(super) clock: Clock,
+    pub(super) wait: Option<Wait>,
+}
+
+/// The store of one runtime.
+pub struct Redis {
+    pub(super) shared: Arc<Shared>,
+    servers: Servers,
+}
+
+/// The servers behind the address.
+pub(super) enum Servers {
+    /// One server. The timekeeper ends with the store.
+    One(Arc<Link>, Timekeeper),
+    Cluster(Cluster),
+}
+
+impl Redis {
+    pub(super) fn new(shared: Arc<Shared>, servers: Servers) -> Self {
+        Self { shared, servers }
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.shared.keys
+    }
+
+    pub(super) fn policy(&self) -> SessionPolicy {
+        self.shared.policy
+    }
+
+    pub(super) fn now_seconds(&self) -> u64 {
+        self.shared.clock.now_seconds()
+    }
+
+    /// Runs a request on the keys whose hash tag is `tag`.
+    pub(super) async fn run<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
+        self.run_in(tag, request, Mode::Shared).await
+    }
+
+    /// As [`Redis::run`], for a write that a failover must not undo once it is acknowledged.
+    pub(super) async fn run_lasting<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
+        let mode = self.shared.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag));
+        self.run_in(tag, request, mode).await
+    }
+
+    /// Runs a lasting script that answers 1 for done, 0 for not there, and -1 if the session that asks has no live access
+    /// entry.
+    pub(super) async fn run_outcome(&self, tag: Id, request: &Request<'_>) -> Result<Outcome, Error> {
+        Ok(match self.run_lasting(tag, request).await? {
+            1 => Outcome::Done,
+            0 => Outcome::NotThere,
+            _ => Outcome::Refused,
+        })
+    }
+
+    async fn run_in<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
+        let answer = match &self.servers {
+            Servers::One(link, _) => link.run(request, mode, false).await?,
+            // On the heap: a future of this size would else be part of that of each request.
+            Servers::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
+        };
+        decode(answer)
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        let probe = |key: &str| Request::command("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS);
+        match &self.servers {
+            Servers::One(link, _) => {
+                link.run(&probe(&self.keys().probe()), Mode::Shared, false).await?;
+                Ok(())
+            }
+            Servers::Cluster(cluster) => cluster.ready(probe).await,
+        }
+    }
+}
+
+pub(super) fn decode<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
+    redis::from_redis_value(answer).map_err(|error| to_error(&RedisError::from(error)))
+}
