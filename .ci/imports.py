@@ -1,0 +1,100 @@
+"""Checks the imports between files: no circle, no outside crate out of its place, no file over 300 lines.
+
+A file imports the files that its paths (`crate::`, `super::`, `self::`, the name of a child) name, and those that it
+declares by `mod`. The compiler allows circles inside a crate, and so they grow; circles between crates it refuses.
+"""
+
+import graphlib
+import pathlib
+import re
+import sys
+
+# Outside crates of the server's root package, and the folders that may name them. deny.toml says the same by crate.
+PLACES = {
+    "axum": ["src/http/"],
+    "clap": ["src/cli/", "src/config/"],
+    "hyper": ["src/http/"],
+    "hyper_util": ["src/http/"],
+    "tower": ["src/http/"],
+    "tracing_subscriber": ["src/log/"],
+}
+LONGEST = 300
+
+
+def modules(root):
+    """The files below a crate's `src` by module path, such as ("store", "redis")."""
+    found = {}
+    for file in sorted(root.rglob("*.rs")):
+        path = file.relative_to(root).with_suffix("").parts
+        found[path[:-1] if path[-1] in ("mod", "lib") else path] = file
+    return found
+
+
+def without_tests(text):
+    """Drops comments and a test module at the end of the file."""
+    text = re.sub(r"//.*", "", text)
+    return re.split(r"#\[cfg\(test\)\]\s*(?:#\[.*\]\s*)?mod \w+ \{", text)[0]
+
+
+def expand(path):
+    """The paths of a use tree: a::{b, c::{d, e}} is a::b, a::c::d and a::c::e."""
+    group = re.search(r"\{([^{}]*)\}", path)
+    if not group:
+        return [re.sub(r"\s+as\s+\w+|\s", "", part) for part in path.split(",")]
+    names = [name for name in group[1].split(",") if name.strip()]
+    before = re.split(r"[,{]", path[: group.start()])[-1]
+    whole = ",".join(before + name.strip() for name in names)
+    return expand(path[: group.start() - len(before)] + whole + path[group.end() :])
+
+
+def imports(module, text, files):
+    """The modules that a file imports."""
+    declared = set(re.findall(r"(?<!\[cfg\(test\)\]\n)^\s*(?:pub(?:\(\w+\))? )?mod (\w+);", text, re.M))
+    paths = [path for use in re.findall(r"\buse ([^;]+);", text) for path in expand(use)]
+    paths += re.findall(r"\b(?:crate|super|self)(?:::\w+)+", re.sub(r"\buse [^;]+;", "", text))
+    paths += [f"self::{name}" for name in declared]
+    for path in paths:
+        names = path.split("::")
+        if names[0] in declared:
+            names = ["self", *names]
+        target = () if names[0] == "crate" else module
+        if names[0] not in ("crate", "super", "self"):
+            continue
+        target = target[: len(target) - names.count("super")]
+        target += tuple(name for name in names if name not in ("crate", "super", "self"))
+        while target not in files:
+            target = target[:-1]
+        if target != module:
+            yield target
+
+
+def circles(root):
+    """Each circle between the files of a crate, as a line of text."""
+    files = modules(root)
+    graph = {module: set(imports(module, without_tests(file.read_text()), files)) for module, file in files.items()}
+    # A parent declares its children, so a child that imports its parent closes a circle.
+    for module, imported in graph.items():
+        for parent in [other for other in imported if other == module[: len(other)]]:
+            yield f"{files[module]} imports {files[parent]}, which declares it"
+            imported.remove(parent)
+    while True:
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+            return
+        except graphlib.CycleError as error:
+            circle = error.args[1]
+            yield " imports ".join(str(files[module]) for module in reversed(circle))
+            graph[circle[1]].remove(circle[0])
+
+
+problems = [circle for root in [pathlib.Path("src"), *pathlib.Path("crates").glob("*/src")] for circle in circles(root)]
+for folder in ["src", "crates", "tests", "benches"]:
+    for file in sorted(pathlib.Path(folder).rglob("*.rs")):
+        text = file.read_text()
+        if text.count("\n") > LONGEST:
+            problems.append(f"{file} has {text.count(chr(10))} lines; at most {LONGEST} are allowed")
+        for crate, places in PLACES.items():
+            if folder == "src" and re.search(rf"\b{crate}::", text) and not str(file).startswith(tuple(places)):
+                problems.append(f"{file} uses the crate {crate}, which belongs in {' or '.join(places)}")
+if problems:
+    sys.exit("\n".join(problems))
