@@ -329,3 +329,29 @@ mod tests {
         assert!(value["nothing"].is_null() && value["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 }
+
+/// Sends log lines to standard output, from now on. The level is that of `RUST_LOG`, and `info` without it. The guard writes
+/// the last lines when it is dropped.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(format: Option<crate::config::LogFormat>) -> io::Result<Guard> {
+    use std::io::IsTerminal;
+
+    use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+    use crate::config::LogFormat;
+
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let (lines, guard) = Lines::start(io::stdout())?;
+    let default = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let events = tracing_subscriber::registry().with(filter);
+    match format.unwrap_or(default) {
+        LogFormat::Json => events.with(Json(lines)).init(),
+        LogFormat::Text => {
+            let text = tracing_subscriber::fmt::layer().with_ansi(io::stdout().is_terminal()).with_writer(lines);
+            events.with(text.log_internal_errors(false)).init();
+        }
+    }
+    Ok(guard)
+}

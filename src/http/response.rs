@@ -1,7 +1,7 @@
 //! JSON answers.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -31,7 +31,8 @@ struct Renewed<'a, B> {
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Structs of text and numbers always serialize.
     let bytes = serde_json::to_vec(body).unwrap_or_default();
-    let mut response = Response::new(Body::from(bytes));
+    // Boxed, as a client that does not read keeps the body, and the vector may have twice the room.
+    let mut response = Response::new(Body::from(Bytes::from(bytes.into_boxed_slice())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response

@@ -21,7 +21,7 @@ use crate::{
     auth::{Auth, Parts},
     cli,
     config::{Config, TokenRemoval},
-    http::{App, AppState, Leave, Phase, Server, Service, Worker},
+    http::{self, App, AppState, Leave, Phase, Server, Timeouts, Worker},
 };
 
 /// Serves until told to stop. The exit code is 0 after a stop that was asked for, 1 when the server cannot serve, 2 when
@@ -122,13 +122,14 @@ async fn start_workers(
     phase: &watch::Receiver<Phase>,
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
+    let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     let mut workers = Vec::with_capacity(cores);
     for n in 0..cores {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
         let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
         let (request_timeout, trusted_proxies) = (config.request_timeout, config.trusted_proxies.clone());
         let build = move || async move {
-            Service::new(AppState::new(App {
+            http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
                 password_min_length,
                 token_removal,
@@ -137,7 +138,7 @@ async fn start_workers(
                 phase: phase_of_app,
             }))
         };
-        workers.push(Worker::start(format!("http-{n}"), phase.clone(), config.shutdown_timeout, build).await?);
+        workers.push(Worker::start(format!("http-{n}"), timeouts, build).await?);
     }
     Ok(workers)
 }

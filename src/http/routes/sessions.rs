@@ -11,22 +11,28 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::http::{
-    extract::{
-        body::Json,
-        caller::Client,
-        field::{Complaint, Complaints, Field},
-        presented_tokens::PresentedTokens,
-        protected::Protected,
-        query::Query,
+use crate::{
+    auth::SessionList,
+    http::{
+        extract::{
+            body::Json,
+            caller::Client,
+            field::{Complaint, Complaints, Field},
+            presented_tokens::PresentedTokens,
+            protected::Protected,
+            query::Query,
+        },
+        problem_response::Problem,
+        response::{Done, done, json_for},
+        state::AppState,
     },
-    problem_response::Problem,
-    response::{Done, done, json_for},
-    state::AppState,
 };
 
-/// The longest page of a list, and the default.
+/// The most sessions on a page, and the default.
 const PAGE_MAX: usize = 100;
+/// The most JSON on a page, which bounds the memory of a client that does not read. A hundred sessions fit unless their user
+/// agents are much longer than usual.
+const PAGE_MAX_BYTES: usize = 32 * 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -85,6 +91,19 @@ impl SessionsQuery {
     }
 }
 
+impl SessionsBody {
+    fn new(list: SessionList) -> Self {
+        let (found, mut bytes) = (list.sessions.len(), 0);
+        let fits = |session: &SessionData| {
+            bytes += serde_json::to_vec(session).map_or(0, |json| json.len());
+            bytes <= PAGE_MAX_BYTES
+        };
+        let data: Vec<_> = list.sessions.into_iter().map(SessionData::new).take_while(fits).collect();
+        let next = if data.len() < found { data.last().map(|last| last.id) } else { list.next };
+        Self { data, next, result: "Sessions fetched successfully" }
+    }
+}
+
 impl SessionData {
     fn new((session, current): (Session, bool)) -> Self {
         Self {
@@ -104,8 +123,7 @@ pub(crate) async fn sessions(
     Protected { by, .. }: Protected,
 ) -> Result<Response, Problem> {
     let list = app.read(app.auth.sessions(&by, query.validate()?)).await?;
-    let data = list.sessions.into_iter().map(SessionData::new).collect();
-    Ok(json_for(&by, &SessionsBody { data, next: list.next, result: "Sessions fetched successfully" }))
+    Ok(json_for(&by, &SessionsBody::new(list)))
 }
 
 pub(crate) async fn end_session(

@@ -1,7 +1,7 @@
 //! The stream of a connection, which notes what happens on it, and ends when its time is over.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,6 +14,9 @@ use tokio::{
 };
 
 use super::activity::Activity;
+
+/// hyper makes its buffer larger when a client fills it by sending more requests before it has read the answers.
+const READ_BYTES: usize = 4 * 1024;
 
 /// A stream that hyper sees end, as if the client had closed it, when the connection's time is over.
 pub(super) struct Watched {
@@ -34,10 +37,12 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buf);
-        if buf.filled().len() > before {
+        let mut bytes = [0; READ_BYTES];
+        let mut part = ReadBuf::new(&mut bytes[..READ_BYTES.min(buf.remaining())]);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
+        if !part.filled().is_empty() {
             self.activity.bytes_arrived();
+            buf.put_slice(part.filled());
         }
         // A request that has arrived by now is served.
         if read.is_pending() && self.activity.waits_to_read(context.waker()) && !self.has_bytes() {
@@ -50,6 +55,18 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     /// hyper calls this when the stream has taken all that hyper had to write.

@@ -13,8 +13,8 @@ use super::{
     tables::{AccessEntry, EpochEntry, Live, LiveSession, Reads, RefreshEntry, Tables},
 };
 use crate::{
-    record::{StoredUser, encode_changed_user},
     change::Change,
+    record::{StoredUser, encode_changed_user},
 };
 
 impl Embedded {

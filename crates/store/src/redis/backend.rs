@@ -22,8 +22,8 @@ use super::{
     store::{Redis, Servers, Shared},
 };
 use crate::{
-    open_error::OpenError,
     finding::{Finding, Verdict},
+    open_error::OpenError,
     settings::RedisSettings,
 };
 
@@ -49,19 +49,19 @@ impl Backend {
     /// The connections of one runtime. The clock shows the time of Redis from then on, if Redis is there.
     pub(crate) async fn connect(&self) -> Redis {
         let Shared { keys, clock, wait, .. } = &*self.shared;
-        let servers = match self.address.topology {
+        let (servers, timekeeper) = match self.address.topology {
             Topology::Cluster => {
                 let cluster = Cluster::start(self.address.clone(), *wait, keys.clone(), clock.clone()).await;
-                Servers::Cluster(cluster)
+                (Servers::Cluster(cluster), None)
             }
             _ => {
                 let link = Arc::new(Link::start(self.source(), *wait, keys.clone()));
                 link.tried().await;
                 let timekeeper = Timekeeper::start(Arc::clone(&link), clock.clone()).await;
-                Servers::One(link, timekeeper)
+                (Servers::One(link), Some(timekeeper))
             }
         };
-        Redis::new(Arc::clone(&self.shared), servers)
+        Redis::new(Arc::clone(&self.shared), servers, timekeeper)
     }
 
     fn source(&self) -> Source {

@@ -1,9 +1,6 @@
 //! The epoch entry and the access entry, as a token check reads them.
 
-use auth_service_records::{
-    error::Error,
-    session::Access,
-};
+use auth_service_records::{error::Error, session::Access};
 use auth_service_token::Id;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -22,8 +22,5 @@ mod sessions;
 mod store;
 mod tokens;
 
-pub use self::{
-    backend::Backend,
-    net::address::{REDIS_FORMS, is_redis_url},
-    store::Redis,
-};
+pub use self::net::address::{REDIS_FORMS, is_redis_url};
+pub(crate) use self::{backend::Backend, store::Redis};

@@ -17,8 +17,8 @@ use super::{
     store::Redis,
 };
 use crate::{
-    record::{StoredUser, encode_changed_user},
     change::Change,
+    record::{StoredUser, encode_changed_user},
 };
 
 static OPEN_SESSION: LazyLock<Script> = script!("entries", "open_session");

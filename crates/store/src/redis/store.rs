@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use auth_service_records::{clock::Clock, error::Error, session::{Outcome, SessionPolicy}};
+use auth_service_records::{
+    clock::Clock,
+    error::Error,
+    session::{Outcome, SessionPolicy},
+};
 use auth_service_token::Id;
 use redis::{FromRedisValue, RedisError, Value};
 
@@ -33,18 +37,20 @@ pub(super) struct Shared {
 pub struct Redis {
     pub(super) shared: Arc<Shared>,
     servers: Servers,
+    /// Ends with the store.
+    _timekeeper: Option<Timekeeper>,
 }
 
 /// The servers behind the address.
 pub(super) enum Servers {
-    /// One server. The timekeeper ends with the store.
-    One(Arc<Link>, Timekeeper),
+    One(Arc<Link>),
     Cluster(Cluster),
 }
 
 impl Redis {
-    pub(super) fn new(shared: Arc<Shared>, servers: Servers) -> Self {
-        Self { shared, servers }
+    /// Puts the parts together. A cluster keeps the time itself.
+    pub(super) fn new(shared: Arc<Shared>, servers: Servers, timekeeper: Option<Timekeeper>) -> Self {
+        Self { shared, servers, _timekeeper: timekeeper }
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -82,7 +88,7 @@ impl Redis {
 
     async fn run_in<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
         let answer = match &self.servers {
-            Servers::One(link, _) => link.run(request, mode, false).await?,
+            Servers::One(link) => link.run(request, mode, false).await?,
             // On the heap: a future of this size would else be part of that of each request.
             Servers::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
         };
@@ -92,7 +98,7 @@ impl Redis {
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         let probe = |key: &str| Request::command("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS);
         match &self.servers {
-            Servers::One(link, _) => {
+            Servers::One(link) => {
                 link.run(&probe(&self.keys().probe()), Mode::Shared, false).await?;
                 Ok(())
             }

@@ -10,8 +10,8 @@ use redb::{Database, TableDefinition};
 
 use super::scene::{POLICY, Scene, id, user};
 use crate::{
-    open_error::OpenError,
     embedded::{failure::Failure, store::Embedded, sweep::Sweep, tables::Tables},
+    open_error::OpenError,
 };
 
 fn open(directory: &Path) -> Result<Embedded, OpenError> {

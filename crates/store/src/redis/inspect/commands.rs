@@ -14,7 +14,11 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.cal
 
 impl Look<'_> {
     /// Runs each command that we use, and loads each script.
-    pub(super) async fn commands(&mut self, connection: &mut impl ConnectionLike, needs: &Needs<'_>) -> RedisResult<()> {
+    pub(super) async fn commands(
+        &mut self,
+        connection: &mut impl ConnectionLike,
+        needs: &Needs<'_>,
+    ) -> RedisResult<()> {
         let probe = probe(needs);
         let answers = connection.req_packed_commands(&probe.pipe, 0, probe.steps.len()).await?;
         let [mut refused, mut failed, mut strange]: [Vec<String>; 3] = Default::default();
@@ -35,7 +39,10 @@ impl Look<'_> {
             let text = error.detail().unwrap_or_default();
             match error.code() {
                 Some("NOPERM") if text.contains("to access") => {
-                    add(&mut refused, format!("the user may not use keys that begin with {0} (ACL: ~{0}*)", needs.keys.prefix()));
+                    add(
+                        &mut refused,
+                        format!("the user may not use keys that begin with {0} (ACL: ~{0}*)", needs.keys.prefix()),
+                    );
                 }
                 Some("NOPERM") => {
                     let rule = name.to_lowercase().replace(' ', "|");
@@ -121,4 +128,3 @@ fn probe(needs: &Needs<'_>) -> Probe {
     steps.push(("EVALSHA", int(0)));
     probe
 }
-

@@ -8,11 +8,11 @@ mod settings;
 
 use redis::{RedisResult, aio::ConnectionLike};
 
+use self::look::Look;
 pub(super) use self::{
     clock::{clock_skew, too_much},
     look::Needs,
 };
-use self::look::Look;
 use super::net::connection::Hello;
 use crate::finding::{Finding, Verdict};
 
@@ -36,4 +36,3 @@ pub(super) async fn inspect(
     look.settings(connection, &needs).await?;
     Ok(look.findings)
 }
-

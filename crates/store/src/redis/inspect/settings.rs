@@ -9,7 +9,11 @@ use crate::{finding::Verdict, settings::Wait};
 
 impl Look<'_> {
     /// What only INFO and CONFIG GET tell, which the user need not be allowed.
-    pub(super) async fn settings(&mut self, connection: &mut impl ConnectionLike, needs: &Needs<'_>) -> RedisResult<()> {
+    pub(super) async fn settings(
+        &mut self,
+        connection: &mut impl ConnectionLike,
+        needs: &Needs<'_>,
+    ) -> RedisResult<()> {
         let mut pipe = redis::pipe();
         pipe.cmd("INFO");
         for name in ["save", "min-replicas-to-write", "cluster-require-full-coverage"] {
@@ -102,4 +106,3 @@ impl Look<'_> {
 fn setting(answer: Value) -> Option<String> {
     redis::from_redis_value::<HashMap<String, String>>(answer).ok()?.into_values().next()
 }
-

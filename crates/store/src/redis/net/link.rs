@@ -98,7 +98,8 @@ impl Link {
             lost: Notify::new(),
         });
         let (sender, tried) = watch::channel(false);
-        let keeper = tokio::spawn(keep(source.clone(), wait.map(|wait| (wait, keys)), Arc::clone(&state), sender)).abort_handle();
+        let keeper = tokio::spawn(keep(source.clone(), wait.map(|wait| (wait, keys)), Arc::clone(&state), sender))
+            .abort_handle();
         Self { source, state, tried, keeper }
     }
 
@@ -114,7 +115,12 @@ impl Link {
 
     /// With `asking`, on the node that is taking over the key's slot. What is seldom needed is on the heap, here and in
     /// the callers: it would else be room in the future of each request, which is made and moved anew each time.
-    pub(in crate::redis) async fn run(&self, request: &Request<'_>, mode: Mode, asking: bool) -> Result<Value, Failure> {
+    pub(in crate::redis) async fn run(
+        &self,
+        request: &Request<'_>,
+        mode: Mode,
+        asking: bool,
+    ) -> Result<Value, Failure> {
         let current = self.state.current().map_err(Failure::Error)?;
         match mode {
             Mode::Shared => {

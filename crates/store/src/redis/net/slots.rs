@@ -10,7 +10,6 @@ use super::{
     request::Request,
 };
 
-
 pub(in crate::redis) const SLOTS: u16 = 16_384;
 
 /// Ranges of slots, in their order, each with first, last, and host and port of its primary.
