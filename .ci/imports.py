@@ -31,8 +31,8 @@ def modules(root):
 
 
 def without_tests(text):
-    """Drops comments and a test module at the end of the file."""
-    text = re.sub(r"//.*", "", text)
+    """Drops comments, scopes of visibility, and a test module at the end of the file."""
+    text = re.sub(r"//.*|pub\(in [\w:]+\)", "", text)
     return re.split(r"#\[cfg\(test\)\]\s*(?:#\[.*\]\s*)?mod \w+ \{", text)[0]
 
 

@@ -1,11 +1,11 @@
 //! `cargo bench --bench allocations`: how often a request allocates, from the service down, the log line included.
 //!
-//! Exact, so that a change of one shows. hyper's own (its buffers live as long as a connection) are not counted.
+//! The count is exact, so that a change of one shows. It leaves out hyper, whose buffers live as long as a connection.
+//! Run it as `cargo bench --bench allocations >/dev/null`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
@@ -13,24 +13,27 @@ use std::{
 
 use auth_service::{
     audit::Audit,
-    auth::{Auth, Shared},
-    clock::unix_seconds,
-    config::{RedisConfig, StoreConfig, TokenRemoval},
-    http::{App, AppState, Phase, Service},
-    id::Id,
-    log::{Json, Lines},
-    password::{HashCost, Passwords},
+    auth::{Auth, Parts},
+    config::{LogFormat, TokenRemoval},
+    http::{self, App, AppState, Phase, Service},
+    log,
+};
+use auth_service_password::{HashCost, Passwords, Settings};
+use auth_service_records::{
+    clock::Clock,
     secret::Secret,
     session::{NewSession, Origin, SessionPolicy},
-    store::Backend,
-    throttle::AddressDigest,
-    token::{Claims, Tokens},
+    throttle::KnownAddresses,
     user::{Email, User},
 };
+use auth_service_store::{
+    backend::Backend,
+    settings::{RedisSettings, StoreSettings},
+};
+use auth_service_token::{Claims, Id, Tokens};
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
 use tokio::{runtime, sync::watch};
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 use uuid::Uuid;
 
 #[global_allocator]
@@ -47,7 +50,7 @@ const POLICY: SessionPolicy = SessionPolicy {
     max_sessions: 100,
 };
 
-/// A server's service with a signed-in user.
+/// The service of a server, with a user who has signed in.
 struct Scene {
     service: Service,
     access_token: String,
@@ -55,39 +58,41 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(store: &StoreConfig) -> Self {
-        let backend = Backend::open(store, POLICY).ok().unwrap();
+    async fn new(store: &StoreSettings) -> Self {
+        let clock = Clock::new();
+        let backend = Backend::open(store, POLICY, clock.clone()).ok().unwrap();
         let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
         let store = backend.connect().await;
         let random = || Id::random().unwrap();
         let email = "ada@example.com".to_owned();
         let (id, tag) = (Uuid::new_v4(), Email::parse(&email).unwrap().tag());
-        let phc = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        store.create_user(tag, &User { id, email, created_at: unix_seconds(), phc: phc.to_owned() }).await.unwrap();
+        let now = clock.now_seconds();
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let (password_hash, known_addresses) = (hash.to_owned(), KnownAddresses::default());
+        store.create_user(tag, &User { id, email, created_at: now, password_hash, known_addresses }).await.unwrap();
         let stored = store.find_user(tag).await.unwrap().unwrap();
         let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
-        assert!(store.open_session(tag, &stored, None, &session, random()).await.unwrap());
-        let now = unix_seconds();
+        assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap());
         let access =
             Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + POLICY.access_seconds };
-        let access_token = tokens.access.issue(&access).unwrap();
+        let access_token = tokens.access.issue(&access);
         let refresh_token = tokens
             .refresh
-            .issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access })
-            .unwrap();
-        let shared = Shared {
+            .issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access });
+        let cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+        let hashing = Settings { cost, min_score: 0, threads: 1, deadline: Duration::from_secs(1) };
+        let parts = Parts {
             tokens,
-            passwords: Passwords::start(HashCost { memory_kib: 64, iterations: 1, parallelism: 1 }, 0, 1).unwrap(),
+            passwords: Passwords::start(hashing).unwrap(),
             policy: POLICY,
-            addresses: Arc::new(AddressDigest::new(&[1; 32])),
             address_limit: 100,
             signup_limit_per_hour: 0,
             audit: Audit { emails: false },
-            clock: unix_seconds,
+            clock,
         };
-        let service = Service::new(AppState::new(App {
-            auth: Auth::new(store, shared),
+        let service = http::service(AppState::new(App {
+            auth: Auth::new(store, parts),
             password_min_length: 6,
             token_removal: TokenRemoval::Open,
             request_timeout: Duration::from_secs(2),
@@ -108,12 +113,12 @@ impl Scene {
         request.header("Content-Type", "application/json").body(Body::from(body)).unwrap()
     }
 
-    /// Allocations and bytes of a request, its own making left out.
+    /// Allocations and bytes of a request, without those that make the request.
     async fn count(&mut self, request: impl Fn(&Self) -> Request<Body>) -> (f64, f64) {
         let requests: Vec<_> = (0..REQUESTS + 10).map(|_| request(self)).collect();
         let mut before = None;
         for (n, request) in (0..).zip(requests) {
-            // What the first ones set up for good is not a request's.
+            // The first requests set up what later ones use again.
             if n == 10 {
                 before = Some(dhat::HeapStats::get());
             }
@@ -128,27 +133,26 @@ impl Scene {
 }
 
 fn main() {
-    // The lines go where a server's would, but for the last step.
-    let (lines, _guard) = Lines::start(io::sink()).unwrap();
-    tracing_subscriber::registry().with(Json(lines)).init();
+    // The log lines of the server go to standard output, so the table goes to standard error.
+    let _guard = log::start(Some(LogFormat::Json)).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let embedded = StoreConfig::Embedded { directory: directory.path().join("data") };
+    let embedded = StoreSettings::Embedded { directory: directory.path().join("data") };
     let (redis, _server) = redis(directory.path());
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _profiler = dhat::Profiler::builder().testing().build();
-    println!("| request | store | allocations | bytes |\n|---|---|---|---|");
+    eprintln!("| request | store | allocations | bytes |\n|---|---|---|---|");
     for (name, store) in [("Redis", redis), ("embedded", embedded)] {
         runtime.block_on(async {
             let mut scene = Scene::new(&store).await;
             let print =
-                |what: &str, (blocks, bytes): (f64, f64)| println!("| {what} | {name} | {blocks:.1} | {bytes:.0} |");
+                |what: &str, (blocks, bytes): (f64, f64)| eprintln!("| {what} | {name} | {blocks:.1} | {bytes:.0} |");
             print("GET /user", scene.count(Scene::get_user).await);
             print("POST /refresh-access-token", scene.count(Scene::refresh).await);
         });
     }
 }
 
-/// A server on a socket in the directory, stopped when dropped.
+/// A server that is stopped when this value is dropped.
 struct Stopped(std::process::Child);
 
 impl Drop for Stopped {
@@ -159,7 +163,7 @@ impl Drop for Stopped {
     }
 }
 
-fn redis(directory: &std::path::Path) -> (StoreConfig, Stopped) {
+fn redis(directory: &std::path::Path) -> (StoreSettings, Stopped) {
     let socket = directory.join("redis.sock");
     let mut command = std::process::Command::new("redis-server");
     command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket).stdout(std::process::Stdio::null());
@@ -168,6 +172,7 @@ fn redis(directory: &std::path::Path) -> (StoreConfig, Stopped) {
     while redis::Client::open(url.as_str()).unwrap().get_connection().is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let config = RedisConfig { url: Secret::new(url), username: None, password: None, tls: None, wait: None };
-    (StoreConfig::Redis(config), server)
+    let (url, key_prefix) = (Secret::new(url), "as:".to_owned());
+    let settings = RedisSettings { url, username: None, password: None, key_prefix, tls: None, wait: None };
+    (StoreSettings::Redis(settings), server)
 }

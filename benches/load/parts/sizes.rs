@@ -1,6 +1,6 @@
 //! How speed and memory change with the number of users; the start; the shape of the runtime.
 
-use std::{fs, thread::sleep, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, thread::sleep, time::Duration};
 
 use super::bench::{Bench, CONNECTIONS, FEW_CONNECTIONS, THROUGHPUT_SECONDS, embedded_settings, get_user, with_cpu};
 use crate::{

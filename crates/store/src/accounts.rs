@@ -3,7 +3,7 @@
 use auth_service_records::{error::Error, session::Outcome, user::User};
 use auth_service_token::Id;
 
-use crate::{Store, StoredUser};
+use crate::{record::StoredUser, store::Store};
 
 impl Store {
     /// Adds an account, which never expires. `false` when its tag is taken; then nothing is changed.

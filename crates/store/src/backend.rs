@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 
 pub use crate::open_error::OpenError;
-use crate::{Finding, Store, embedded, redis, settings::StoreSettings};
+use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::Store};
 
 /// A store that was opened but belongs to no runtime yet.
 #[derive(Clone)]

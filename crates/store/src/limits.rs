@@ -6,7 +6,7 @@ use auth_service_records::{
 };
 use auth_service_token::Id;
 
-use crate::Store;
+use crate::store::Store;
 
 impl Store {
     /// Admits a guess at the password of an account and counts it as failed, in one step, so that guesses at the same

@@ -7,7 +7,7 @@ use auth_service_records::{
 };
 use auth_service_token::Id;
 
-use crate::{Store, StoredUser, change::Change};
+use crate::{change::Change, record::StoredUser, store::Store};
 
 impl Store {
     /// Opens a session for an account that is still as it was `seen`, and writes `changed` in its place if given. The

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::Id;
+use crate::id::Id;
 
 /// How far the clocks of two machines may be apart, in seconds.
 pub const LEEWAY_SECONDS: u64 = 5;

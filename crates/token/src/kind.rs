@@ -7,7 +7,10 @@ use ring::hmac::{self, HMAC_SHA256, Key};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Claims, Id, LEEWAY_SECONDS, TokenError};
+use crate::{
+    claims::{Claims, LEEWAY_SECONDS, TokenError},
+    id::Id,
+};
 
 /// The `iss` and the `aud` of every token: this service mints tokens for itself to verify.
 const SERVICE: &str = "auth-service";

@@ -19,6 +19,7 @@ use super::{
         source::Source,
         timekeeper::Timekeeper,
     },
+    slot,
     store::{Redis, Servers, Shared},
 };
 use crate::{
@@ -159,7 +160,7 @@ impl Backend {
             return Ok(vec![self.refusal(name, &advice)]);
         }
         let mut tag = Id::random().map_err(std::io::Error::other)?;
-        let is_its = |tag| slots.iter().any(|(first, last)| (*first..=*last).contains(&slots::slot(tag)));
+        let is_its = |tag| slots.iter().any(|(first, last)| (*first..=*last).contains(&slot::slot(tag)));
         while !slots.is_empty() && !is_its(tag) {
             tag = Id::random().map_err(std::io::Error::other)?;
         }
@@ -175,7 +176,7 @@ impl Backend {
 
     fn coverage(&self, primaries: &[(ConnectionInfo, Vec<(u16, u16)>)]) -> Finding {
         let ranges = primaries.iter().flat_map(|(_, slots)| slots);
-        let missing = ranges.fold(slots::SLOTS, |left, (first, last)| left.saturating_sub(last - first + 1));
+        let missing = ranges.fold(slot::SLOTS, |left, (first, last)| left.saturating_sub(last - first + 1));
         let (verdict, seen, advice) = match missing {
             0 => (Verdict::Ok, "all slots have a primary".to_owned(), ""),
             _ => (

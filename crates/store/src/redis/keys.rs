@@ -6,7 +6,7 @@ use auth_service_records::throttle::Counter;
 use auth_service_token::Id;
 use redis::{RedisWrite, ToRedisArgs};
 
-use super::net::slots;
+use super::slot::slot_of;
 
 /// Names keys, each with the prefix of the settings. A clone names the same.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Keys {
     pub(super) fn probe_between(&self, first: u16, last: u16) -> String {
         // Some multiple of the 16,384 slots has a number in any range.
         let mut tags = (0..1_000_000).map(|n: u32| n.to_string());
-        let tag = tags.find(|tag| (first..=last).contains(&slots::slot_of(tag))).unwrap_or_default();
+        let tag = tags.find(|tag| (first..=last).contains(&slot_of(tag))).unwrap_or_default();
         format!("{}{{{tag}}}:probe", self.prefix)
     }
 }

@@ -19,6 +19,7 @@ mod limits;
 mod net;
 mod script;
 mod sessions;
+mod slot;
 mod store;
 mod tokens;
 

@@ -23,12 +23,13 @@ use super::{
     address::Address,
     link::{Failure, HEARTBEAT, Link},
     request::{Mode, Request},
-    slots::{self, Ranges, slot},
+    slots::{self, Ranges},
     source::Source,
+    table::{Node, Table},
     timekeeper::Samples,
 };
 use crate::{
-    redis::{errors::to_error, keys::Keys},
+    redis::{errors::to_error, keys::Keys, slot::slot},
     settings::Wait,
 };
 
@@ -57,32 +58,6 @@ struct Shared {
     others: Mutex<Vec<Node>>,
     /// Names of nodes that said CLUSTERDOWN since the table was read: they have lost the others, so what they know is old.
     lost: Mutex<BTreeSet<String>>,
-}
-
-#[derive(Default)]
-struct Table {
-    nodes: Vec<Node>,
-    /// First and last slot, and whose they are.
-    ranges: Vec<(u16, u16, usize)>,
-}
-
-#[derive(Clone)]
-struct Node {
-    name: String,
-    link: Arc<Link>,
-    /// A key in a slot of its own, for readiness.
-    probe: String,
-}
-
-impl Table {
-    fn owner(&self, slot: u16) -> Option<&Node> {
-        let range = self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot))?;
-        self.nodes.get(range.2)
-    }
-
-    fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.name == name)
-    }
 }
 
 impl Cluster {
@@ -280,15 +255,6 @@ impl Shared {
             node.link.tried().await;
         }
         self.table.send_replace(Arc::new(table));
-    }
-}
-
-impl Node {
-    /// The table as this node tells it.
-    async fn slots(&self) -> Option<Ranges> {
-        let answer = self.link.run(&slots::request(), Mode::Shared, false).await.ok()?;
-        let rows: Vec<Vec<Value>> = redis::from_redis_value(answer).ok()?;
-        slots::parse(rows, self.name.rsplit_once(':')?.0).ok()
     }
 }
 

@@ -9,4 +9,5 @@ pub(super) mod request;
 pub(super) mod sentinel;
 pub(super) mod slots;
 pub(super) mod source;
+mod table;
 pub(super) mod timekeeper;

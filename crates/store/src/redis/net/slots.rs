@@ -1,6 +1,5 @@
 //! Which node of a cluster has which slots, as its nodes tell it.
 
-use auth_service_token::Id;
 use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::{task::JoinSet, time::timeout};
 
@@ -10,20 +9,8 @@ use super::{
     request::Request,
 };
 
-pub(in crate::redis) const SLOTS: u16 = 16_384;
-
 /// Ranges of slots, in their order, each with first, last, and host and port of its primary.
 pub(in crate::redis) type Ranges = Vec<(u16, u16, String, u16)>;
-
-/// The slot of every key whose hash tag is `tag`.
-pub(in crate::redis) fn slot(tag: Id) -> u16 {
-    slot_of(tag.as_str())
-}
-
-/// Likewise, of any text.
-pub(in crate::redis) fn slot_of(tag: &str) -> u16 {
-    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
-}
 
 /// Of those that asked nodes gave, the answer that most of them agree on: a node that has lost the others goes on with
 /// the map of before. `None` without any answer.

@@ -1,0 +1,16 @@
+//! The slot of a key in a cluster.
+
+use auth_service_token::Id;
+
+/// How many slots a cluster has.
+pub(super) const SLOTS: u16 = 16_384;
+
+/// The slot of every key whose hash tag is `tag`.
+pub(super) fn slot(tag: Id) -> u16 {
+    slot_of(tag.as_str())
+}
+
+/// Likewise, of any text.
+pub(super) fn slot_of(tag: &str) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+}
