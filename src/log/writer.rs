@@ -1,0 +1,142 @@
+//! Gathers log lines in memory; a thread of its own writes them, many with one system call.
+//!
+//! `tracing-appender` allocates for each line, makes a system call for each line, counts lines instead of bytes, and adds
+//! crates to the build.
+
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The most bytes that wait to be written. Further lines are dropped, so that a reader who stops reading stops no request.
+const PENDING_MAX_BYTES: usize = 2 << 20;
+/// The time for which the thread gathers lines before it writes them.
+const GATHER: Duration = Duration::from_millis(5);
+/// The longest wait for the last lines.
+const FINISH: Duration = Duration::from_secs(1);
+/// The memory of a buffer that a burst has made larger than this is given back.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// Takes lines. A clone writes to the same output.
+#[derive(Clone)]
+pub struct Lines(Arc<Shared>);
+
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    dropped: u64,
+    ends: bool,
+}
+
+/// Writes the lines that are left when it is dropped. It waits for that at most one second.
+pub struct Guard {
+    lines: Lines,
+    finished: mpsc::Receiver<()>,
+}
+
+impl Lines {
+    /// Starts the thread that writes to `output`. The thread calls `report_dropped` with the number of lines that were
+    /// dropped since its last call.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(output: impl Write + Send + 'static, report_dropped: fn(u64)) -> io::Result<(Self, Guard)> {
+        let lines = Self(Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() }));
+        let (finish, finished) = mpsc::channel();
+        let shared = Arc::clone(&lines.0);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            shared.write_to(output, report_dropped);
+            // The guard may have stopped waiting.
+            let _ = finish.send(());
+        })?;
+        Ok((lines.clone(), Guard { lines, finished }))
+    }
+
+    fn add(&self, line: &[u8]) {
+        let mut pending = self.0.pending();
+        if pending.bytes.len() + line.len() > PENDING_MAX_BYTES {
+            pending.dropped += 1;
+            return;
+        }
+        pending.bytes.extend_from_slice(line);
+        // The thread sleeps only while nothing is pending.
+        if pending.bytes.len() == line.len() {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_to(&self, mut output: impl Write, report_dropped: fn(u64)) {
+        let mut bytes = Vec::new();
+        loop {
+            let (ends, dropped) = self.take(&mut bytes);
+            // Nobody can be told of an error: the log is the place for that.
+            let _ = output.write_all(&bytes).and_then(|()| output.flush());
+            bytes.clear();
+            bytes.shrink_to(KEPT_BYTES);
+            if dropped > 0 {
+                report_dropped(dropped);
+            } else if ends {
+                return;
+            }
+        }
+    }
+
+    /// Waits for lines, moves them into `bytes`, which must be empty, and returns whether the log ends and how many lines
+    /// were dropped.
+    fn take(&self, bytes: &mut Vec<u8>) -> (bool, u64) {
+        let idle = |pending: &mut Pending| pending.bytes.is_empty() && !pending.ends;
+        let mut pending = self.changed.wait_while(self.pending(), idle).unwrap_or_else(PoisonError::into_inner);
+        if !pending.ends {
+            drop(pending);
+            thread::sleep(GATHER);
+            pending = self.pending();
+        }
+        mem::swap(&mut pending.bytes, bytes);
+        (pending.ends, mem::take(&mut pending.dropped))
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
+    }
+}
+
+/// Each call must hold one whole line. `tracing_subscriber` does that.
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.add(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.lines.0.pending().ends = true;
+        self.lines.0.changed.notify_one();
+        // A reader who has stopped reading must not keep the process alive.
+        let _ = self.finished.recv_timeout(FINISH);
+    }
+}
