@@ -89,6 +89,8 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn client(peer: &str, headers: &[(&'static str, &'static str)]) -> String {

@@ -137,3 +137,65 @@ impl Limits {
         state.since.elapsed() >= limit
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_over(activity: &Activity) -> bool {
+        activity.waits_to_read(Waker::noop())
+    }
+
+    fn serve(activity: &Activity) {
+        activity.bytes_arrived();
+        activity.request_arrived();
+        activity.request_answered();
+        activity.flushed();
+    }
+
+    #[test]
+    fn only_an_idle_connection_is_over_after_the_keep_alive() {
+        let activity = Activity::new(Arc::new(Limits::new(Duration::ZERO)));
+        assert!(!is_over(&activity), "nothing has arrived yet");
+        for _ in 0..2 {
+            activity.bytes_arrived();
+            assert!(!is_over(&activity), "a head arrives");
+            activity.request_arrived();
+            activity.bytes_arrived();
+            activity.flushed();
+            assert!(!is_over(&activity), "a request is served, of which the body has arrived and a 100 has gone out");
+            activity.request_answered();
+            assert!(!is_over(&activity), "the answer goes out");
+            activity.flushed();
+            assert!(is_over(&activity), "idle");
+        }
+    }
+
+    #[test]
+    fn closing_ends_what_has_no_request() {
+        let limits = Arc::new(Limits::new(Duration::from_secs(75)));
+        let connections: [_; 4] = std::array::from_fn(|_| Activity::new(Arc::clone(&limits)));
+        let [_new, idle, head, serving] = &connections;
+        serve(idle);
+        serve(head);
+        head.bytes_arrived();
+        serving.request_arrived();
+        assert_eq!(connections.each_ref().map(is_over), [false; 4]);
+        limits.close();
+        assert_eq!(connections.each_ref().map(is_over), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_head_that_takes_too_long_is_over() {
+        let limits = Arc::new(Limits::new(Duration::from_secs(75)));
+        let connections: [_; 4] = std::array::from_fn(|_| Activity::new(Arc::clone(&limits)));
+        let [_new, idle, head, serving] = &connections;
+        serve(idle);
+        head.bytes_arrived();
+        serving.request_arrived();
+        for activity in &connections {
+            activity.state().since -= HEAD_TIMEOUT;
+        }
+        assert_eq!(connections.each_ref().map(is_over), [true, false, true, false]);
+    }
+}
