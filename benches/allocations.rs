@@ -77,9 +77,8 @@ impl Scene {
         let access =
             Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + POLICY.access_seconds };
         let access_token = tokens.access.issue(&access);
-        let refresh_token = tokens
-            .refresh
-            .issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access });
+        let refresh_token =
+            tokens.refresh.issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access });
         let cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
         let hashing = Settings { cost, min_score: 0, threads: 1, deadline: Duration::from_secs(1) };
         let parts = Parts {
