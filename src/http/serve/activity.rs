@@ -32,7 +32,7 @@ impl Limits {
         Self { keep_alive, closing: AtomicBool::new(false) }
     }
 
-    /// From now on a connection ends as soon as no request has begun on it.
+    /// From now on, a connection on which no request has begun ends.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
