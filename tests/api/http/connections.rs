@@ -1,0 +1,191 @@
+//! Clients that are slow, silent or idle, or that read nothing, are cut off; and connections are limited in number.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Connection, Store, TestApp, alone, raw, wait_longer, wait_until};
+
+/// The server's own limits are 5 and 8 seconds; the rest is for a busy machine.
+const CUT_OFF: Duration = Duration::from_secs(20);
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Writes one byte after the other, slowly, until the server ends the connection.
+#[track_caller]
+fn drip(connection: &mut Connection, byte: &[u8]) {
+    let start = Instant::now();
+    while connection.is_silent(Duration::from_millis(200)) && connection.write(byte).is_ok() {
+        assert!(start.elapsed() < CUT_OFF, "the connection is still open");
+    }
+}
+
+/// Waits for the end of a connection on which nothing more comes.
+#[track_caller]
+fn assert_ends(connection: &mut Connection) {
+    let start = Instant::now();
+    assert!(connection.is_closed());
+    assert!(start.elapsed() < CUT_OFF, "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_slow_header_ends_the_connection() {
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    connection.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
+    drip(&mut connection, b"y");
+    assert_ends(&mut connection);
+    // Empty lines before a request may be skipped, but only for so long.
+    let mut connection = Connection::open(app.port());
+    drip(&mut connection, b"\r\n");
+    assert_ends(&mut connection);
+}
+
+#[test]
+fn a_silent_connection_ends() {
+    let app = TestApp::start(Store::Embedded);
+    assert_ends(&mut Connection::open(app.port()));
+}
+
+#[test]
+fn an_idle_connection_ends_after_the_time_of_the_setting() {
+    let app = TestApp::start_with(Store::Embedded, &[("KEEP_ALIVE_SECONDS", "1")]);
+    let mut connection = Connection::open(app.port());
+    for _ in 0..2 {
+        connection.write(LIVEZ.as_bytes()).unwrap();
+        assert_eq!(connection.read().unwrap().status, 200);
+    }
+    assert_ends(&mut connection);
+    // By default a load balancer ends the connection first.
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    connection.write(LIVEZ.as_bytes()).unwrap();
+    assert_eq!(connection.read().unwrap().status, 200);
+    assert!(connection.is_silent(Duration::from_secs(10)), "the connection has ended");
+}
+
+/// A request whose first bytes arrive just before the idle time is over. Many connections try the moments around it.
+#[test]
+fn a_request_that_has_begun_is_never_cut_off_as_idle() {
+    let app = TestApp::start_with(Store::Embedded, &[("KEEP_ALIVE_SECONDS", "1")]);
+    let (first, rest) = LIVEZ.split_at(5);
+    let answered: Vec<bool> = thread::scope(|scope| {
+        let clients = (0..60).map(|n| {
+            let app = &app;
+            scope.spawn(move || {
+                let mut connection = Connection::open(app.port());
+                connection.write(LIVEZ.as_bytes()).unwrap();
+                assert_eq!(connection.read().unwrap().status, 200);
+                // The server may close before the first bytes arrive, but not after it has read them.
+                if !connection.is_silent(Duration::from_millis(700 + 10 * n)) {
+                    return false;
+                }
+                if connection.write(first.as_bytes()).is_err() || !connection.is_silent(Duration::from_millis(1_500)) {
+                    assert!(connection.read().is_none());
+                    return false;
+                }
+                connection.write(rest.as_bytes()).unwrap();
+                assert_eq!(connection.read().map(|answer| answer.status), Some(200), "after {n}");
+                true
+            })
+        });
+        clients.collect::<Vec<_>>().into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    assert!(answered.iter().filter(|answered| **answered).count() > 5, "{answered:?}");
+}
+
+#[test]
+fn a_slow_body_is_408_and_ends_the_connection() {
+    let app = TestApp::start(Store::Embedded);
+    let port = app.port();
+    let slow = |framing: (&'static str, &'static str), part: &'static [u8]| {
+        thread::spawn(move || {
+            let headers = [("Content-Type", "application/json"), framing];
+            let mut connection = Connection::open(port);
+            connection.write(&raw::request("GET", "/authenticate", &headers, None)).unwrap();
+            if part.is_empty() {
+                assert!(connection.is_silent(Duration::from_secs(1)), "the body has time");
+            } else {
+                drip(&mut connection, part);
+            }
+            connection.read().unwrap().assert_error(408, "request_timeout");
+            assert_ends(&mut connection);
+        })
+    };
+    let counted = ("Content-Length", "1000");
+    for client in [slow(counted, b""), slow(counted, b" "), slow(("Transfer-Encoding", "chunked"), b"1\r\n \r\n")] {
+        client.join().unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    let app = TestApp::start(Store::Embedded);
+    let mut connection = Connection::open(app.port());
+    connection.set_write_timeout(Duration::from_secs(2));
+    let requests = LIVEZ.repeat(1000);
+    // Until the buffers of both sides are full.
+    while connection.write(requests.as_bytes()).is_ok() {}
+    // Linux probes a client that takes nothing at growing intervals.
+    wait_longer(60, "the server resets the connection", || connection.was_reset());
+}
+
+#[test]
+fn connections_over_the_limit_wait_until_another_ends() {
+    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "2")]);
+    let served = || {
+        let mut connection = Connection::open(app.port());
+        connection.write(LIVEZ.as_bytes()).unwrap();
+        assert_eq!(connection.read().unwrap().status, 200);
+        connection
+    };
+    let first = served();
+    let mut second = served();
+    let mut third = Connection::open(app.port());
+    third.write(LIVEZ.as_bytes()).unwrap();
+    assert!(third.is_silent(Duration::from_secs(1)), "it was served beyond the limit");
+    second.write(LIVEZ.as_bytes()).unwrap();
+    assert_eq!(second.read().unwrap().status, 200, "those inside are served on");
+    drop(first);
+    assert_eq!(third.read().unwrap().status, 200);
+}
+
+#[test]
+fn slow_clients_give_their_places_back() {
+    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "20")]);
+    let slow: Vec<_> = (0..20)
+        .map(|n| {
+            let mut connection = Connection::open(app.port());
+            let parts = ["", "GET /li", "GET /livez HTTP/1.1\r\nHost: localhost\r\n", LIVEZ];
+            connection.write(parts[n % parts.len()].as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    let mut next = Connection::open(app.port());
+    next.write(LIVEZ.as_bytes()).unwrap();
+    assert!(next.is_silent(Duration::from_millis(500)), "all places are taken");
+    assert_eq!(next.read().unwrap().status, 200);
+    wait_until("new clients are served", || app.send("GET", "/livez", &[], None).status == 200);
+    drop(slow);
+}
+
+/// Each of them costs the server two buffers at most.
+#[test]
+fn clients_that_pipeline_and_never_read_cost_little_memory() {
+    let _turn = alone();
+    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "2000")]);
+    let token = app.new_session().access_token;
+    let request = raw::request("GET", "/user", &[("Authorization", &token)], None).repeat(100);
+    let clients: Vec<_> = (0..1_500)
+        .map(|_| {
+            let mut connection = Connection::open(app.port());
+            connection.set_write_timeout(Duration::from_millis(10));
+            while connection.write(&request).is_ok() {}
+            connection
+        })
+        .collect();
+    let memory = app.memory("VmRSS");
+    assert!(memory < 128, "{memory} MiB");
+    assert_eq!(app.current_user(&token).status, 200);
+    drop(clients);
+}

@@ -1,0 +1,114 @@
+//! Clients that leave before the answer: what they asked for is done and logged all the same.
+
+use std::net::Shutdown;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Connection, Data, PASSWORD, SLOW_HASH,
+    Store::{self, Embedded, Redis},
+    TestApp, raw, unique_email, wait_longer,
+};
+
+const CLIENTS: usize = 40;
+
+/// How a client leaves after its request.
+#[derive(Debug, Clone, Copy)]
+enum Leave {
+    /// It closes its side and reads nothing.
+    HalfClosed,
+    /// It closes the connection.
+    Closed,
+}
+
+/// Sends a request to each of many accounts, from clients that leave at once. The audit line and the request line of each
+/// follow.
+fn assert_all_logged(
+    app: &TestApp,
+    leave: Leave,
+    event: &str,
+    request: impl Fn(usize) -> (&'static str, &'static str, Value),
+) {
+    let headers = |id: &str| [("Content-Type", "application/json".to_owned()), ("X-Request-Id", id.to_owned())];
+    let ids: Vec<_> = (0..CLIENTS).map(|n| format!("leaving-{n}")).collect();
+    let mut open = Vec::new();
+    for (n, id) in ids.iter().enumerate() {
+        let (method, path, body) = request(n);
+        let headers = headers(id);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut connection = Connection::open(app.port());
+        connection.write(&raw::request(method, path, &headers, Some(&body.to_string()))).unwrap();
+        if matches!(leave, Leave::HalfClosed) {
+            connection.shutdown(Shutdown::Write);
+            open.push(connection);
+        }
+    }
+    let of = |id: &str, matches: &dyn Fn(&Value) -> bool| {
+        app.log().iter().filter(|line| line["request_id"] == id && matches(line)).count()
+    };
+    for id in &ids {
+        wait_longer(60, "the event and the request are logged", || {
+            of(id, &|line| line["event"] == event) == 1 && of(id, &|line| line["message"] == "request") == 1
+        });
+    }
+}
+
+#[rstest]
+fn every_removal_is_logged(
+    #[values(Redis, Embedded)] store: Store,
+    #[values(Leave::HalfClosed, Leave::Closed)] leave: Leave,
+) {
+    let app = TestApp::start(store);
+    let sessions: Vec<_> = (0..CLIENTS).map(|_| app.new_session()).collect();
+    assert_all_logged(&app, leave, "tokens_removed", |n| {
+        ("DELETE", "/access-token", json!({"email": sessions[n].email}))
+    });
+    for session in &sessions {
+        session.assert_dead([&app]);
+    }
+}
+
+#[rstest]
+fn every_sign_in_is_logged(
+    #[values(Redis, Embedded)] store: Store,
+    #[values(Leave::HalfClosed, Leave::Closed)] leave: Leave,
+) {
+    let app = TestApp::start(store);
+    let emails: Vec<_> = (0..CLIENTS).map(|_| app.new_account()).collect();
+    assert_all_logged(&app, leave, "signed_in", |n| {
+        ("POST", "/authenticate", json!({"email": emails[n], "password": PASSWORD}))
+    });
+}
+
+#[rstest]
+fn every_sign_up_is_logged(
+    #[values(Redis, Embedded)] store: Store,
+    #[values(Leave::HalfClosed, Leave::Closed)] leave: Leave,
+) {
+    let app = TestApp::start(store);
+    let emails: Vec<_> = (0..CLIENTS).map(|_| unique_email()).collect();
+    assert_all_logged(&app, leave, "signed_up", |n| {
+        ("POST", "/signup", json!({"email": emails[n], "password": PASSWORD}))
+    });
+    for email in &emails {
+        app.session_of(email);
+    }
+}
+
+/// Requests whose deadline passes: the work goes on, and the right password counts as no failure.
+#[rstest]
+fn deadlines_in_a_row_do_not_throttle_the_right_password(#[values(Redis, Embedded)] store: Store) {
+    let data = Data::new(store);
+    let email = data.start(&[]).new_account();
+    let late = data.start(&SLOW_HASH);
+    for _ in 0..12 {
+        assert_eq!(late.authenticate(&email, PASSWORD).status, 503);
+    }
+    drop(late);
+    let app = data.start(&[]);
+    for _ in 0..4 {
+        app.authenticate(&email, "wrong password").assert_error(401, "invalid_credentials");
+    }
+    assert_eq!(app.authenticate(&email, PASSWORD).status, 200);
+}

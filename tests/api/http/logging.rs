@@ -1,0 +1,173 @@
+//! The log: one line for each request, and no text of the client.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{ChildStdout, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Process, Store, TestApp, command, raw, wait_until};
+
+/// Waits for the log lines of `count` requests; there must be no more.
+fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
+    // The last line may come after its answer.
+    wait_until("each request is logged", || app.request_log().len() >= count);
+    let lines = app.request_log();
+    assert_eq!(lines.len(), count, "{lines:?}");
+    lines
+}
+
+/// Requests, each with the method, route, status and code of its log line.
+const REQUESTS: [(&str, &str, &str, u16, &str, &str); 11] = [
+    ("GET", "/livez", "/livez", 200, "GET", ""),
+    ("POST", "/signup", "/signup", 400, "POST", "invalid_json"),
+    ("GET", "/user", "/user", 401, "GET", "token_missing"),
+    ("GET", "/user?x=y", "/user", 400, "GET", "query_not_allowed"),
+    ("PUT", "/user", "/user", 405, "PUT", "method_not_allowed"),
+    ("HEAD", "/authenticate", "/authenticate", 405, "HEAD", "method_not_allowed"),
+    ("BREW", "/livez", "/livez", 405, "OTHER", "method_not_allowed"),
+    ("GET", "/nothing-here", "unmatched", 404, "GET", "route_not_found"),
+    ("DELETE", "/user/7", "unmatched", 404, "DELETE", "route_not_found"),
+    ("DELETE", "/sessions/of-a-client", "/sessions/{id}", 401, "DELETE", "token_missing"),
+    ("DELETE", "/sessions/of/a-client", "unmatched", 404, "DELETE", "route_not_found"),
+];
+
+fn send_all(app: &TestApp) {
+    for (n, (method, path, _, status, ..)) in REQUESTS.into_iter().enumerate() {
+        let headers = [("X-Request-Id", &*format!("request-{n}")), ("Connection", "close")];
+        assert_eq!(app.send(method, path, &headers, None).status, status, "{method} {path}");
+    }
+}
+
+#[test]
+fn each_request_is_one_json_line() {
+    let app = TestApp::start(Store::Embedded);
+    send_all(&app);
+    let lines = request_lines(&app, REQUESTS.len());
+    for (n, (line, (_, _, route, status, method, code))) in lines.iter().zip(REQUESTS).enumerate() {
+        assert_eq!((&line["method"], &line["route"]), (&json!(method), &json!(route)), "{line}");
+        assert_eq!((&line["status"], &line["request_id"]), (&json!(status), &json!(format!("request-{n}"))), "{line}");
+        assert_eq!(line["code"].as_str().unwrap_or_default(), code, "{line}");
+        assert!(line["duration_us"].as_u64().unwrap() < 10_000_000, "{line}");
+        assert_eq!(line["level"], "INFO", "{line}");
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    }
+    // The server prints nothing but JSON.
+    assert_eq!(app.log().len(), app.output().lines().count(), "{}", app.output());
+}
+
+#[test]
+fn each_request_is_one_text_line() {
+    let app = TestApp::start_with(Store::Embedded, &[("LOG_FORMAT", "text")]);
+    send_all(&app);
+    let lines = || app.output().lines().filter(|line| line.contains("request_id=")).map(str::to_owned).collect();
+    wait_until("each request is logged", || Vec::<String>::len(&lines()) >= REQUESTS.len());
+    let lines: Vec<String> = lines();
+    assert_eq!(lines.len(), REQUESTS.len(), "{lines:?}");
+    for (n, (line, (_, _, route, status, method, code))) in lines.iter().zip(REQUESTS).enumerate() {
+        for field in [
+            format!("method=\"{method}\""),
+            format!("route=\"{route}\""),
+            format!("status={status}"),
+            format!("request_id=\"request-{n}\""),
+            "duration_us=".to_owned(),
+            " INFO ".to_owned(),
+        ] {
+            assert!(line.contains(&field), "{field} in {line}");
+        }
+        assert_eq!(line.contains("code="), !code.is_empty(), "{line}");
+        assert!(!line.contains('\u{1b}'), "no colours away from a terminal: {line}");
+    }
+}
+
+#[test]
+fn what_a_client_sends_forges_no_line() {
+    const FORGED: &str = "f0rged";
+    for format in ["json", "text"] {
+        let app = TestApp::start_with(Store::Embedded, &[("LOG_FORMAT", format), ("RUST_LOG", "trace")]);
+        let before = app.output().lines().count();
+        let mut sent = 0;
+        for evil in
+            ["\r\n", "\n", "\r", "\u{1b}[2K\u{1b}[1A", "\u{2028}", "\u{2029}", "\u{85}", "\u{202e}", "\"}", "\0"]
+        {
+            let text = format!("{evil}{{\"level\":\"ERROR\",\"message\":\"{FORGED}\"}}");
+            let body = json!({"email": format!("a{text}@example.com"), "password": text, "refresh_token": text});
+            let body = body.to_string();
+            let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let path = format!("/{FORGED}{path}");
+            // What a header or a request line may hold.
+            let printable: String = text.chars().filter(|c| !c.is_control() || *c == '\u{85}').collect();
+            let bare = format!("/{}", printable.replace(['"', ' '], ""));
+            let headers: [(&str, &str); 5] = [
+                ("User-Agent", &printable),
+                ("X-Request-Id", &printable),
+                ("Referer", &printable),
+                ("X-Forwarded-For", &printable),
+                ("Authorization", &printable),
+            ];
+            for (method, path) in [
+                ("POST", "/signup"),
+                ("GET", "/authenticate"),
+                ("GET", "/user"),
+                ("POST", "/refresh-access-token"),
+                ("DELETE", "/access-token"),
+                ("GET", path.as_str()),
+                ("GET", bare.as_str()),
+                (FORGED, "/user"),
+            ] {
+                let answer = app.send(method, path, &headers, Some(&body));
+                assert!((400..=499).contains(&answer.status), "{method} {path} {answer:?}");
+                sent += 1;
+            }
+        }
+        let requests = |line: &&str| line.contains("request_id");
+        wait_until("each request is logged", || app.output().lines().filter(requests).count() >= sent);
+        let output = app.output();
+        assert!(!output.contains(FORGED), "{output}");
+        assert_eq!(output.lines().count(), before + sent, "{output}");
+        assert!(!output.contains(['\u{1b}', '\r', '\u{2028}', '\u{2029}', '\u{85}', '\u{202e}', '\0']), "{output}");
+        if format == "json" {
+            assert_eq!(app.log().len(), before + sent, "{output}");
+        }
+    }
+}
+
+/// A server whose output the test reads by itself: the process, its output after the line that names the port, the port.
+fn start_with_own_reader(directory: &Path) -> (Process, BufReader<ChildStdout>, u16) {
+    let settings = BTreeMap::from([("PORT".to_owned(), "0".to_owned()), ("LOG_FORMAT".to_owned(), "json".to_owned())]);
+    let mut command = command(directory, &settings);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut server = Process::start(command);
+    let mut log = BufReader::new(server.child().stdout.take().unwrap());
+    let port = log.by_ref().lines().map_while(Result::ok).find_map(|line| {
+        let (_, rest) = line.split_once("listening on http://127.0.0.1:")?;
+        rest.split(',').next()?.parse().ok()
+    });
+    (server, log, port.unwrap())
+}
+
+fn statuses(port: u16, requests: usize) -> Vec<Option<u16>> {
+    let request = raw::request("GET", "/livez", &[], None);
+    (0..requests).map(|_| raw::exchange(port, &request).map(|answer| answer.status)).collect()
+}
+
+#[test]
+fn requests_are_served_when_nobody_reads_the_log_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, log, port) = start_with_own_reader(directory.path());
+    // Both pipes are broken from here on.
+    drop((log, server.child().stderr.take()));
+    assert_eq!(statuses(port, 3), [Some(200); 3]);
+    assert_eq!(server.status(), None, "the server runs on");
+}
+
+#[test]
+fn requests_are_served_while_the_reader_of_the_log_stands_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_server, _log, port) = start_with_own_reader(directory.path());
+    // A pipe holds 64 KiB, which is far fewer lines.
+    assert_eq!(statuses(port, 1_000), [Some(200); 1_000]);
+}

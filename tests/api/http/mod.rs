@@ -1,0 +1,12 @@
+//! HTTP: requests, answers, connections and logs.
+
+mod audit;
+mod bodies;
+mod connections;
+mod envelope;
+mod json;
+mod leaving;
+mod log_secrets;
+mod logging;
+mod proxies;
+mod requests;

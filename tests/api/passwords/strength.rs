@@ -1,0 +1,111 @@
+//! The strength of new passwords, and the bounds of the settings of passwords and sessions.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::{
+    Answer,
+    Store::{self, Embedded, Redis},
+    TestApp, command, unique_email,
+};
+
+#[rstest]
+fn weak_passwords_are_refused_with_advice_when_a_score_is_set(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start_with(store, &[("PASSWORD_MIN_SCORE", "3")]);
+    let email = format!("wilhelmina-kowalczyk-{}", unique_email());
+    let strong = "Tr0mbone-quagmire-82";
+    let local = email.split('@').next().unwrap().to_owned();
+    let assert_weak = |answer: &Answer, field: &str, password: &str| {
+        answer.assert_invalid(&[field]);
+        let message = answer.json()["fields"][0]["message"].as_str().unwrap().to_owned();
+        let advice = message.strip_prefix("is too easy to guess. ").unwrap_or_else(|| panic!("{message}"));
+        assert!(advice.ends_with('.') && advice.len() > 20, "{advice}");
+        assert!(!answer.body.contains(password), "{answer:?}");
+    };
+    // Common passwords, the name of the service, and parts of the email.
+    let weak = ["password123", "iloveyou2", "qwertyuiop", "auth-service", "Auth-Service1", &email, &local];
+    for password in weak {
+        assert_weak(&app.sign_up(&email, password), "password", password);
+    }
+    // The same text is no weak password of somebody else.
+    assert_eq!(app.sign_up(&unique_email(), &local).status, 201);
+    assert_eq!(app.sign_up(&email, strong).status, 201);
+    let session = app.sign_in(&email, strong);
+    for password in weak {
+        let answer = app.change_password(&session.access_token, strong, password);
+        assert_weak(&answer, "new_password", password);
+    }
+    // A wrong current password is reported first.
+    app.change_password(&session.access_token, "wrong", "password123").assert_error(403, "wrong_password");
+    let other = app.sign_in(&email, strong);
+    assert_eq!(app.change_password(&session.access_token, strong, "Xylophone/marmot~17").status, 200);
+    other.assert_dead([&app]);
+    session.assert_lives([&app]);
+}
+
+#[rstest]
+fn by_default_any_password_that_is_long_enough_will_do(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let email = unique_email();
+    assert_eq!(app.sign_up(&email, "password").status, 201);
+    let session = app.sign_in(&email, "password");
+    assert_eq!(app.change_password(&session.access_token, "password", "123456").status, 200);
+    app.sign_in(&email, "123456");
+}
+
+#[rstest]
+fn a_weak_new_password_is_no_failed_guess(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start_with(store, &[("TRUSTED_PROXIES", "127.0.0.1"), ("PASSWORD_MIN_SCORE", "3")]);
+    let email = unique_email();
+    assert_eq!(app.sign_up(&email, "Tr0mbone-quagmire-82").status, 201);
+    let session = app.sign_in(&email, "Tr0mbone-quagmire-82");
+    let body = json!({"current_password": "Tr0mbone-quagmire-82", "new_password": "password123"}).to_string();
+    let headers = [("Authorization", session.access_token.as_str()), ("X-Forwarded-For", "203.0.113.9")];
+    for _ in 0..12 {
+        app.send("PUT", "/user/password", &headers, Some(&body)).assert_invalid(&["new_password"]);
+    }
+}
+
+#[test]
+fn settings_out_of_bounds_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = [
+        ("ARGON2_MEMORY_KIB", &["7167", "1048577", "-1", "much", "7168.5"][..]),
+        ("ARGON2_ITERATIONS", &["0", "33"]),
+        ("ARGON2_PARALLELISM", &["0", "17"]),
+        ("PASSWORD_MIN_SCORE", &["-1", "5", "3.5"]),
+        ("REFRESH_TOKEN_ROTATION", &["yes", "1", "ON"]),
+        ("REFRESH_GRACE_SECONDS", &["-1", "301"]),
+        ("SESSION_MAX_AGE_SECONDS", &["-1", "315360001", "1d"]),
+        ("MAX_SESSIONS_PER_USER", &["0", "1001"]),
+    ];
+    for round in 0..5 {
+        let settings: BTreeMap<String, String> = wrong
+            .iter()
+            .map(|(name, values)| ((*name).to_owned(), values[round % values.len()].to_owned()))
+            .chain([("PORT".to_owned(), "0".to_owned())])
+            .collect();
+        let output = command(directory.path(), &settings).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        for (name, values) in wrong {
+            let lines: Vec<_> = error.lines().filter(|line| line.contains(name)).collect();
+            assert_eq!(lines.len(), 1, "{name} in {error}");
+            assert!(lines[0].contains("must be "), "{error}");
+            // The message gives the range, and not the value.
+            assert!(!lines[0].contains(&format!(" {} ", values[round % values.len()])), "{error}");
+        }
+    }
+    assert!(!directory.path().join("data").exists(), "it must not have started");
+}
+
+#[test]
+fn password_min_length_is_a_setting() {
+    let app = TestApp::start_with(Embedded, &[("PASSWORD_MIN_LENGTH", "15")]);
+    let answer = app.sign_up(&unique_email(), "fourteen chars");
+    answer.assert_invalid(&["password"]);
+    assert_eq!(answer.json()["fields"][0]["message"], "must have at least 15 characters");
+    assert_eq!(app.sign_up(&unique_email(), "fifteen chars !").status, 201);
+}

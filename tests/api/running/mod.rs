@@ -1,0 +1,12 @@
+//! Running a server: settings, commands, the embedded store, shutdown, documentation.
+
+mod backup;
+mod command_line;
+mod documentation;
+mod embedded_store;
+mod load_balancer;
+mod printed;
+mod sessions_command;
+mod settings;
+mod shutdown;
+mod usage;

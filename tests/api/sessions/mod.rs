@@ -1,0 +1,15 @@
+//! Sessions and their tokens.
+
+mod ending;
+mod forged_claims;
+mod forged_texts;
+mod lifetimes;
+mod listing;
+mod longest_life;
+mod races;
+mod racing;
+mod renewal;
+mod rotation;
+mod session_limit;
+mod sign_out;
+mod token_removal;

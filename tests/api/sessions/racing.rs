@@ -1,0 +1,125 @@
+//! Races of several users at once, over three replicas on Redis or on the embedded store.
+
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::support::{Answer, PASSWORD, Session, Store, TestApp, alone, assert_accepted, replicas, text};
+
+const ROUNDS: usize = 200;
+const USERS: usize = 5;
+
+/// Long deadlines, because a request may wait for its turn to hash, and a request that is cut off may still have happened.
+/// Long lives, so that no session expires.
+pub(super) const PATIENT: [(&str, &str); 3] =
+    [("REQUEST_TIMEOUT_SECONDS", "60"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
+/// Between two refreshes of a client. Hashing has the lowest priority, and needs the pause.
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
+
+/// One user's place in a race.
+pub(super) struct Racer<'a> {
+    pub(super) replicas: &'a [TestApp],
+    turn: AtomicUsize,
+}
+
+impl<'a> Racer<'a> {
+    pub(super) fn new(replicas: &'a [TestApp], turn: usize) -> Self {
+        Self { replicas, turn: AtomicUsize::new(turn) }
+    }
+
+    /// Another replica each time.
+    pub(super) fn app(&self) -> &TestApp {
+        &self.replicas[self.turn.fetch_add(1, Ordering::Relaxed) % self.replicas.len()]
+    }
+
+    /// Sends until the server has time for a hash, and counts no other guess at the same moment.
+    pub(super) fn insist(&self, send: impl Fn(&TestApp) -> Answer) -> Answer {
+        loop {
+            let answer = send(self.app());
+            if ![429, 503].contains(&answer.status) {
+                return answer;
+            }
+            // On a busy machine Redis may be late, too.
+            let codes = ["too_many_attempts", "overloaded", "store_timeout"];
+            assert!(codes.contains(&text(&answer, "code").as_str()), "{answer:?}");
+            thread::sleep(2 * PAUSE);
+        }
+    }
+
+    pub(super) fn sign_up(&self, email: &str) {
+        let answer = self.insist(|app| app.sign_up(email, PASSWORD));
+        // After a lost answer the account is there.
+        assert!([201, 409].contains(&answer.status), "{answer:?}");
+    }
+
+    pub(super) fn sign_in(&self, email: &str, password: &str) -> Session {
+        let answer = self.insist(|app| app.authenticate(email, password));
+        Session::of(email, &answer)
+    }
+
+    /// Every replica accepts the access token, and one of them the refresh token.
+    pub(super) fn assert_lives(&self, session: &Session) {
+        for app in self.replicas {
+            assert_accepted(app, &session.access_token, &session.email);
+        }
+        let refreshed = self.app().refresh_access_token(&session.refresh_token);
+        assert_eq!(refreshed.status, 200, "{refreshed:?}");
+        assert_accepted(self.app(), &text(&refreshed, "access_token"), &session.email);
+    }
+
+    /// No replica accepts the access token, and one of them refuses the refresh token.
+    pub(super) fn assert_dead(&self, session: &Session) {
+        self.app().refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
+        self.assert_refused(&session.access_token);
+    }
+
+    pub(super) fn assert_refused(&self, access_token: &str) {
+        for app in self.replicas {
+            app.current_user(access_token).assert_error(401, "invalid_token");
+        }
+    }
+}
+
+/// Races `USERS` users at once; `race` runs a user's rounds.
+pub(super) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer<'_>, usize) + Sync) {
+    let _alone = alone();
+    let replicas = replicas(store, &[&PATIENT, settings].concat());
+    let bystander = replicas[0].new_session();
+    thread::scope(|scope| {
+        for user in 0..USERS {
+            let (replicas, race) = (&replicas, &race);
+            let racer = Racer::new(replicas, user);
+            scope.spawn(move || race(&racer, ROUNDS / USERS));
+        }
+    });
+    // Nobody else's session has ended.
+    assert_accepted(&replicas[0], &bystander.access_token, &bystander.email);
+}
+
+/// Starts both at the same moment.
+pub(super) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
+    let barrier = Barrier::new(2);
+    thread::scope(|scope| {
+        let one = scope.spawn(|| {
+            barrier.wait();
+            one()
+        });
+        barrier.wait();
+        let other = other();
+        (one.join().unwrap(), other)
+    })
+}
+
+/// Tells the other side of the race to stop, also in a panic.
+pub(super) struct Ended<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,88 @@
+//! POST /signout: any genuine token of a session ends it.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, SECRETS,
+    Store::{self, Embedded, Redis},
+    TestApp, expired_access_token, replicas, wait_until,
+};
+
+fn sign_out(app: &TestApp, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+    app.send("POST", "/signout", headers, body.map(Value::to_string).as_deref())
+}
+
+#[track_caller]
+fn assert_signed_out(answer: &Answer) {
+    answer.assert(200, &json!({"result": "Signed out"}));
+    assert_eq!(answer.header("access-token"), None, "{answer:?}");
+}
+
+/// What a client sends to sign out.
+#[rstest]
+fn any_genuine_token_ends_its_session_and_no_other(
+    #[values(Redis, Embedded)] store: Store,
+    #[values("access", "expired access", "refresh in the header", "refresh in the body")] with: &str,
+) {
+    let replicas = replicas(store, &SECRETS);
+    let kept = replicas[0].new_session();
+    for app in &replicas {
+        let session = app.session_of(&kept.email);
+        session.assert_lives(&replicas);
+        let body = json!({"refresh_token": session.refresh_token});
+        let expired = expired_access_token(&session);
+        let send = || match with {
+            "access" => sign_out(app, &[("Authorization", &session.access_token)], None),
+            "expired access" => sign_out(app, &[("Authorization", &format!("Bearer {expired}"))], None),
+            "refresh in the header" => sign_out(app, &[("Refresh-Token", &session.refresh_token)], None),
+            _ => sign_out(app, &[], Some(&body)),
+        };
+        assert_signed_out(&send());
+        session.assert_dead(&replicas);
+        // A session that has ended before is no error.
+        assert_signed_out(&send());
+        kept.assert_lives(&replicas);
+        assert_eq!(app.session_ids(&kept.access_token), [kept.id()]);
+    }
+}
+
+#[rstest]
+fn only_a_session_that_lived_is_audited(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let session = app.new_session();
+    let headers = [("Authorization", session.access_token.as_str())];
+    let ids = [0, 1].map(|_| sign_out(&app, &headers, None).header("x-request-id").unwrap().to_owned());
+    wait_until("both requests are logged", || {
+        ids.iter().all(|id| app.request_log().iter().any(|line| line["request_id"] == id.as_str()))
+    });
+    let log = app.log();
+    let ended: Vec<_> = log.iter().filter(|line| line["event"] == "session_ended").collect();
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(ended[0]["request_id"], ids[0].as_str());
+}
+
+#[rstest]
+fn what_is_no_genuine_token_is_401(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let session = app.new_session();
+    let missing = sign_out(&app, &[], None);
+    missing.assert_error(401, "token_missing");
+    assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
+    sign_out(&app, &[], Some(&json!({}))).assert_error(401, "token_missing");
+    let swapped = json!({"refresh_token": session.access_token});
+    for answer in [
+        sign_out(&app, &[("Authorization", "nonsense")], None),
+        sign_out(&app, &[("Authorization", &session.refresh_token)], None),
+        sign_out(&app, &[("Refresh-Token", &session.access_token)], None),
+        sign_out(&app, &[], Some(&swapped)),
+    ] {
+        answer.assert_error(401, "invalid_token");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    }
+    let body = json!({"refresh_token": session.refresh_token});
+    let two = sign_out(&app, &[("Refresh-Token", &session.refresh_token)], Some(&body));
+    two.assert_error(400, "ambiguous_token");
+    sign_out(&app, &[], Some(&json!({"refresh_token": 1}))).assert_invalid(&["refresh_token"]);
+    session.assert_lives([&app]);
+}

@@ -1,0 +1,171 @@
+//! The contract of the store about sessions, which `crates/store/src/sessions.rs` documents.
+
+use auth_service_records::{
+    session::{Access, Outcome, Renewed},
+    user::User,
+};
+use auth_service_token::Id;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::scene::{LONG, Scene, policy, refresh, same, session, user};
+use crate::support::{
+    Store::{self as On, Embedded, Redis},
+    unix_seconds, wait_until, wait_until_after,
+};
+
+#[rstest]
+fn open_session_makes_its_tokens_live_and_no_others(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    let (first, second) = (scene.sign_in(), scene.sign_in());
+    assert!(scene.lives(first) && scene.lives(second), "sessions do not disturb each other");
+    assert!(!scene.lives(Id::random().unwrap()));
+    let elsewhere = Id::random().unwrap();
+    let found = scene.run(async |store| store.check_access(elsewhere, first).await);
+    assert!(found.is_none(), "a session belongs to its user");
+    assert!(!scene.run(async |store| refresh(&store, elsewhere, first).await));
+}
+
+#[rstest]
+fn open_session_refuses_a_record_that_changed_or_went(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    let original = user();
+    assert!(scene.create(&original));
+    let seen = scene.find().unwrap();
+    let changed = User { password_hash: "another password".to_owned(), ..original.clone() };
+    assert!(scene.open_session(&seen, Some(&changed), &session()));
+
+    let late = session();
+    assert!(!scene.open_session(&seen, None, &late), "the password has changed since");
+    assert!(!scene.open_session(&seen, Some(&original), &late));
+    assert!(!scene.lives(late.sid) && !scene.refresh(late.sid));
+    assert!(same(&scene.find().unwrap(), &changed), "nothing was put back");
+
+    let seen = scene.find().unwrap();
+    assert!(scene.delete(&seen));
+    assert!(!scene.open_session(&seen, Some(&original), &late), "the account is gone");
+    assert!(scene.find().is_none() && !scene.lives(late.sid));
+    assert!(scene.create(&User { id: Uuid::new_v4(), ..changed }));
+    assert!(!scene.open_session(&seen, None, &late), "another account of the same email");
+}
+
+#[rstest]
+fn open_session_stores_the_upgraded_record(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    let original = user();
+    assert!(scene.create(&original));
+    let upgraded = User { password_hash: "a costlier hash".to_owned(), ..original };
+    let session = session();
+    assert!(scene.open_session(&scene.find().unwrap(), Some(&upgraded), &session));
+    assert!(same(&scene.find().unwrap(), &upgraded) && scene.lives(session.sid));
+}
+
+#[rstest]
+fn check_access_tells_of_the_user(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    let user = user();
+    assert!(scene.create(&user));
+    let session = session();
+    let access = || scene.run(async |store| store.check_access(scene.tag, session.sid).await);
+    assert_eq!(access(), None);
+    assert!(scene.open_session(&scene.find().unwrap(), None, &session));
+    assert_eq!(access(), Some(Access { email: user.email, created_at: user.created_at }));
+    assert!(scene.remove());
+    assert_eq!(access(), None);
+}
+
+#[rstest]
+fn refresh_renews_the_access_entry_only_while_the_refresh_entry_lives(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, policy(1, 4));
+    let sid = scene.sign_in();
+    wait_until("the access entry expires", || !scene.lives(sid));
+    assert!(scene.refresh(sid), "the refresh entry lives on");
+    assert!(scene.lives(sid));
+    wait_until("the refresh entry expires", || !scene.refresh(sid));
+    wait_until("the last access entry expires", || !scene.lives(sid));
+    assert!(!scene.refresh(sid) && !scene.refresh(Id::random().unwrap()));
+    assert!(!scene.lives(sid), "a refused refresh changes nothing");
+}
+
+/// `remove_tokens` tells by the epoch alone whether any token lived.
+#[rstest]
+fn the_epoch_ends_with_the_last_token(#[values(Redis, Embedded)] store: On) {
+    // The lifetimes are equal, so that a late refresh gives an access token that outlives the refresh token.
+    let scene = Scene::new(store, policy(2, 2));
+    let sid = scene.sign_in();
+    wait_until("the refresh entry expires", || !scene.refresh(sid));
+    assert!(scene.lives(sid), "the last access token outlives the refresh token");
+    wait_until("the access entry expires", || !scene.lives(sid));
+    wait_until_after(unix_seconds());
+    assert!(!scene.remove(), "the epoch has ended");
+}
+
+#[rstest]
+fn a_later_sign_in_shortens_no_session(#[values(Redis, Embedded)] store: On) {
+    let mut scene = Scene::new(store, LONG);
+    let long = scene.sign_in();
+    scene.open(policy(1, 1));
+    let short = scene.sign_in();
+    assert!(scene.lives(short));
+    wait_until("the short session ends", || !scene.lives(short));
+    assert!(scene.lives(long), "the long one keeps the lifetime it was opened with");
+}
+
+#[rstest]
+fn neither_refresh_nor_renewal_ends_an_access_token_before_its_time(#[values(Redis, Embedded)] store: On) {
+    let mut scene = Scene::new(store, LONG);
+    let sids = [scene.sign_in(), scene.sign_in()];
+    scene.open(policy(1, 120));
+    assert!(scene.refresh(sids[0]));
+    assert_eq!(
+        scene.run(async |store| store.renew(scene.tag, sids[1], sids[1]).await),
+        Renewed::Live { access_seconds: 1 }
+    );
+    let short = scene.sign_in();
+    wait_until("the access token of a second ends", || !scene.lives(short));
+    assert!(sids.iter().all(|sid| scene.lives(*sid)), "those of a minute keep the lifetime they were given with");
+}
+
+#[rstest]
+fn remove_tokens_is_true_while_any_lived(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    assert!(!scene.remove(), "nobody there");
+    assert!(scene.create(&user()));
+    assert!(!scene.remove(), "never signed in");
+    let (first, second) = (scene.sign_in(), scene.sign_in());
+    assert!(scene.remove());
+    for sid in [first, second] {
+        assert!(!scene.lives(sid) && !scene.refresh(sid));
+    }
+    assert!(!scene.remove(), "none left");
+    let third = scene.sign_in();
+    assert!(scene.lives(third) && !scene.lives(first) && !scene.refresh(second), "a new epoch wakes no old session");
+}
+
+#[rstest]
+fn remove_tokens_is_false_after_all_have_expired(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, policy(1, 1));
+    let sid = scene.sign_in();
+    wait_until("the session expires", || !scene.refresh(sid) && !scene.lives(sid));
+    wait_until_after(unix_seconds());
+    assert!(!scene.remove());
+    assert!(scene.find().is_some(), "users never expire");
+}
+
+#[rstest]
+fn remove_tokens_wins_over_concurrent_refreshes(#[values(Redis, Embedded)] store: On) {
+    let scene = Scene::new(store, LONG);
+    let tag = scene.tag;
+    for _ in 0..20 {
+        let sid = scene.sign_in();
+        let answers = scene.at_once(20, |store, n| async move {
+            if n == 10 {
+                store.remove_tokens(tag, None).await.map(|outcome| outcome == Outcome::Done)
+            } else {
+                refresh(&store, tag, sid).await
+            }
+        });
+        assert!(answers.contains(&true));
+        assert!(!scene.lives(sid) && !scene.refresh(sid) && !scene.remove());
+    }
+}

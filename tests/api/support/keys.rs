@@ -1,0 +1,126 @@
+//! The keys of a user in Redis, with the default prefix, and the commands that reach a Redis.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use auth_service_records::user::Email;
+
+use super::{redis_server::RedisServer, session::Session};
+
+/// Names the keys of one session and its user.
+pub(crate) struct Keys {
+    tag: String,
+    sid: String,
+}
+
+/// The part of a key between braces, which says nothing about the email.
+pub(crate) fn tag(email: &str) -> String {
+    Email::parse(email).unwrap().tag().to_string()
+}
+
+impl Keys {
+    pub(crate) fn of(session: &Session) -> Self {
+        Self { tag: tag(&session.email), sid: session.id() }
+    }
+
+    /// The user record, which has no TTL.
+    pub(crate) fn user(&self) -> String {
+        self.key("u")
+    }
+
+    pub(crate) fn epoch(&self) -> String {
+        self.key("e")
+    }
+
+    /// The access entry of the session.
+    pub(crate) fn access(&self) -> String {
+        self.key(&format!("a:{}", self.sid))
+    }
+
+    /// The refresh entry of the session.
+    pub(crate) fn refresh(&self) -> String {
+        self.key(&format!("r:{}", self.sid))
+    }
+
+    /// The ids of the user's sessions.
+    pub(crate) fn sessions(&self) -> String {
+        self.key("s")
+    }
+
+    /// All keys of a user with this session alone, sorted.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let mut all = vec![self.user(), self.epoch(), self.access(), self.refresh(), self.sessions()];
+        all.sort();
+        all
+    }
+
+    fn key(&self, rest: &str) -> String {
+        format!("as:{{{}}}:{rest}", self.tag)
+    }
+}
+
+impl RedisServer {
+    /// All keys but the one that readiness checks write, sorted.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.command(&["KEYS", "*"]);
+        keys.retain(|key| !key.ends_with("probe"));
+        keys.sort();
+        keys
+    }
+
+    /// Milliseconds until a key expires; -1 for a key that never does, -2 for no key.
+    pub(crate) fn life(&self, key: &str) -> i64 {
+        self.command(&["PTTL", key])
+    }
+
+    /// Asserts that a key lives for `seconds`, less at most ten: a test takes no longer than that.
+    #[track_caller]
+    pub(crate) fn assert_life(&self, key: &str, seconds: i64) {
+        let life = self.life(key);
+        assert!((((seconds - 10).max(0) * 1_000 + 1)..=seconds * 1_000).contains(&life), "{key} lives for {life} ms");
+    }
+
+    /// Whether the value of a key holds a text. Redis must run with `--rdbcompression no`.
+    pub(crate) fn holds(&self, key: &str, text: &str) -> bool {
+        let value: Vec<u8> = self.command(&["DUMP", key]);
+        value.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+/// The commands that clients send to a Redis.
+pub(crate) struct Monitor(Receiver<Vec<String>>);
+
+impl Monitor {
+    pub(crate) fn start(redis: &RedisServer) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        assert_eq!(lines.next().as_deref(), Some("+OK"));
+        let (sender, commands) = mpsc::channel();
+        // The thread ends with the connection, which ends with the server.
+        thread::spawn(move || {
+            for line in lines {
+                let words = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+                if sender.send(words).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(commands)
+    }
+
+    /// The arguments of the next such command.
+    pub(crate) fn wait_for(&self, name: &str) -> Vec<String> {
+        loop {
+            let words = self.0.recv_timeout(Duration::from_secs(10)).unwrap();
+            if words[0].eq_ignore_ascii_case(name) {
+                return words[1..].to_vec();
+            }
+        }
+    }
+}

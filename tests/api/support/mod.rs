@@ -1,0 +1,55 @@
+//! What tests share: servers, clients, Redis in every form, and waiting for conditions.
+
+mod app;
+mod bodies;
+mod certificates;
+mod client;
+mod cluster;
+mod command;
+mod dns;
+mod guesses;
+mod handmade;
+mod keys;
+pub(crate) mod load;
+mod outage;
+mod ports;
+mod process;
+mod proxy;
+pub(crate) mod raw;
+mod redis_server;
+mod scenes;
+mod sentinels;
+mod session;
+mod shared;
+mod store;
+mod wait;
+
+pub(crate) use app::{Data, TestApp};
+pub(crate) use bodies::{BODY_ROUTES, JSON, request_of_bytes, send_body, sign_up_with};
+pub(crate) use certificates::Certificates;
+pub(crate) use client::{PASSWORD, unique_address, unique_email};
+pub(crate) use cluster::Cluster;
+pub(crate) use command::{
+    ACCESS_SECRET, REFRESH_SECRET, SECRETS, SLOW_HASH, assert_says, command, refused, refused_in, run_to_end,
+};
+pub(crate) use dns::NameServer;
+pub(crate) use guesses::{
+    BEFORE_THE_FIRST_WAIT, Burst, PROXY, assert_throttled, guess_until_throttled, wait_until_compared,
+};
+pub(crate) use handmade::{
+    Kind, assert_refusal, encode, expired_access_token, for_both_kinds, kinds, message, sign, sign_by, start, tokens,
+};
+pub(crate) use keys::{Keys, Monitor, tag};
+pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
+pub(crate) use outage::{SECOND, assert_away, assert_serves, every_worker, in_time, wait_until_ready};
+pub(crate) use ports::{free_port, free_port_of_a_node};
+pub(crate) use process::{Process, program, signal};
+pub(crate) use proxy::Proxy;
+pub(crate) use raw::{Answer, Connection};
+pub(crate) use redis_server::RedisServer;
+pub(crate) use scenes::{MovingSlot, cluster_scene, key, sentinel_scene, wait_for_replicas};
+pub(crate) use sentinels::{LoneSentinel, SERVICE, Sentinels};
+pub(crate) use session::{Session, assert_accepted, claims, number, replicas, text, time};
+pub(crate) use shared::{ACL, Shared};
+pub(crate) use store::Store;
+pub(crate) use wait::{alone, unix_seconds, wait_longer, wait_until, wait_until_after};

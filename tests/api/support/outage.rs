@@ -1,0 +1,62 @@
+//! What clients see while Redis is away and when it is back.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    app::TestApp,
+    raw::{self, Answer, Connection},
+    session::Session,
+    wait::wait_until,
+};
+
+/// The longest that a client waits for a 503.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+const LOST: [&str; 5] = ["store_unreachable", "store_timeout", "store_read_only", "store_refused", "store_loading"];
+
+/// Asserts that everything works, from sign-up to removal.
+pub(crate) fn assert_serves(app: &TestApp) {
+    let session = app.new_session();
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    let answer = app.current_user(&session.access_token);
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (401, Some("invalid_token")), "{answer:?}");
+}
+
+/// Asserts that an answer comes within a second.
+pub(crate) fn in_time(what: &str, call: impl FnOnce() -> Answer) -> Answer {
+    let start = Instant::now();
+    let answer = call();
+    assert!(start.elapsed() < SECOND, "{what} took {:?}: {answer:?}", start.elapsed());
+    answer
+}
+
+/// Asserts a 503 with a reason that passes.
+#[track_caller]
+pub(crate) fn assert_away(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let body = answer.json();
+    assert!(LOST.contains(&body["code"].as_str().unwrap()), "{answer:?}");
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+}
+
+/// Waits until every worker serves, since each has a link of its own to Redis.
+pub(crate) fn wait_until_ready(app: &TestApp, session: &Session) {
+    let headers = [("Authorization", session.access_token.as_str())];
+    let request = raw::request("GET", "/user", &headers, None);
+    wait_until("every worker serves", || every_worker(app.port(), &request, |answer| answer.status == 200));
+}
+
+/// Whether the answer of every worker to a request `holds`. The listener gives a connection to the worker with the fewest,
+/// so twice as many connections as workers reach all.
+pub(crate) fn every_worker(port: u16, request: &[u8], holds: impl Fn(&Answer) -> bool) -> bool {
+    let workers = thread::available_parallelism().unwrap().get();
+    let mut connections: Vec<_> = (0..2 * workers).map(|_| Connection::open(port)).collect();
+    connections.iter_mut().all(|connection| {
+        connection.write(request).unwrap();
+        holds(&connection.read().unwrap())
+    })
+}

@@ -1,0 +1,106 @@
+//! Programs that tests start. None of them outlives the test process, however that ends.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus},
+    sync::{LazyLock, mpsc},
+    thread,
+};
+
+use super::wait::wait_until;
+
+/// A command for a program on the PATH. Panics if the program is missing, so that no test passes without it.
+///
+/// The kernel kills the process when the test process ends: drop handlers do not run after a SIGKILL or a Ctrl-C.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(find("setpriv".as_ref()));
+    command.args(["--pdeathsig", "KILL", "--"]).arg(find(name.as_ref()));
+    command
+}
+
+fn find(name: &OsStr) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian has haproxy in /usr/sbin, which is not on every user's PATH.
+    let directories = env::split_paths(&path).chain(["/usr/sbin".into()]);
+    // `join` returns an absolute path as it is.
+    let found = directories.map(|directory| directory.join(name)).find(|file| file.is_file());
+    found
+        .unwrap_or_else(|| panic!("{} is not installed; ./test.sh installs what is missing", Path::new(name).display()))
+}
+
+/// Starts a command from [`program`].
+///
+/// The kernel watches the thread that starts a process, and the thread of a test may end before the process should. So
+/// one thread, which lasts as long as the test process, starts all of them.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Job = (Command, mpsc::Sender<io::Result<Child>>);
+    static STARTER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        thread::spawn(move || {
+            for (mut command, child) in jobs {
+                // A test that has given up no longer waits for the child.
+                let _ = child.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (sender, child) = mpsc::channel();
+    STARTER.send((command, sender)).unwrap();
+    child.recv().unwrap()
+}
+
+/// A running process, killed when dropped.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: Command) -> Self {
+        Self(spawn(command).unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// For its pipes.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub(crate) fn status(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.status();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,60 @@
+//! The Redis that tests of every store share.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::{
+    certificates::Certificates, cluster::Cluster, ports::free_port, redis_server::RedisServer, sentinels::Sentinels,
+};
+
+/// The rights that the server's user needs, and those that `doctor` asks for; docs/operations.md shows them.
+pub(crate) const ACL: &str = "~as:* +get +mget +set +setrange +del +exists +expire +ttl +pttl +incrby +hset +hget +hincrby \
+    +hdel +time +wait +unwatch +script|load +evalsha +ping \
+    +cluster|slots +asking +info +config|get";
+
+/// The Redis that `TEST_TOPOLOGY` names; if unset, a single Redis with a user of the least rights.
+pub(crate) enum Shared {
+    Single(RedisServer),
+    Tls { _redis: RedisServer, _certificates: Arc<Certificates>, port: u16 },
+    Sentinel(Sentinels),
+    Cluster(Cluster),
+}
+
+impl Shared {
+    /// Starts it, unless a test uses it already. It runs until the last of its users drops it.
+    pub(crate) fn get() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Self::start());
+            *shared = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    fn start() -> Self {
+        match std::env::var("TEST_TOPOLOGY").as_deref() {
+            Ok("tls") => {
+                let (certificates, port) = (Certificates::shared(), free_port());
+                Self::Tls { _redis: certificates.start_redis(port), _certificates: certificates, port }
+            }
+            Ok("sentinel") => Self::Sentinel(Sentinels::start()),
+            Ok("cluster") => Self::Cluster(Cluster::start(&[])),
+            Ok(other) => panic!("TEST_TOPOLOGY={other}: it must be tls, sentinel or cluster"),
+            Err(_) => {
+                let redis = RedisServer::start(&[]);
+                let words = ["ACL", "SETUSER", "server", "on", ">secret"].into_iter().chain(ACL.split(' '));
+                let () = redis.command(&words.collect::<Vec<_>>());
+                Self::Single(redis)
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Single(redis) => redis.url().replace("redis://", "redis://server:secret@"),
+            Self::Tls { port, .. } => format!("rediss://localhost:{port}"),
+            Self::Sentinel(sentinels) => sentinels.url(),
+            Self::Cluster(cluster) => cluster.url(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Waiting for a condition instead of for a time, and for a turn.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Waits until `condition` holds; panics after ten seconds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_longer(10, what, condition);
+}
+
+/// Waits until `condition` holds; panics after so many seconds.
+#[track_caller]
+pub(crate) fn wait_longer(seconds: u64, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(seconds), "waited {seconds} seconds in vain until {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Seconds since the Unix epoch. All servers of a test share this machine's clock.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Waits until the clock shows more than `seconds`.
+#[track_caller]
+pub(crate) fn wait_until_after(seconds: u64) {
+    let left = seconds.saturating_sub(unix_seconds()) + 10;
+    wait_longer(left, "the clock has moved on", || unix_seconds() > seconds);
+}
+
+/// A turn for a test that loads the whole machine or needs it: one such test runs at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! What each route costs in Redis, and scripts that Redis does not know.
+
+use std::collections::BTreeMap;
+
+use crate::support::{ACL, Answer, Keys, Monitor, PASSWORD, RedisServer, Session, TestApp, unique_email, wait_until};
+
+const REQUESTS: u64 = 20;
+
+/// How often each command has run, but for those of the background and of this test.
+fn command_counts(redis: &RedisServer) -> BTreeMap<String, u64> {
+    let info: String = redis.command(&["INFO", "commandstats"]);
+    let counts = info.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = rest.split(',').next()?.parse().ok()?;
+        let ours = !["hello", "info"].contains(&name) && !name.starts_with("client");
+        ours.then(|| (name.to_owned(), calls))
+    });
+    counts.collect()
+}
+
+/// The commands of one request. Those in a script are counted too.
+fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -> BTreeMap<String, u64> {
+    let before = command_counts(redis);
+    for _ in 0..REQUESTS {
+        let answer = request();
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    let grown = command_counts(redis).into_iter().filter_map(|(name, calls)| {
+        let calls = calls - before.get(&name).unwrap_or(&0);
+        // The server asks for the time of Redis now and then.
+        if name != "time" {
+            assert_eq!(calls % REQUESTS, 0, "{name} ran {calls} times for {REQUESTS} requests");
+        }
+        (calls >= REQUESTS).then(|| (name, calls / REQUESTS))
+    });
+    grown.collect()
+}
+
+/// As [`cost`], in words.
+fn cost_in_words(redis: &RedisServer, status: u16, request: impl FnMut() -> Answer) -> String {
+    let words: Vec<_> = cost(redis, status, request).iter().map(|(name, calls)| format!("{calls} {name}")).collect();
+    words.join(", ")
+}
+
+#[test]
+fn a_token_check_is_one_mget_of_two_keys() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let session = app.new_session();
+    let keys = Keys::of(&session);
+    let monitor = Monitor::start(&redis);
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+    let mget = monitor.wait_for("MGET");
+    assert_eq!(mget, [keys.epoch(), keys.access()]);
+    assert_eq!(cost_in_words(&redis, 200, || app.current_user(&session.access_token)), "1 mget");
+    // More sessions make it no larger.
+    for _ in 0..5 {
+        app.session_of(&session.email);
+    }
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+    assert_eq!(monitor.wait_for("MGET"), [keys.epoch(), keys.access()]);
+    // The signature gives a forged token away, so nothing is asked.
+    let forged = format!("{}AAAA", &session.access_token[..session.access_token.len() - 4]);
+    assert_eq!(cost_in_words(&redis, 401, || app.current_user(&forged)), "");
+}
+
+#[test]
+fn a_removal_deletes_one_key_and_no_other() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let (session, bystander) = (app.new_session(), app.new_session());
+    let second = app.session_of(&session.email);
+    let before = redis.keys();
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    let after = redis.keys();
+    let gone: Vec<_> = before.into_iter().filter(|key| !after.contains(key)).collect();
+    assert_eq!(gone, [Keys::of(&session).epoch()]);
+    for session in [&session, &second] {
+        session.assert_dead([&app]);
+    }
+    bystander.assert_lives([&app]);
+    // A later sign-in revives no older session.
+    let third = app.session_of(&session.email);
+    third.assert_lives([&app]);
+    session.assert_dead([&app]);
+}
+
+#[test]
+fn every_route_is_one_or_two_round_trips() {
+    let redis = RedisServer::start(&[]);
+    // High enough not to be reached, so that calls are counted.
+    let app = TestApp::start_on(&redis.url(), &[("ADDRESS_LIMIT", "10000")]);
+    let session = app.new_session();
+    let Session { email, refresh_token, .. } = &session;
+    let missing = unique_email();
+    assert_eq!(app.authenticate(&missing, PASSWORD).status, 401);
+    assert_eq!(app.remove_access_token(&missing).status, 404);
+    let scripts = |status, request: &mut dyn FnMut() -> Answer| {
+        cost(&redis, status, request).get("evalsha").copied().unwrap_or_default()
+    };
+    // Each script is a round trip, but for those that are sent at once.
+    assert_eq!(scripts(200, &mut || app.refresh_access_token(refresh_token)), 1);
+    assert_eq!(scripts(409, &mut || app.sign_up(email, PASSWORD)), 0);
+    assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/livez", &[], None)), "");
+    assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/readyz", &[], None)), "1 set");
+    // The count of the address, and one key deleted.
+    let removal = "1 del, 1 evalsha, 1 get, 1 incrby";
+    assert_eq!(cost_in_words(&redis, 404, || app.remove_access_token(&missing)), removal);
+    let mut sessions = (0..REQUESTS).map(|_| app.new_session()).collect::<Vec<_>>();
+    assert_eq!(cost_in_words(&redis, 200, || app.remove_access_token(&sessions.pop().unwrap().email)), removal);
+    // The count of the address, that of the guess, and the session with both counts taken back.
+    assert!(scripts(200, &mut || app.authenticate(email, PASSWORD)) <= 4);
+}
+
+#[test]
+fn a_forgotten_script_is_loaded_again() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let session = app.new_session();
+    for _ in 0..3 {
+        redis.command::<()>(&["SCRIPT", "FLUSH"]);
+        assert_eq!(app.authenticate(&session.email, PASSWORD).status, 200);
+        redis.command::<()>(&["SCRIPT", "FLUSH"]);
+        assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
+    }
+}
+
+#[test]
+fn database_password_and_acl_user_come_from_the_url() {
+    let redis = RedisServer::start(&[]);
+    let mut admin = redis.connect();
+    let rights: Vec<_> = ACL.split(' ').chain(["+select"]).collect();
+    redis::cmd("ACL").arg(&["SETUSER", "svc", "on", ">user-pw"]).arg(&rights).exec(&mut admin).unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "default-pw"]).exec(&mut admin).unwrap();
+    for (user, database) in [(":default-pw", 0), (":default-pw", 5), ("svc:user-pw", 0), ("svc:user-pw", 7)] {
+        let app = TestApp::start_on(&format!("redis://{user}@127.0.0.1:{}/{database}", redis.port()), &[]);
+        assert_eq!(app.send("GET", "/readyz", &[], None).status, 200, "{}", app.output());
+        let session = app.new_session();
+        session.assert_lives([&app]);
+        redis::cmd("SELECT").arg(database).exec(&mut admin).unwrap();
+        let user_key = Keys::of(&session).user();
+        assert!(redis::cmd("EXISTS").arg(user_key).query::<bool>(&mut admin).unwrap(), "in database {database}");
+        assert_eq!(app.remove_access_token(&session.email).status, 200);
+    }
+}
+
+#[test]
+fn a_refresh_brings_no_ended_session_back() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    for _ in 0..50 {
+        let session = app.new_session();
+        let keys = Keys::of(&session);
+        std::thread::scope(|scope| {
+            let refresh = || while app.refresh_access_token(&session.refresh_token).status == 200 {};
+            let refreshing = [scope.spawn(refresh), scope.spawn(refresh)];
+            assert!(redis.command::<u64>(&["DEL", &keys.access(), &keys.refresh()]) > 0);
+            for refreshing in refreshing {
+                refreshing.join().unwrap();
+            }
+        });
+        app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
+        assert_eq!(redis.life(&keys.refresh()), -2, "there is a key again");
+    }
+}
+
+/// A refresh that Redis runs after the server has given up waiting leaves no key without a TTL.
+#[test]
+fn a_refresh_that_nobody_waits_for_leaves_nothing_for_ever() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let session = app.new_session();
+    let keys = Keys::of(&session);
+    for key in [keys.access(), keys.refresh()] {
+        let refreshes = || command_counts(&redis).get("evalsha").copied().unwrap_or(0);
+        redis.command::<()>(&["DEL", &key]);
+        let before = refreshes();
+        redis.freeze();
+        assert_eq!(app.refresh_access_token(&session.refresh_token).status, 503);
+        redis.thaw();
+        wait_until("Redis has run the refresh", || refreshes() > before);
+        for key in redis.keys() {
+            assert!(redis.life(&key) > 0 || key.ends_with(":u"), "{key} lives for {} ms", redis.life(&key));
+        }
+        wait_until("the server is back", || app.send("GET", "/readyz", &[], None).status == 200);
+    }
+    wait_until("the refresh is answered", || app.refresh_access_token(&session.refresh_token).status == 404);
+}

@@ -1,0 +1,324 @@
+//! Sentinel and Cluster: what clients see while primaries change.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::support::{
+    MovingSlot, PASSWORD, PROXY, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away, assert_serves,
+    cluster_scene, in_time, key, sentinel_scene, unique_email, wait_longer, wait_until, wait_until_ready,
+};
+use auth_service_records::throttle::address_name;
+
+/// Every other route that needs the store and keeps the session is served, or answers 503 within a second.
+pub(crate) fn assert_no_route_lies(app: &TestApp, session: &Session) {
+    let Session { email, access_token, refresh_token } = session;
+    let account = json!({"email": email, "password": PASSWORD});
+    let unchanged = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+    let nobody = json!({"email": unique_email()});
+    let routes = [
+        ("POST", "/signup", Some(json!({"email": unique_email(), "password": PASSWORD}))),
+        ("POST", "/authenticate", Some(account)),
+        ("POST", "/refresh-access-token", Some(json!({"refresh_token": refresh_token}))),
+        ("DELETE", "/access-token", Some(nobody)),
+        ("GET", "/sessions", None),
+        ("DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA", None),
+        ("DELETE", "/sessions?except=current", None),
+        ("PUT", "/user/password", Some(unchanged)),
+        ("DELETE", "/user", Some(json!({"password": "not the password"}))),
+        ("GET", "/readyz", None),
+    ];
+    for (method, path, body) in routes {
+        // A removal by email takes no token.
+        let authorization = [("Authorization", access_token.as_str())];
+        let headers = if path.starts_with("/user") || path.starts_with("/sessions") { &authorization[..] } else { &[] };
+        let start = Instant::now();
+        let answer = app.send(method, path, headers, body.map(|body| body.to_string()).as_deref());
+        let took = start.elapsed();
+        match answer.status {
+            503 => {
+                assert_away(&answer);
+                assert!(took < SECOND, "{method} {path} took {took:?}: {answer:?}");
+            }
+            status => assert!(status < 500 && status != 401, "{method} {path}: {answer:?}"),
+        }
+    }
+}
+
+/// Sends requests without pause until the profile of the session is served again. Until then each answer is a 503 within a
+/// second, at least once if `must_fail`.
+fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
+    let start = Instant::now();
+    let mut failures = 0;
+    loop {
+        let answer = in_time("GET /user", || app.current_user(&session.access_token));
+        if answer.status == 200 && (failures > 0 || !must_fail) {
+            break;
+        }
+        if answer.status != 200 {
+            assert_away(&answer);
+            failures += 1;
+        }
+        assert_no_route_lies(app, session);
+        assert!(start.elapsed() < 20 * SECOND, "service is not back: {}", app.output());
+    }
+    wait_until_ready(app, session);
+    assert!(!app.output().contains("panicked"), "{}", app.output());
+}
+
+/// How many scripts a server has run for its clients. Replicas get what scripts write, and run none.
+fn scripts_run(server: &RedisServer) -> u64 {
+    // Commands that were on the wire when the server froze run before the second INFO.
+    let _: String = server.command(&["INFO", "commandstats"]);
+    let stats: String = server.command(&["INFO", "commandstats"]);
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:calls="));
+    line.map_or(0, |line| line.split(['=', ',']).nth(1).unwrap().parse().unwrap())
+}
+
+#[test]
+fn sentinel_primary_killed() {
+    let _turn = alone();
+    let (mut sentinels, app, session) = sentinel_scene(&[]);
+    sentinels.servers[0].kill();
+    assert_away_until_back(&app, &session, true);
+    assert_ne!(sentinels.primary(), 0);
+    assert_serves(&app);
+    sentinels.servers[0].restart();
+    // Sentinels look at an old primary every ten seconds.
+    wait_longer(40, "the old primary follows", || sentinels.is_whole());
+    assert_serves(&app);
+}
+
+#[test]
+fn sentinel_primary_frozen_and_never_written_to_again() {
+    let _turn = alone();
+    let (sentinels, app, session) = sentinel_scene(&[]);
+    sentinels.servers[0].freeze();
+    assert_away_until_back(&app, &session, true);
+    sentinels.servers[0].thaw();
+    let before = scripts_run(&sentinels.servers[0]);
+    assert!(before > 0, "a sign-in runs scripts");
+    for _ in 0..20 {
+        assert_serves(&app);
+    }
+    assert_eq!(scripts_run(&sentinels.servers[0]), before);
+    wait_longer(40, "the woken primary follows", || sentinels.is_whole());
+    assert_serves(&app);
+}
+
+#[test]
+fn sentinel_primary_cut_off() {
+    let _turn = alone();
+    let (sentinels, app, session) = sentinel_scene(&[]);
+    sentinels.networks[0].cut_off();
+    assert_away_until_back(&app, &session, true);
+    assert_ne!(sentinels.primary(), 0);
+    assert_serves(&app);
+    // The server that was cut off still has the session, and nobody asks it.
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    sentinels.networks[0].mend();
+    for _ in 0..50 {
+        let answer = app.current_user(&session.access_token);
+        assert_eq!(answer.status, 401, "{answer:?}");
+    }
+    wait_longer(40, "the one that was cut off follows", || sentinels.is_whole());
+    assert_eq!(app.current_user(&session.access_token).status, 401);
+}
+
+#[test]
+fn sentinel_primary_demoted() {
+    let _turn = alone();
+    let (sentinels, app, session) = sentinel_scene(&[]);
+    let () = sentinels.ask(0, &["FAILOVER", SERVICE]).unwrap();
+    sentinels.wait_for_failover(0);
+    assert_away_until_back(&app, &session, false);
+    // Until the old primary follows, it may take writes that are lost, as these do not wait for replicas.
+    wait_longer(40, "the old primary follows", || sentinels.is_whole());
+    wait_until_ready(&app, &session);
+    assert_serves(&app);
+}
+
+#[test]
+fn sentinels_that_are_gone_cost_nothing() {
+    let _turn = alone();
+    let (mut sentinels, app, session) = sentinel_scene(&[]);
+    sentinels.keep_sentinels(0);
+    for _ in 0..30 {
+        assert_eq!(app.current_user(&session.access_token).status, 200);
+        sleep(Duration::from_millis(20));
+    }
+    assert_serves(&app);
+}
+
+/// While `owner` is gone, its users hear 503 within a second and all others are served. Then all are served again.
+fn assert_only_its_users_wait(app: &TestApp, sessions: &[(usize, Session)], owner: usize) {
+    let (_, its) = sessions.iter().find(|(other, _)| *other == owner).unwrap();
+    let start = Instant::now();
+    let mut failures = 0;
+    loop {
+        for (_, session) in sessions.iter().filter(|(other, _)| *other != owner) {
+            let answer = in_time("a user of another slot", || app.current_user(&session.access_token));
+            assert_eq!(answer.status, 200, "{answer:?} after {:?}", start.elapsed());
+        }
+        let answer = in_time("a user of the slot", || app.current_user(&its.access_token));
+        match answer.status {
+            200 if failures > 0 => break,
+            200 => {}
+            _ => {
+                assert_away(&answer);
+                failures += 1;
+            }
+        }
+        if failures % 5 == 1 {
+            assert_no_route_lies(app, its);
+        }
+        assert!(start.elapsed() < 20 * SECOND, "service is not back: {}", app.output());
+        sleep(Duration::from_millis(5));
+    }
+    wait_until_ready(app, its);
+}
+
+#[test]
+fn cluster_primary_killed_and_other_slots_unaffected() {
+    let _turn = alone();
+    let (mut cluster, app, sessions) = cluster_scene(&[]);
+    let (owner, session) = &sessions[0];
+    cluster.servers[*owner].kill();
+    assert_only_its_users_wait(&app, &sessions, *owner);
+    assert_ne!(cluster.wait_for_failover(*owner, &key(&session.email)), *owner);
+    cluster.servers[*owner].restart();
+    wait_until("the old primary follows", || cluster.is_whole());
+    for (_, session) in &sessions {
+        assert_eq!(app.current_user(&session.access_token).status, 200);
+    }
+    assert_serves(&app);
+}
+
+#[test]
+fn cluster_primary_frozen_and_other_slots_unaffected() {
+    let _turn = alone();
+    let (cluster, app, sessions) = cluster_scene(&[]);
+    let (owner, session) = &sessions[0];
+    cluster.servers[*owner].freeze();
+    assert_only_its_users_wait(&app, &sessions, *owner);
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    cluster.servers[*owner].thaw();
+    for _ in 0..50 {
+        let answer = app.current_user(&session.access_token);
+        assert_eq!(answer.status, 401, "{answer:?}");
+    }
+    wait_until("the woken primary follows", || cluster.is_whole());
+    assert_eq!(app.current_user(&session.access_token).status, 401);
+}
+
+#[test]
+fn cluster_primary_cut_off() {
+    let _turn = alone();
+    let (cluster, app, sessions) = cluster_scene(&[]);
+    let (owner, session) = &sessions[0];
+    let replica = cluster.replica_of(*owner);
+    cluster.networks[*owner].cut_off();
+    let its = || in_time("GET /user", || app.current_user(&session.access_token));
+    wait_until("it is noticed", || its().status == 503);
+    for _ in 0..5 {
+        assert_away(&its());
+        assert_no_route_lies(&app, session);
+        assert_eq!(app.current_user(&sessions[1].1.access_token).status, 200);
+    }
+    // The nodes still hear each other, so no replica takes over by itself.
+    let () = cluster.servers[replica].command(&["CLUSTER", "FAILOVER", "FORCE"]);
+    wait_until_ready(&app, session);
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    cluster.networks[*owner].mend();
+    for _ in 0..50 {
+        assert_eq!(app.current_user(&session.access_token).status, 401);
+    }
+    wait_longer(30, "the one that was cut off follows", || cluster.is_whole());
+    assert_eq!(app.current_user(&session.access_token).status, 401);
+}
+
+#[test]
+fn cluster_primary_demoted() {
+    let _turn = alone();
+    let (cluster, app, sessions) = cluster_scene(&[]);
+    let (owner, session) = &sessions[0];
+    let replica = cluster.replica_of(*owner);
+    let () = cluster.servers[replica].command(&["CLUSTER", "FAILOVER"]);
+    assert_eq!(cluster.wait_for_failover(*owner, &key(&session.email)), replica);
+    assert_away_until_back(&app, session, false);
+    assert_serves(&app);
+}
+
+/// MOVED, ASK and TRYAGAIN: a slot moves key by key, and its user is served all the while.
+#[test]
+fn cluster_slots_that_move_cost_nothing() {
+    let _turn = alone();
+    let (cluster, app, sessions) = cluster_scene(&[]);
+    let ((from, session), (to, _)) = (&sessions[0], &sessions[1]);
+    let (from, to) = (&cluster.servers[*from], &cluster.servers[*to]);
+    let moving = MovingSlot::start(from, to, &session.email);
+    let assert_served = |what: &str| {
+        for _ in 0..4 {
+            let answer = app.current_user(&session.access_token);
+            assert_eq!(answer.status, 200, "{what}: {answer:?}");
+        }
+        let answer = app.refresh_access_token(&session.refresh_token);
+        assert_eq!(answer.status, 200, "{what}: {answer:?}");
+    };
+    assert_served("before the first key has moved");
+    let keys = moving.keys();
+    assert!(keys.len() > 3, "{keys:?}");
+    // While the keys are on two nodes, commands get TRYAGAIN.
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| in_time("GET /user", || app.current_user(&session.access_token)));
+        for key in &keys {
+            moving.move_key(key);
+        }
+        let answer = asking.join().unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    });
+    assert_served("after the last key has moved");
+    // A command that writes new keys beside moved ones gets TRYAGAIN until the slot itself has moved.
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| in_time("POST /authenticate", || app.authenticate(&session.email, PASSWORD)));
+        moving.finish();
+        let answer = asking.join().unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    });
+    assert_served("after the slot has moved");
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    assert_eq!(app.current_user(&session.access_token).status, 401);
+}
+
+/// The counter of a client address is in a slot of its own, whose primary may be away while the account's is there.
+#[test]
+fn the_primary_of_an_address_counter_stops_nobody_else() {
+    let _turn = alone();
+    let (mut cluster, app, sessions) =
+        cluster_scene(&[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100"), PROXY]);
+    // An address whose counters are on the primary of the first session.
+    let lost = sessions[0].0;
+    let address = (1..=250).map(|n| format!("192.0.2.{n}")).find(|address| {
+        let name = address_name(address.parse().unwrap());
+        cluster.owner(0, &format!("{{{name}}}:n:f")) == lost
+    });
+    let address = address.unwrap();
+    let replica = cluster.replica_of(lost);
+    for server in [replica, lost] {
+        cluster.servers[server].kill();
+    }
+    for _ in 0..10 {
+        for (_, session) in &sessions[1..] {
+            let answer = in_time("POST /authenticate", || app.authenticate_from(&address, &session.email, PASSWORD));
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let removal = json!({"email": session.email}).to_string();
+            let headers = [("X-Forwarded-For", address.as_str())];
+            let removal =
+                in_time("DELETE /access-token", || app.send("DELETE", "/access-token", &headers, Some(&removal)));
+            assert_eq!(removal.status, 200, "{removal:?}");
+        }
+    }
+}
