@@ -35,6 +35,9 @@ impl Redis {
     }
 
     pub(crate) async fn count_call(&self, counter: Counter, address: Id, limit: Limit) -> Result<Option<u64>, Error> {
+        if limit.count == 0 {
+            return Ok(None);
+        }
         let call = Request::call(&COUNT_CALL, &[self.keys().counter(counter, address)]);
         let wait: u64 = self.run(address, &call.arg(limit.count).arg(limit.seconds)).await?;
         Ok((wait > 0).then_some(wait))

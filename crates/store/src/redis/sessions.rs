@@ -42,8 +42,9 @@ impl Redis {
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let mut keys = vec![names.user(tag), names.epoch(tag), names.access(tag, *sid), names.refresh(tag, *sid)];
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
-        keys.extend(known.map(|known| names.failures(tag, Some(known))));
-        let User { email, created_at, .. } = &seen.user;
+        let forgotten = known.into_iter().chain(no_longer_known(&seen.user, changed));
+        keys.extend(forgotten.map(|address| names.failures(tag, Some(address))));
+        let User { email, created_at, .. } = changed.unwrap_or(&seen.user);
         let mut call = Request::call(&OPEN_SESSION, &keys)
             .arg(&seen.revision)
             .arg(changed.map(|user| encode_changed_user(user, seen)).unwrap_or_default())
@@ -53,12 +54,11 @@ impl Redis {
             .arg(policy.access_seconds.min(longest))
             .arg(policy.refresh_seconds.min(longest))
             .arg(policy.max_sessions)
-            .arg(now)
-            .arg(policy.max_age_seconds.map(|longest| (now + longest).to_string()).unwrap_or_default())
-            .arg(&["id", refresh_id.as_str()])
-            .arg("last_used_at")
-            .arg(now)
-            .arg(&["address", &origin.ip]);
+            .arg(&["id", refresh_id.as_str(), "address", &origin.ip])
+            .arg(("created_at", now, "last_used_at", now));
+        if let Some(longest) = policy.max_age_seconds {
+            call = call.arg(("ends_at", now.saturating_add(longest)));
+        }
         if !origin.user_agent.is_empty() {
             call = call.arg(&["user_agent", &origin.user_agent]);
         }
@@ -133,4 +133,11 @@ impl Redis {
         let removed: bool = self.run_lasting(tag, &Request::command("DEL").arg(epoch)).await?;
         Ok(if removed { Outcome::Done } else { Outcome::NotThere })
     }
+}
+
+/// Addresses that a change of the account drops. Their counts of failures go with them, so that every count that the
+/// store holds is one of an address in the record.
+fn no_longer_known<'a>(seen: &'a User, changed: Option<&'a User>) -> impl Iterator<Item = Id> + 'a {
+    let kept = move |address| changed.is_none_or(|user| user.known_addresses.names().any(|kept| kept == address));
+    seen.known_addresses.names().filter(move |address| !kept(*address))
 }

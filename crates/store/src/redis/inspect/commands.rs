@@ -96,6 +96,7 @@ fn probe(needs: &Needs<'_>) -> Probe {
     run("INCRBY", &text, &["1"], int(2));
     run("HSET", &hash, &["field", "1"], int(1));
     run("EXPIRE", &hash, &[&seconds], int(1));
+    run("PEXPIRE", &hash, &["5000"], int(1));
     run("HGET", &hash, &["field"], Some(one()));
     run("HMGET", &hash, &["field"], Some(Value::Array(vec![one()])));
     run("HINCRBY", &hash, &["field", "1"], int(2));

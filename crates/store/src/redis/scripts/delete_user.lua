@@ -9,6 +9,6 @@ if ARGV[2] == '1' then
   if not is_live(epoch, asking) then return -1 end
 end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-delete_sessions(string.sub(KEYS[2], 1, -2), redis.call('ZRANGE', KEYS[3], 0, -1))
+delete_sessions(string.sub(KEYS[2], 1, -2))
 redis.call('DEL', unpack(KEYS))
 return 1

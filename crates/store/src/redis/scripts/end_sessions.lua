@@ -4,6 +4,6 @@ local epoch = decode(redis.call('GET', KEYS[1]))
 local asking = decode(redis.call('GET', KEYS[3]))
 if failure then return redis.error_reply(failure) end
 if not is_live(epoch, asking) then return -1 end
-delete_sessions(string.sub(KEYS[1], 1, -2), redis.call('ZRANGE', KEYS[2], 0, -1))
-redis.call('DEL', KEYS[1], KEYS[2])
+delete_sessions(string.sub(KEYS[1], 1, -2))
+redis.call('DEL', KEYS[1])
 return 1

@@ -1,25 +1,26 @@
--- Entries, their versions, and the sessions of a user.
+-- Reads and writes entries of sessions, and ends sessions.
 --
--- Key names of sessions derive from the declared epoch key, so they are in its slot of a cluster. `base` is that key
--- without its last letter.
+-- The names of a session's keys derive from the declared epoch key, so they are in its slot of a cluster. `base` is the
+-- name of that key without its last letter.
 local VERSION = 1
 
--- The reason why the script must not go on, if there is one. Every script looks at it before it writes.
+-- The error that ends the script, if there is one. Every script looks here before its first write.
 local failure
 
 local function check_version(version)
   if (tonumber(version) or 0) > VERSION then failure = 'NEWERVERSION an entry was written by a later version' end
 end
 
--- Reads an epoch or access entry. Returns nil if there is none.
+-- Reads an epoch entry or an access entry. Returns nil if there is none.
 local function decode(value)
   if not value then return nil end
-  local ok, entry = pcall(cjson.decode, value)
-  if not ok or type(entry) ~= 'table' then
+  local is_json, entry = pcall(cjson.decode, value)
+  if not is_json or type(entry) ~= 'table' or type(entry.v) ~= 'number' then
     failure = 'CORRUPT an entry cannot be read'
     return nil
   end
   check_version(entry.v)
+  if type(entry.epoch) ~= 'string' then failure = failure or 'CORRUPT an entry has no epoch' end
   return entry
 end
 
@@ -30,6 +31,11 @@ end
 
 local function set_access(key, epoch_id, seconds)
   redis.call('SET', key, '{"v":' .. VERSION .. ',"epoch":"' .. epoch_id .. '"}', 'EX', seconds)
+end
+
+-- Makes a key live at least so many seconds. Compares PTTL, since TTL rounds.
+local function lengthen(key, seconds)
+  if redis.call('PTTL', key) < seconds * 1000 then redis.call('EXPIRE', key, seconds) end
 end
 
 -- Makes the access entry live at least so many seconds. An older access token keeps its own expiry, and EXPIRE keeps
@@ -43,26 +49,37 @@ local function touch_access(key, epoch_id, seconds)
   end
 end
 
--- Makes a key live at least so many seconds. Compares PTTL, as TTL rounds.
-local function lengthen(key, seconds)
-  if redis.call('PTTL', key) < seconds * 1000 then redis.call('EXPIRE', key, seconds) end
-end
-
 local function session_exists(base, sid)
   return redis.call('EXISTS', base .. 'a:' .. sid, base .. 'r:' .. sid) > 0
 end
 
-local function delete_sessions(base, sids)
-  for _, sid in ipairs(sids) do redis.call('DEL', base .. 'a:' .. sid, base .. 'r:' .. sid) end
+local function delete_session(base, sid)
+  redis.call('DEL', base .. 'a:' .. sid, base .. 'r:' .. sid)
 end
 
--- Ends one session, and the epoch with the last one, so that a removal can tell whether there were tokens.
-local function end_session(base, sid)
-  delete_sessions(base, { sid })
-  redis.call('ZREM', base .. 's', sid)
-  for _, other in ipairs(redis.call('ZREVRANGE', base .. 's', 0, -1)) do
-    if session_exists(base, other) then return end
+local function delete_sessions(base)
+  for _, sid in ipairs(redis.call('ZRANGE', base .. 's', 0, -1)) do delete_session(base, sid) end
+  redis.call('DEL', base .. 's')
+end
+
+-- Makes the epoch and the list live as long as the longest entry that is left. Deletes both with the last entry, so that
+-- a removal can tell whether there were tokens.
+local function fit_lives(base)
+  local longest = 0
+  for _, sid in ipairs(redis.call('ZRANGE', base .. 's', 0, -1)) do
+    longest = math.max(longest, redis.call('PTTL', base .. 'a:' .. sid), redis.call('PTTL', base .. 'r:' .. sid))
   end
-  redis.call('DEL', base .. 'e', base .. 's')
+  if longest > 0 then
+    redis.call('PEXPIRE', base .. 'e', longest)
+    redis.call('PEXPIRE', base .. 's', longest)
+  else
+    redis.call('DEL', base .. 'e', base .. 's')
+  end
+end
+
+local function end_session(base, sid)
+  delete_session(base, sid)
+  redis.call('ZREM', base .. 's', sid)
+  fit_lives(base)
 end
 

@@ -1,8 +1,7 @@
 -- Opens a session for an account that is as it was seen. After entries.lua.
--- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address if there is one.
+-- KEYS: user, epoch, access, refresh, sessions, then counts of failures to forget.
 -- ARGV: record as seen, record to write or '', epoch entry if there is none, epoch id if there is none, session id,
---       access TTL, refresh TTL, session limit, now in seconds, end of the longest life or '', then names and values of the
---       refresh entry.
+--       access TTL, refresh TTL, session limit, then names and values of the refresh entry.
 -- Returns 1, or 0 if the account has changed.
 local base, sessions = string.sub(KEYS[2], 1, -2), KEYS[5]
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -10,9 +9,8 @@ local epoch = decode(redis.call('GET', KEYS[2]))
 if failure then return redis.error_reply(failure) end
 local ttl = math.max(tonumber(ARGV[6]), tonumber(ARGV[7]))
 if not epoch then
-  -- The sessions of a removed epoch.
-  delete_sessions(base, redis.call('ZRANGE', sessions, 0, -1))
-  redis.call('DEL', sessions)
+  -- The entries of sessions that ended with a removed epoch.
+  delete_sessions(base)
   redis.call('SET', KEYS[2], ARGV[3], 'EX', ttl)
 else
   -- Never shortened: sessions of longer lifetimes, before a change of settings, keep theirs.
@@ -21,31 +19,30 @@ end
 local epoch_id = epoch and epoch.epoch or ARGV[4]
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2]) end
 
--- The oldest sessions die first, so a few looks at the old end find most of the dead ones.
+-- The oldest sessions usually end first, so a few looks at the old end find most of those that have ended.
 for _, sid in ipairs(redis.call('ZRANGE', sessions, 0, 7)) do
   if session_exists(base, sid) then break end
   redis.call('ZREM', sessions, sid)
 end
-local limit = tonumber(ARGV[8])
-if redis.call('ZCARD', sessions) >= limit then
-  for _, sid in ipairs(redis.call('ZRANGE', sessions, 0, -1)) do
-    if not session_exists(base, sid) then redis.call('ZREM', sessions, sid) end
-  end
-  local excess = redis.call('ZCARD', sessions) - limit + 1
-  if excess > 0 then
-    local oldest = redis.call('ZRANGE', sessions, 0, excess - 1)
-    delete_sessions(base, oldest)
-    redis.call('ZREM', sessions, unpack(oldest))
+local excess = redis.call('ZCARD', sessions) - ARGV[8] + 1
+-- Drops up to `excess` sessions, the oldest first.
+local function drop(even_live)
+  for _, sid in ipairs(excess > 0 and redis.call('ZRANGE', sessions, 0, -1) or {}) do
+    if excess > 0 and (even_live or not session_exists(base, sid)) then
+      delete_session(base, sid)
+      excess = excess - redis.call('ZREM', sessions, sid)
+    end
   end
 end
+drop(false)
+drop(true)
 
 set_access(KEYS[3], epoch_id, ARGV[6])
-redis.call('HSET', KEYS[4], 'v', VERSION, 'epoch', epoch_id, 'created_at', ARGV[9], unpack(ARGV, 11))
-if ARGV[10] ~= '' then redis.call('HSET', KEYS[4], 'ends_at', ARGV[10]) end
+redis.call('HSET', KEYS[4], 'v', VERSION, 'epoch', epoch_id, unpack(ARGV, 9))
 redis.call('EXPIRE', KEYS[4], ARGV[7])
--- Text, as Lua would round a number of so many digits.
+-- Text, since Lua would round a number of so many digits.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] .. string.format('%06d', time[2]), ARGV[5])
-lengthen(sessions, ttl)
+redis.call('PEXPIRE', sessions, redis.call('PTTL', KEYS[2]))
 redis.call('DEL', unpack(KEYS, 6))
 return 1

@@ -1,23 +1,29 @@
--- How a refresh token that was presented stands to its session: 'current', 'spent' (it still gives its successor) or
--- 'reused'. `entry` is the refresh entry as HMGET of PRESENTED returns it.
-local function standing(entry, refresh_id, grace, now)
-  local id, spent, spent_at, used = entry[3], entry[5], entry[6], entry[7]
-  if refresh_id == id then return 'current' end
-  if refresh_id == spent and (now - spent_at <= tonumber(grace) or not used) then return 'spent' end
+-- Finds the session of a refresh token that was presented.
+local FIELDS = { 'v', 'epoch', 'id', 'ends_at', 'spent', 'spent_at', 'used' }
+
+-- How a refresh token stands to its session: 'current', 'spent' (the token still gives its successor) or 'reused'.
+local function standing_of(entry, refresh_id, grace, now)
+  if refresh_id == entry.id then return 'current' end
+  if refresh_id == entry.spent and (now - entry.spent_at <= grace or not entry.used) then return 'spent' end
   return 'reused'
 end
 
-local PRESENTED = { 'v', 'epoch', 'id', 'ends_at', 'spent', 'spent_at', 'used' }
-
--- The epoch entry and the refresh entry of a live session, and the seconds until its longest life is over. Returns nil
--- for none.
+-- The id of the user's epoch and the refresh entry of a live session, with the seconds until the session's longest life
+-- is over as `left`. Returns nil for none.
 local function find_session(epoch_key, refresh_key, now)
   local epoch = decode(redis.call('GET', epoch_key))
-  local entry = redis.call('HMGET', refresh_key, unpack(PRESENTED))
-  check_version(entry[1])
-  if failure or not epoch or entry[2] ~= epoch.epoch then return nil end
-  local left = entry[4] and tonumber(entry[4]) - now or math.huge
+  local values = redis.call('HMGET', refresh_key, unpack(FIELDS))
+  check_version(values[1])
+  if failure or not epoch or values[2] ~= epoch.epoch then return nil end
+  local ends_at = tonumber(values[4])
+  local left = ends_at and ends_at - now or math.huge
   if left < 1 then return nil end
-  return epoch, entry, left
+  local entry = { id = values[3], spent = values[5], spent_at = tonumber(values[6]) or 0, used = values[7], left = left }
+  return epoch.epoch, entry
+end
+
+-- Notes that the current token was used, after which a spent one no longer gives it. Without a spent one, nobody asks.
+local function note_use(key, entry)
+  if entry.spent and not entry.used then redis.call('HSET', key, 'used', 1) end
 end
 

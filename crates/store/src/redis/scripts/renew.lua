@@ -3,17 +3,17 @@
 -- Returns the TTL of the access token, which ends with the refresh token at the latest; 0 for no session; -1 for a reused
 -- refresh token.
 local now = tonumber(ARGV[4])
-local epoch, entry, left = find_session(KEYS[1], KEYS[3], now)
+local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
-if not epoch then return 0 end
-local standing = standing(entry, ARGV[1], ARGV[3], now)
+if not epoch_id then return 0 end
+local standing = standing_of(entry, ARGV[1], tonumber(ARGV[3]), now)
 if standing == 'reused' then
   end_session(string.sub(KEYS[1], 1, -2), ARGV[5])
   return -1
 end
-local ttl = math.min(tonumber(ARGV[2]), left, math.floor(redis.call('PTTL', KEYS[3]) / 1000))
+local ttl = math.min(tonumber(ARGV[2]), entry.left, math.floor(redis.call('PTTL', KEYS[3]) / 1000))
 if ttl < 1 then return 0 end
-redis.call('HSET', KEYS[3], 'last_used_at', ARGV[4])
-if standing == 'current' then redis.call('HSET', KEYS[3], 'used', 1) end
-touch_access(KEYS[2], epoch.epoch, ttl)
+redis.call('HSET', KEYS[3], 'last_used_at', now)
+if standing == 'current' then note_use(KEYS[3], entry) end
+touch_access(KEYS[2], epoch_id, ttl)
 return ttl

@@ -1,0 +1,200 @@
+//! A Redis server, a store on it, and an account.
+
+use std::{
+    os::unix::net::UnixStream,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use auth_service_records::{
+    clock::Clock,
+    secret::Secret,
+    session::{NewSession, Origin, Page, Refreshed, SessionPolicy},
+    throttle::KnownAddresses,
+    user::{Email, User},
+};
+use auth_service_store::{
+    Store, StoredUser,
+    backend::Backend,
+    settings::{RedisSettings, StoreSettings},
+};
+use auth_service_token::Id;
+use redis::FromRedisValue;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+pub(crate) const POLICY: SessionPolicy = SessionPolicy {
+    access_seconds: 60,
+    refresh_seconds: 120,
+    rotation: false,
+    grace_seconds: 10,
+    max_age_seconds: None,
+    max_sessions: 100,
+};
+
+pub(crate) const EMAIL: &str = "ada.lovelace@example.com";
+
+/// A server that listens on a socket in a directory of its own, so that tests cannot meet on a port.
+struct Server {
+    process: Child,
+    directory: TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("redis.sock");
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--rdbcompression", "no", "--unixsocket"])
+            .arg(&socket)
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < deadline, "redis-server does not listen");
+            sleep(Duration::from_millis(5));
+        }
+        Self { process, directory }
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}", self.directory.path().join("redis.sock").display())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// The store holds one account, whose keys have the tag `tag`.
+pub(crate) struct Scene {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) tag: Id,
+    client: redis::Client,
+    _server: Server,
+}
+
+impl Scene {
+    /// Signs up the account.
+    pub(crate) async fn new(policy: SessionPolicy) -> Self {
+        let server = Server::start();
+        let url = server.url();
+        let client = redis::Client::open(url.as_str()).unwrap();
+        let settings = RedisSettings {
+            url: Secret::new(url),
+            username: None,
+            password: None,
+            key_prefix: "as:".to_owned(),
+            tls: None,
+            wait: None,
+        };
+        let clock = Clock::new();
+        let backend = Backend::open(&StoreSettings::Redis(settings), policy, clock.clone()).unwrap();
+        let store = backend.connect().await;
+        // The first attempt may take too long on a busy machine.
+        while store.find_user(id()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let tag = Email::parse(EMAIL).unwrap().tag();
+        let scene = Self { store, clock, tag, client, _server: server };
+        assert!(scene.store.create_user(tag, &user()).await.unwrap());
+        scene
+    }
+
+    /// Runs a command on the server.
+    pub(crate) fn redis<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.client.get_connection().unwrap()).unwrap()
+    }
+
+    pub(crate) fn key(&self, kind: &str) -> String {
+        format!("as:{{{}}}:{kind}", self.tag)
+    }
+
+    pub(crate) fn access(&self, sid: Id) -> String {
+        self.key(&format!("a:{sid}"))
+    }
+
+    pub(crate) fn refresh_key(&self, sid: Id) -> String {
+        self.key(&format!("r:{sid}"))
+    }
+
+    /// What follows the tag in the name of each key, in the order of the alphabet.
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        let prefix = self.key("");
+        let keys: Vec<String> = self.redis(&["KEYS", "*"]);
+        let mut kinds: Vec<_> = keys.iter().map(|key| key.strip_prefix(&prefix).unwrap().to_owned()).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    /// The TTL of a key in whole seconds, rounded up; -1 for none, -2 for no such key.
+    pub(crate) fn ttl(&self, key: &str) -> i64 {
+        let millis: i64 = self.redis(&["PTTL", key]);
+        if millis < 0 { millis } else { (millis + 999) / 1_000 }
+    }
+
+    /// Makes a key live for so many seconds from now on.
+    pub(crate) fn expire(&self, key: &str, seconds: u64) {
+        assert_eq!(self.redis::<u8>(&["EXPIRE", key, &seconds.to_string()]), 1, "{key}");
+    }
+
+    pub(crate) async fn find(&self) -> StoredUser {
+        self.store.find_user(self.tag).await.unwrap().unwrap()
+    }
+
+    /// Opens a session whose refresh token has the session's id.
+    pub(crate) async fn sign_in(&self) -> Id {
+        let session = session();
+        assert!(self.store.open_session(self.tag, &self.find().await, None, &session, None).await.unwrap());
+        session.sid
+    }
+
+    pub(crate) async fn lives(&self, sid: Id) -> bool {
+        self.store.check_access(self.tag, sid).await.unwrap().is_some()
+    }
+
+    pub(crate) async fn refresh(&self, sid: Id, refresh_id: Id, next_id: Option<Id>) -> Refreshed {
+        self.store.refresh(self.tag, sid, refresh_id, next_id).await.unwrap()
+    }
+
+    pub(crate) async fn listed(&self, after: Option<Id>, limit: usize) -> Vec<Id> {
+        let page = Page { after, limit };
+        let sessions = self.store.list_sessions(self.tag, None, page).await.unwrap().unwrap();
+        sessions.into_iter().map(|session| session.sid).collect()
+    }
+}
+
+pub(crate) fn id() -> Id {
+    Id::random().unwrap()
+}
+
+pub(crate) fn user() -> User {
+    let mut known_addresses = KnownAddresses::default();
+    known_addresses.remember(known_address(), 1_795_852_800);
+    User {
+        id: Uuid::from_u128(0x5a),
+        email: EMAIL.to_owned(),
+        created_at: 1_795_852_800,
+        password_hash: format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "s".repeat(22), "h".repeat(43)),
+        known_addresses,
+    }
+}
+
+/// The address that the account knows.
+pub(crate) fn known_address() -> Id {
+    Id::digest(b"known")
+}
+
+/// A session whose refresh token has the session's id.
+pub(crate) fn session() -> NewSession {
+    let sid = id();
+    let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: "curl/8.5.0".to_owned() };
+    NewSession { sid, epoch: id(), refresh_id: sid, origin }
+}
