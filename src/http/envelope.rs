@@ -1,4 +1,5 @@
-//! What every request and every answer has: a request id, no-store, one log line, and the checks that no route may miss.
+//! What every request and every answer has: a request id, no-store, one log line, and the checks that no route may
+//! miss.
 
 use axum::{
     extract::{MatchedPath, Request, State},

@@ -12,8 +12,8 @@ use super::{problem_response::Failure, request_id::RequestId};
 /// nginx's status for a client that did not wait for the answer. It is only in the log, as nobody receives it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// A line that is still to be written. It is dropped before when the connection ends before the answer: the client has reset
-/// it, or a shutdown waits no longer.
+/// A line that is still to be written. It is dropped before when the connection ends before the answer: the client has
+/// reset it, or a shutdown waits no longer.
 pub(super) struct LogLine {
     method: &'static str,
     /// `None` when no route has the path. The path itself is the client's text, which does not belong in a log.

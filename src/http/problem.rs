@@ -1,5 +1,5 @@
-//! The table of errors: status, code and sentence of each. Codes are part of the API. A sentence says what to do, and never
-//! repeats what the client sent.
+//! The table of errors: status, code and sentence of each. Codes are part of the API. A sentence says what to do, and
+//! never repeats what the client sent.
 
 use auth_service_records::error::{Error, FieldError};
 use axum::http::StatusCode;

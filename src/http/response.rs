@@ -43,8 +43,8 @@ pub(super) fn done(result: &'static str) -> Response {
     json(StatusCode::OK, &Done { result })
 }
 
-/// A success of a protected route that does not end the caller's session. It hands out the access token that the request
-/// minted, if any.
+/// A success of a protected route that does not end the caller's session. It hands out the access token that the
+/// request minted, if any.
 pub(super) fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
     let Some(access_token) = &by.renewed else { return json(StatusCode::OK, body) };
     let mut response = json(StatusCode::OK, &Renewed { body, access_token });

@@ -63,8 +63,9 @@ impl AppState {
         }
     }
 
-    /// Runs a use case that changes something, in a task of its own. A client that leaves, or a deadline that passes, ends
-    /// the waiting and not the work: what the use case does after a change, such as its audit line, always follows.
+    /// Runs a use case that changes something, in a task of its own. A client that leaves, or a deadline that passes,
+    /// ends the waiting and not the work: what the use case does after a change, such as its audit line, always
+    /// follows.
     ///
     /// # Errors
     /// As [`AppState::read`].

@@ -79,8 +79,8 @@ async fn collect(body: AxumBody) -> Result<Bytes, Problem> {
 /// The messages of the parser never get out: they may quote the body, and a password may be in it.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = str::from_utf8(bytes).map_err(|_| Problem::BODY_NOT_JSON)?;
-    // serde takes an array for a struct, and skips fields that the struct does not have almost unread. This pass refuses
-    // the array, and checks the depth, the numbers and the strings of all fields.
+    // serde takes an array for a struct, and skips fields that the struct does not have almost unread. This pass
+    // refuses the array, and checks the depth, the numbers and the strings of all fields.
     let Ok(Value::Object(_)) = serde_json::from_str(text) else { return Err(Problem::BODY_NOT_JSON) };
     serde_json::from_str(text).map_err(|_| Problem::BODY_NOT_JSON)
 }

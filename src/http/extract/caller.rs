@@ -36,8 +36,8 @@ impl FromRequestParts<AppState> for Client {
     }
 }
 
-/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged through a
-/// proxy that does not set that header, and neither is believed.
+/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged
+/// through a proxy that does not set that header, and neither is believed.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
@@ -55,8 +55,8 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     }
 }
 
-/// The first address from the right, where the nearest proxy writes, that is no trusted proxy. A hop that cannot be read
-/// ends the chain of trust.
+/// The first address from the right, where the nearest proxy writes, that is no trusted proxy. A hop that cannot be
+/// read ends the chain of trust.
 fn last_untrusted(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &[IpNet]) -> IpAddr {
     let mut nearest = peer;
     for hop in hops.iter().rev() {

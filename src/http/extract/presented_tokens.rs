@@ -29,8 +29,8 @@ impl PresentedTokens {
         Ok(Self { authorization: only(&header::AUTHORIZATION)?, refresh_token: only(&REFRESH_TOKEN)? })
     }
 
-    /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 9110, section 11.4, and
-    /// RFC 6750, section 2.1). Credentials of another scheme are no token.
+    /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 9110, section 11.4,
+    /// and RFC 6750, section 2.1). Credentials of another scheme are no token.
     pub(crate) fn access(&self) -> Option<&str> {
         let credentials = text(self.authorization.as_ref()?);
         let token = match credentials.split_once(' ') {

@@ -30,7 +30,8 @@ impl FromRequestParts<AppState> for Protected {
 /// Verifies the access token. One that has expired is renewed if a refresh token came with it.
 ///
 /// # Errors
-/// Those of [`Auth::authorize`](crate::auth::Auth::authorize) and [`Auth::renew`](crate::auth::Auth::renew), as problems.
+/// Those of [`Auth::authorize`](crate::auth::Auth::authorize) and [`Auth::renew`](crate::auth::Auth::renew), as
+/// problems.
 pub(crate) async fn authorize(
     app: &AppState,
     caller: &Caller,

@@ -8,8 +8,8 @@ use serde::de::{
 
 use crate::http::problem_response::Problem;
 
-/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The values that our routes take need
-/// no percent-encoding, so none is decoded.
+/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The values that our routes take
+/// need no percent-encoding, so none is decoded.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {

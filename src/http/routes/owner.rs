@@ -27,8 +27,8 @@ impl OwnerBody {
     /// The email of a request whose header has an access token.
     ///
     /// # Errors
-    /// As [`OwnerBody::email`]. Also when the body has an access token, as there is one way at a time to send one (RFC 6750,
-    /// section 2).
+    /// As [`OwnerBody::email`]. Also when the body has an access token, as there is one way at a time to send one (RFC
+    /// 6750, section 2).
     pub(crate) fn email_beside_a_token(&self) -> Result<Email, Problem> {
         if self.access_token != Field::Missing {
             return Err(Problem::TWO_TOKENS);

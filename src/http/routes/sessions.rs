@@ -30,8 +30,8 @@ use crate::{
 
 /// The most sessions on a page, and the default.
 const PAGE_MAX: usize = 100;
-/// The most JSON on a page, which bounds the memory of a client that does not read. A hundred sessions fit unless their user
-/// agents are much longer than usual.
+/// The most JSON on a page, which bounds the memory of a client that does not read. A hundred sessions fit unless their
+/// user agents are much longer than usual.
 const PAGE_MAX_BYTES: usize = 32 * 1024;
 
 #[derive(Deserialize, Default)]

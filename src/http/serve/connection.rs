@@ -18,8 +18,8 @@ use crate::http::service::Service;
 
 /// Of a request's line and headers.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
-/// For reading, and for answers that the client does not take. With it, a client that pipelines requests and reads nothing
-/// costs at most 64 KiB.
+/// For reading, and for answers that the client does not take. With it, a client that pipelines requests and reads
+/// nothing costs at most 64 KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A connection that has been accepted.

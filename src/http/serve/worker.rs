@@ -115,8 +115,8 @@ impl Connections {
     }
 }
 
-/// Serves the connections that come in until no more do. Then lets requests in flight, and writes whose client has left,
-/// finish.
+/// Serves the connections that come in until no more do. Then lets requests in flight, and writes whose client has
+/// left, finish.
 async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, service: Service, timeouts: Timeouts) {
     let mut connections = Connections::new(timeouts.keep_alive);
     loop {
