@@ -1,34 +1,40 @@
-# The server in an image without shell or package manager, run by an unprivileged user on a read-only root filesystem.
-# Any builder will do: no BuildKit feature is used. docs/operations.md says how to pin the base images by digest; both
-# have to be of the same Debian release, since the program uses the C library of the second.
+# The server in an image without a shell or a package manager. An unprivileged user runs it on a read-only root filesystem.
+# Any builder works: the file uses no feature of BuildKit. docs/operations.md says how to pin the base images by digest.
+# Both must be of the same Debian release, because the program uses the C library of the second.
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
-# The dependencies alone, under an empty program: this layer is made again only when they change.
+# The dependencies first, with empty crates in place of ours: the builder repeats this layer only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/api benches/load \
- && echo 'fn main() {}' | tee src/main.rs tests/api/main.rs benches/load/main.rs > benches/allocations.rs \
- && touch src/lib.rs \
- && cargo build --release --locked \
- && cargo clean --release --locked --package auth-service
+COPY crates/password/Cargo.toml crates/password/
+COPY crates/records/Cargo.toml crates/records/
+COPY crates/store/Cargo.toml crates/store/
+COPY crates/token/Cargo.toml crates/token/
+RUN mkdir -p src tests/containers benches/load crates/password/src crates/records/src crates/store/src crates/token/src \
+ && touch src/lib.rs crates/password/src/lib.rs crates/records/src/lib.rs crates/store/src/lib.rs crates/token/src/lib.rs \
+ && echo 'fn main() {}' | tee src/main.rs tests/containers/main.rs benches/load/main.rs > benches/allocations.rs \
+ && cargo build --profile dist --locked \
+ && cargo clean --profile dist --locked --workspace
+COPY crates crates
 COPY src src
-RUN cargo build --release --locked \
+RUN cargo build --profile dist --locked \
  && mkdir -p -m 0700 /rootfs/var/lib/auth-service
-# By this label what is left of this stage can be found and removed; last, so that no layer above depends on it.
+# deploy/test-docker.sh finds and removes the leftovers of this stage by this label. It comes last, so that no layer above
+# depends on it.
 ARG BUILD_NAME=auth-service
 LABEL auth-service.build=${BUILD_NAME}
 
 FROM ${RUNTIME_IMAGE}
-COPY --from=build /build/target/release/auth-service /usr/local/bin/auth-service
-# The embedded store's directory, for a volume to be mounted on; with REDIS_URL it stays empty.
+COPY --from=build /build/target/dist/auth-service /usr/local/bin/auth-service
+# The directory of the embedded store, where a volume can be mounted. With REDIS_URL it stays empty.
 COPY --from=build --chown=65532:65532 /rootfs/var/lib /var/lib
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/auth-service
 WORKDIR /
 USER 65532:65532
 EXPOSE 3000
-# install.sh tells them; empty is unknown.
+# install.sh sets these. Empty means unknown.
 ARG VERSION=
 ARG REVISION=
 ARG SOURCE=

@@ -153,17 +153,17 @@ stop_native() {
 native_is_ready() { native_pid >/dev/null || fail "the server ended" "look at $state/log"; ready; }
 
 install_native() {
-    local pid profile=${NATIVE_PROFILE:-release}
+    local pid
     type -P cargo >/dev/null || fail "cargo is not installed" "install Rust 1.95 or later, then run this again"
     [[ ! -e $secrets/redis_url ]] || say "The accounts of the installation by Docker are not in its embedded store"
     say "Building by cargo (the first time takes minutes)"
-    cargo build --profile "$profile" --locked ||
+    cargo build --profile dist --locked ||
         fail "the build failed, for the reason above" "a C compiler is needed: gcc or clang"
     stop_native
     ! listens || port_is_taken
     (umask 077 && mkdir -p "$state")
-    # Under a name of its own: a later build must not change the program of a running server.
-    install -m 755 "${CARGO_TARGET_DIR:-target}/${profile/#dev/debug}/auth-service" "$state/auth-service"
+    # A copy, because a later build must not replace the program of a running server.
+    install -m 755 "${CARGO_TARGET_DIR:-target}/dist/auth-service" "$state/auth-service"
     PORT=$port DATA_DIR=$state/data nohup "$state/auth-service" >>"$state/log" 2>&1 </dev/null 9<&- &
     pid=$!
     echo $pid >"$state/pid"

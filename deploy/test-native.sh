@@ -30,7 +30,7 @@ export STATE_DIR=$work/state SECRETS_DIR=$work/secrets CARGO_TARGET_DIR=$work/ta
 cat >"$work/bin/cargo" <<TEXT
 #!/bin/sh
 cd "$repository" && unset CARGO_TARGET_DIR && "$(type -P cargo)" build --quiet --locked &&
-    mkdir -p "$work/target/release" && cp target/debug/auth-service "$work/target/release/"
+    mkdir -p "$work/target/dist" && cp target/debug/auth-service "$work/target/dist/"
 TEXT
 cat >"$work/bin/docker" <<'TEXT'
 #!/bin/sh
