@@ -1,4 +1,4 @@
-//! The clock of a server against that of this machine.
+//! Compares the clock of a server with the clock of this machine.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,10 +7,10 @@ use redis::{RedisResult, aio::ConnectionLike};
 use super::look::Look;
 use crate::finding::Verdict;
 
-/// Tokens live for a minute, so a second is much.
+/// Tokens live for a minute, so a difference of more than a second matters.
 const MOST_SKEW: Duration = Duration::from_secs(1);
 
-/// How far the clock of the server is from that of this machine, as exactly as the round trip allows.
+/// The difference between the clock of the server and the clock of this machine, as precise as the round trip allows.
 pub(in crate::redis) async fn clock_skew(connection: &mut impl ConnectionLike) -> RedisResult<Duration> {
     let before = now();
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
@@ -18,7 +18,7 @@ pub(in crate::redis) async fn clock_skew(connection: &mut impl ConnectionLike) -
     Ok((Duration::from_secs(seconds) + Duration::from_micros(micros)).abs_diff(ours))
 }
 
-/// `None` for a difference that tokens bear.
+/// Describes a difference that is too large for tokens. `None` if the difference is small enough.
 pub(in crate::redis) fn too_much(skew: Duration) -> Option<String> {
     (skew > MOST_SKEW).then(|| format!("{:.1} s from this machine's", skew.as_secs_f64()))
 }
@@ -36,7 +36,7 @@ impl Look<'_> {
                 }
                 None => self.add("clock", Verdict::Ok, format!("within {} ms of this machine's", skew.as_millis()), ""),
             },
-            // Told with the other commands.
+            // `commands` reports this refusal.
             Err(error) if error.code() == Some("NOPERM") => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Each command that the server uses, tried on keys of its own.
+//! Tries each command that the server uses, on temporary keys.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,13 @@ use redis::{Pipeline, RedisResult, Script, Value, aio::ConnectionLike};
 use super::look::{Look, Needs};
 use crate::finding::Verdict;
 
-/// Life of the keys of a probe, if it is interrupted before it deletes them.
+/// The life of the probe's keys, in case the probe is interrupted before it deletes them.
 const PROBE_SECONDS: u64 = 5;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('EXISTS', KEYS[1])"));
 
 impl Look<'_> {
-    /// Runs each command that we use, and loads each script.
+    /// Runs each command that we use, and loads and calls a script.
     pub(super) async fn commands(
         &mut self,
         connection: &mut impl ConnectionLike,
@@ -49,7 +49,7 @@ impl Look<'_> {
                     add(&mut refused, format!("the user may not run {name} (ACL: +{rule})"));
                 }
                 _ if text.contains("unknown command") => add(&mut refused, format!("the server has no command {name}")),
-                // By name and kind, as the text repeats itself with each command.
+                // Reports the error code only, because every command fails with the same text.
                 code => add(&mut failed, code.unwrap_or("an error").to_owned()),
             }
         }
@@ -70,13 +70,13 @@ impl Look<'_> {
     }
 }
 
-/// Commands to try, with the name of each and, where it tells something, the right answer.
+/// Commands to try, with the name of each and, where the answer is predictable, the expected answer.
 struct Probe {
     pipe: Pipeline,
     steps: Vec<(&'static str, Option<Value>)>,
 }
 
-/// Every command that the server sends or its scripts call, on keys that are deleted at the end.
+/// Every command that the server sends or that its scripts call, on keys that the probe deletes at the end.
 fn probe(needs: &Needs<'_>) -> Probe {
     let key = |part: &str| format!("{}{{{}}}:probe-{part}", needs.keys.prefix(), needs.tag);
     let (text, hash, set) = (key("text"), key("hash"), key("set"));
@@ -115,7 +115,7 @@ fn probe(needs: &Needs<'_>) -> Probe {
     steps.push(("TIME", None));
     if needs.wait.is_some() {
         pipe.cmd("WAIT").arg(0).arg(1);
-        // The pool sends these before it gives out a connection again.
+        // The pool sends these commands before it reuses a connection.
         pipe.cmd("UNWATCH").cmd("PING");
         steps.extend([("WAIT", None), ("UNWATCH", None), ("PING", None)]);
     }

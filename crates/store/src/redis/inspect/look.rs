@@ -1,4 +1,4 @@
-//! What a look needs, and what it has found so far.
+//! The input of an inspection, and its findings so far.
 
 use auth_service_token::Id;
 
@@ -8,16 +8,16 @@ use crate::{
     settings::Wait,
 };
 
-/// What the server asks of Redis, beside the commands that each connection begins with.
+/// What the server needs from Redis, apart from the commands that open each connection.
 pub(in crate::redis) struct Needs<'a> {
     pub(in crate::redis) keys: &'a Keys,
     pub(in crate::redis) wait: Option<Wait>,
     pub(in crate::redis) cluster: bool,
-    /// A hash tag whose keys this server has.
+    /// A hash tag in a slot that this server serves.
     pub(in crate::redis) tag: Id,
 }
 
-/// What was found so far on one server.
+/// The findings on one server so far.
 pub(super) struct Look<'a> {
     pub(super) place: &'a str,
     pub(super) findings: Vec<Finding>,

@@ -1,5 +1,5 @@
-//! The careful look at one Redis server: whether it can keep what it acknowledges, and whether the server's user may do
-//! what it must. Features are tried, never inferred from a version.
+//! Inspects one Redis server: whether it keeps the data that it acknowledges, and whether our Redis user has the
+//! permissions that we need. The inspection tries each feature, and never infers a feature from a version.
 
 mod clock;
 mod commands;
@@ -16,7 +16,7 @@ pub(super) use self::{
 use super::net::connection::Hello;
 use crate::finding::{Finding, Verdict};
 
-/// Looks at everything. An error is the connection's.
+/// Runs all checks. An error means that the connection failed.
 pub(super) async fn inspect(
     connection: &mut (impl ConnectionLike + Send),
     place: &str,
@@ -28,7 +28,7 @@ pub(super) async fn inspect(
     look.add("server", Verdict::Ok, seen, "");
     match hello.role.as_str() {
         "master" => look.add("role", Verdict::Ok, hello.role, ""),
-        // Of Sentinels or a cluster, which will soon agree on another one.
+        // The Sentinels or the cluster named this server as the primary, and will soon agree on another server.
         _ => look.add("role", Verdict::Warning, hello.role, "it was the primary a moment ago: look again"),
     }
     look.clock(connection).await?;

@@ -1,4 +1,4 @@
-//! What the settings and the state of a server mean for the data.
+//! Checks whether the settings and the state of a server put the data at risk.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,8 @@ use super::look::{Look, Needs};
 use crate::{finding::Verdict, settings::Wait};
 
 impl Look<'_> {
-    /// What only INFO and CONFIG GET tell, which the user need not be allowed.
+    /// Checks what only INFO and CONFIG GET show. Both permissions are optional: without them, the finding is a
+    /// warning.
     pub(super) async fn settings(
         &mut self,
         connection: &mut impl ConnectionLike,
@@ -102,7 +103,7 @@ impl Look<'_> {
     }
 }
 
-/// The value in the answer to CONFIG GET of one setting.
+/// The value in the answer to CONFIG GET for one setting.
 fn setting(answer: Value) -> Option<String> {
     redis::from_redis_value::<HashMap<String, String>>(answer).ok()?.into_values().next()
 }

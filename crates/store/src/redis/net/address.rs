@@ -1,4 +1,4 @@
-//! Where Redis is: the forms of `REDIS_URL`, and what is the same for each server behind it.
+//! The address of Redis: parses `REDIS_URL`, and adds the settings that all servers behind it share.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const SCHEMES: [&str; 8] = [
     "rediss+cluster://",
 ];
 
-/// Whether `url` has a known scheme and something behind the scheme. Opening the store checks the rest.
+/// Whether `url` has a known scheme and text after the scheme. Opening the store checks the rest.
 #[must_use]
 pub fn is_redis_url(url: &str) -> bool {
     SCHEMES.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
@@ -36,22 +36,22 @@ const SENTINEL_PORT: u16 = 26379;
 /// Which servers there are, and how they are found.
 #[derive(Clone)]
 pub(in crate::redis) enum Topology {
-    /// One server, which is and stays the primary.
+    /// One server, which is always the primary.
     Single,
     /// The Sentinels know which server is the primary.
     Sentinel {
-        /// The name under which the Sentinels watch it.
+        /// The name under which the Sentinels monitor the primary.
         service: String,
     },
     /// Each primary has a part of the slots.
     Cluster,
 }
 
-/// A parsed `REDIS_URL` with what belongs to it.
+/// A parsed `REDIS_URL` with the other Redis settings applied.
 #[derive(Clone)]
 pub(in crate::redis) struct Address {
     pub(in crate::redis) topology: Topology,
-    /// The server; or the Sentinels, or some of the cluster's nodes. At least one.
+    /// The single server, the Sentinels, or some nodes of the cluster. There is at least one.
     pub(in crate::redis) seeds: Vec<ConnectionInfo>,
 }
 
@@ -109,7 +109,7 @@ impl Address {
         Ok(Self { topology: Topology::Single, seeds: vec![settle(info, settings)?] })
     }
 
-    /// Host and port of each seed, or the socket's path; no credentials.
+    /// The host and port of each seed, or the path of the socket, without credentials.
     pub(in crate::redis) fn name(&self) -> String {
         let seeds: Vec<_> = self.seeds.iter().map(|seed| seed.addr().to_string()).collect();
         let seeds = seeds.join(",");
@@ -120,7 +120,7 @@ impl Address {
         }
     }
 
-    /// As the first seed is reached, with its credentials, certificates and database: the server at `host` and `port`.
+    /// The server at `host` and `port`, with the credentials, certificates and database of the first seed.
     pub(in crate::redis) fn server(&self, host: &str, port: u16) -> ConnectionInfo {
         let seed = self.seeds[0].clone();
         let host = host.to_owned();
@@ -142,7 +142,7 @@ fn malformed(form: &str) -> OpenError {
     OpenError::Settings(format!("REDIS_URL must have the form {form}"))
 }
 
-/// Adds what other settings say, and what each of our connections has.
+/// Applies the other Redis settings, and the options that all our connections share.
 fn settle(info: ConnectionInfo, settings: &RedisSettings) -> Result<ConnectionInfo, OpenError> {
     let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let in_url = redis.username().is_some() || redis.password().is_some();
@@ -165,7 +165,7 @@ fn settle(info: ConnectionInfo, settings: &RedisSettings) -> Result<ConnectionIn
             )),
         };
     }
-    // The same provider however the program was built; an error means that it is installed already.
+    // Fixes the provider, no matter how the program was built. An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(tls) = &settings.tls else { return Ok(info) };
     let client_tls = tls.client.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });

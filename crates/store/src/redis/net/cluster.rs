@@ -1,5 +1,5 @@
-//! Redis Cluster: which primary has a key's slot, with a [`Link`] to each. While one is gone, the others' users notice
-//! nothing. (The library's cluster connection stops all requests while it reconnects to one node.)
+//! Redis Cluster: the table of slots, and a [`Link`] to each primary. The loss of one primary does not affect the users
+//! of the other primaries. (The library's cluster connection stops all requests while it reconnects to one node.)
 
 use std::{
     collections::BTreeSet,
@@ -33,16 +33,16 @@ use crate::{
     settings::Wait,
 };
 
-/// In which a request follows its slot to another node.
+/// How long a request follows the redirections of its slot.
 const FOLLOW: Duration = Duration::from_millis(500);
-/// In which it has its answer, whatever it is: the second within which a client hears of an outage, and some for us.
+/// The deadline of a whole request. A client must hear of an outage within a second, and our own work needs the rest.
 const WHOLE: Duration = Duration::from_millis(900);
-/// How often the table is read when nothing tells that it has changed.
+/// How often the table is read when nothing indicates a change.
 const REREAD: Duration = Duration::from_secs(5);
-/// While a slot moves, its keys are on neither node for a moment.
+/// The pause before a retry. While a slot moves, its keys are on neither node for a moment.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// One runtime's links to all primaries.
+/// The links of one runtime to all primaries.
 pub(in crate::redis) struct Cluster {
     shared: Arc<Shared>,
     keeper: AbortHandle,
@@ -54,14 +54,15 @@ struct Shared {
     keys: Keys,
     table: watch::Sender<Arc<Table>>,
     changed: Notify,
-    /// To nodes that a redirection named and the table does not.
+    /// Nodes that a redirection has named and that are not in the table.
     others: Mutex<Vec<Node>>,
-    /// Names of nodes that said CLUSTERDOWN since the table was read: they have lost the others, so what they know is old.
+    /// Names of nodes that have answered CLUSTERDOWN since the last read of the table. Such a node has lost the other
+    /// nodes, so its table is outdated.
     lost: Mutex<BTreeSet<String>>,
 }
 
 impl Cluster {
-    /// Returns once each primary that could be found has been tried.
+    /// Returns when the first attempt to connect to each known primary has succeeded or failed.
     pub(in crate::redis) async fn start(address: Address, wait: Option<Wait>, keys: Keys, clock: Clock) -> Self {
         let shared = Arc::new(Shared {
             address,
@@ -73,7 +74,7 @@ impl Cluster {
             lost: Mutex::default(),
         });
         shared.reread().await;
-        // What the seeds told is told by all nodes now.
+        // The first read asks the seeds. The second read asks all nodes that the seeds have named.
         shared.reread().await;
         let mut samples = Samples::new(clock);
         shared.ask_time(&mut samples).await;
@@ -86,7 +87,7 @@ impl Cluster {
         answer.unwrap_or(Err(Error::Unavailable(Outage::Timeout)))
     }
 
-    /// Follows the slot wherever its nodes say that it is.
+    /// Sends the request, and follows the redirections of its slot.
     async fn follow(&self, slot: u16, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
         let until = Instant::now() + FOLLOW;
         let (mut redirected, mut asking, mut hops) = (None, false, 0);
@@ -124,14 +125,15 @@ impl Cluster {
                 }
             }
             hops += 1;
-            // Two nodes may each take the other for the owner until they hear of who it is.
+            // Two nodes may redirect to each other until both know the new owner.
             if redirected.is_none() || hops > 1 {
                 sleep(TRY_AGAIN).await;
             }
         }
     }
 
-    /// Whether at least one primary takes writes: one that is gone must not take the others' users out of service.
+    /// Succeeds if at least one primary takes writes. The loss of one primary must not take the users of the others out
+    /// of service.
     pub(in crate::redis) async fn ready(&self, probe: impl Fn(&str) -> Request<'static>) -> Result<(), Error> {
         let nodes = self.shared.table.borrow().nodes.clone();
         let mut probes = JoinSet::new();
@@ -153,7 +155,7 @@ impl Cluster {
     async fn redirection(&self, error: &RedisError, from: &Node, until: Instant) -> Option<Node> {
         let (name, _) = error.redirect_node()?;
         let node = self.shared.other(name, from)?;
-        // A new one has to connect first.
+        // The link of a new node has to connect first.
         let _ = timeout_at(until, node.link.tried()).await;
         Some(node)
     }
@@ -166,7 +168,7 @@ impl Drop for Cluster {
 }
 
 impl Shared {
-    /// The node that a redirection by `from` names; one that knows no address of it names the port alone.
+    /// The node that a redirection by `from` names. A redirection without a host means the host of `from`.
     fn other(&self, name: &str, from: &Node) -> Option<Node> {
         let (host, port) = name.rsplit_once(':')?;
         let host = if host.is_empty() || host == "?" { from.name.rsplit_once(':')?.0 } else { host };
@@ -189,7 +191,8 @@ impl Shared {
         Node { name: format!("{host}:{port}"), link, probe: self.keys.probe() }
     }
 
-    /// Sets the clock by the first primary that is up, in the order of the slots, so that all replicas have the same clock.
+    /// Sets the clock by the first connected primary in the order of the slots, so that all our replicas follow the
+    /// same clock.
     async fn ask_time(&self, samples: &mut Samples) {
         let node = self.table.borrow().nodes.iter().find(|node| node.link.is_up()).cloned();
         if let Some(node) = node {
@@ -197,7 +200,8 @@ impl Shared {
         }
     }
 
-    /// Asks all nodes that are up, and the seeds as long as some are not, for the table, and takes what most of them say.
+    /// Reads the table again. Asks all connected nodes, and also the seeds while a node is down. The most common answer
+    /// wins.
     async fn reread(&self) {
         let old = Arc::clone(&self.table.borrow());
         let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
@@ -222,7 +226,7 @@ impl Shared {
             } else {
                 answers.push(ranges)
             }
-            // One that is frozen takes its time.
+            // Does not wait for a frozen node when a majority agrees.
             if answers.iter().filter(|ranges| Some(*ranges) == answers.last()).count() >= most {
                 break;
             }
@@ -249,7 +253,7 @@ impl Shared {
             });
             table.ranges.push((first, last, at));
         }
-        // Those that are down are replicas by now, or gone.
+        // Forgets the nodes that are down: they have become replicas or have left the cluster.
         self.others.lock().unwrap_or_else(PoisonError::into_inner).retain(|node| node.link.is_up());
         for node in &table.nodes {
             node.link.tried().await;
@@ -258,7 +262,7 @@ impl Shared {
     }
 }
 
-/// Reads the table again when something tells that it is old, and more often while a node is away.
+/// Reads the table again at intervals, more often while a node is down, and at once when a request indicates a change.
 async fn keep(shared: Arc<Shared>, mut samples: Samples) {
     loop {
         let whole = shared.table.borrow().nodes.iter().all(|node| node.link.is_up());
@@ -269,7 +273,7 @@ async fn keep(shared: Arc<Shared>, mut samples: Samples) {
         }
         shared.reread().await;
         shared.ask_time(&mut samples).await;
-        // At most so often, however many requests ask for it.
+        // Limits the rate of reads, no matter how many requests ask for one.
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! How a connection begins, what a server says of itself, and what its errors mean.
+//! Opens connections, asks servers for their role and version, and classifies errors.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use redis::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// Two of them in a row stay under the second within which a client is to hear of an outage.
+/// Two timeouts in a row take less than the second within which a client must hear of an outage.
 pub(in crate::redis) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
 pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Connects, and accepts only a primary: a replica that is cut off goes on accepting removed tokens.
+/// Connects, and accepts only a primary. A replica that has lost its primary would still accept removed tokens.
 pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
     let config = connection_config().set_push_sender(move |message: PushInfo| {
         if message.kind == PushKind::Disconnection {
@@ -29,7 +29,7 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
     timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
-/// A connection that nobody else uses until it is dropped, whatever the server's role.
+/// Opens a connection for the caller alone, to a server of any role.
 pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
     let config = connection_config();
     let connecting = async { Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await };
@@ -46,7 +46,7 @@ pub(in crate::redis) fn connection_config() -> AsyncConnectionConfig {
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
 }
 
-/// What a server says of itself.
+/// The answer of a server to HELLO.
 pub(in crate::redis) struct Hello {
     /// `redis` or `valkey`.
     pub(in crate::redis) server: String,
@@ -57,14 +57,14 @@ pub(in crate::redis) struct Hello {
     pub(in crate::redis) mode: String,
 }
 
-/// Asks with HELLO, which every user may call, and which answers even while the server loads its data.
+/// Sends HELLO. Every user may call HELLO, and a server answers it even while it loads its data.
 pub(in crate::redis) async fn hello(connection: &mut impl ConnectionLike) -> RedisResult<Hello> {
     let mut hello: HashMap<String, Value> = redis::cmd("HELLO").query_async(connection).await?;
     let mut text = |name| hello.remove(name).map_or(Ok(String::new()), redis::from_redis_value);
     Ok(Hello { server: text("server")?, version: text("version")?, role: text("role")?, mode: text("mode")? })
 }
 
-/// Fails on a server that is no primary.
+/// Fails if the server is not a primary.
 pub(in crate::redis) async fn check_role(connection: &mut impl ConnectionLike) -> RedisResult<()> {
     if hello(connection).await?.role == "master" {
         return Ok(());
@@ -72,25 +72,25 @@ pub(in crate::redis) async fn check_role(connection: &mut impl ConnectionLike) -
     Err(no_primary("the server is a replica"))
 }
 
-/// What is not, or no longer, the server that takes writes.
+/// The error of a server that is not, or is no longer, the primary.
 pub(in crate::redis) fn no_primary(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), why))
 }
 
-/// Before Redis 7 it arrives as ERR from a script, with the real code in the text.
+/// Whether the server is read-only. Before Redis 7 a script reports this as ERR, with the code READONLY in the text.
 pub(in crate::redis) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
         || (error.code() == Some("ERR") && error.detail().is_some_and(|text| text.contains("READONLY")))
 }
 
-/// Whether the server does not want this user, or has no such database.
+/// Whether the server refuses this user, or has no such database.
 pub(in crate::redis) fn is_refusal(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
         || error.detail().is_some_and(|detail| detail.contains("DB index"))
 }
 
-/// For the log.
+/// The text of an error, for the log.
 pub(in crate::redis) fn reason(error: &RedisError) -> String {
     error.to_string()
 }

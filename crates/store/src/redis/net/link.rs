@@ -1,8 +1,9 @@
-//! A connection to one Redis server, kept up: the one place where timeouts and reconnecting are known.
+//! A connection to one Redis server. Only this module reconnects and judges timeouts.
 //!
-//! A [`Link`] is one runtime's shared multiplexed connection to a primary. The library's own connection never comes back
-//! once it is lost, and its `ConnectionManager` never leaves a black-holed one, so a background task here owns it: while
-//! it is down requests fail at once, and one task reconnects. Writes that wait for replicas get connections of their own.
+//! A [`Link`] is the shared multiplexed connection of one runtime to a primary. The library's own connection never
+//! reconnects after a loss, and its `ConnectionManager` never gives up a black-holed connection. Therefore a background
+//! task owns the connection here and reconnects. Requests fail at once while there is no connection. A write that waits
+//! for replicas uses a connection of its own.
 
 use std::{
     sync::{
@@ -35,20 +36,21 @@ use crate::{
     settings::Wait,
 };
 
-/// Finds a lost, frozen or demoted server while nobody asks.
+/// How often a link checks its server. The check detects a lost, frozen or demoted server without any request.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(250);
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-/// Low enough that service is back within a second of Redis' return.
+/// The longest pause between two attempts to connect. It is short enough for a recovery within a second of Redis'
+/// return.
 const BACKOFF_LAST: Duration = Duration::from_millis(250);
-/// One slow answer is a hiccup; this many in a row are a dead connection.
+/// After this many timeouts in a row the connection counts as dead. A single slow answer does not matter.
 const TIMEOUTS_IN_A_ROW: u32 = 2;
 
-/// What requests hear while there is no connection.
+/// The outage that requests report while there is no connection.
 fn why(error: &RedisError) -> Outage {
     outage(error).unwrap_or(Outage::Refused)
 }
 
-/// One runtime's shared connection to one server; dropping the link ends it.
+/// The shared connection of one runtime to one server. Dropping the link closes the connection.
 pub(in crate::redis) struct Link {
     source: Source,
     state: Arc<State>,
@@ -57,7 +59,7 @@ pub(in crate::redis) struct Link {
 }
 
 struct State {
-    /// While there is no connection: why.
+    /// The connection, or the reason why there is none.
     current: Mutex<Result<Arc<Current>, Outage>>,
     timeouts: AtomicU32,
     lost: Notify,
@@ -66,17 +68,17 @@ struct State {
 struct Current {
     connection: MultiplexedConnection,
     info: ConnectionInfo,
-    /// To the same server, if writes wait for replicas.
+    /// Connections to the same server, if writes wait for replicas.
     exclusive: Option<Exclusive>,
-    /// Tells connections apart, so that a late error of an old one does not cost the new one its life.
+    /// Identifies the connection, so that a late error on an old connection does not drop the new one.
     serial: u64,
 }
 
-/// Why there is no answer.
+/// Why a request has no answer.
 pub(in crate::redis) enum Failure {
-    /// There is no connection, or replicas did not follow.
+    /// An error that does not come from Redis: no connection, no free connection, or too few replicas.
     Error(Error),
-    /// The server's or the connection's.
+    /// An error of the server or of the connection.
     Redis(RedisError),
 }
 
@@ -90,7 +92,7 @@ impl From<Failure> for Error {
 }
 
 impl Link {
-    /// Begins to connect. With `wait`, writes can be sent that wait for replicas.
+    /// Starts to connect in the background. With `wait`, the link can send writes that wait for replicas.
     pub(in crate::redis) fn start(source: Source, wait: Option<Wait>, keys: Keys) -> Self {
         let state = Arc::new(State {
             current: Mutex::new(Err(Outage::Unreachable)),
@@ -103,9 +105,9 @@ impl Link {
         Self { source, state, tried, keeper }
     }
 
-    /// Returns once the first attempt to connect has ended, well or not.
+    /// Returns when the first attempt to connect has succeeded or failed.
     pub(in crate::redis) async fn tried(&self) {
-        // An error means that the task has ended, which it does only with the runtime.
+        // The background task ends only together with the runtime, so an error needs no handling.
         let _ = self.tried.clone().wait_for(|tried| *tried).await;
     }
 
@@ -113,8 +115,8 @@ impl Link {
         self.state.current().is_ok()
     }
 
-    /// With `asking`, on the node that is taking over the key's slot. What is seldom needed is on the heap, here and in
-    /// the callers: it would else be room in the future of each request, which is made and moved anew each time.
+    /// Sends a request. `asking` means that the node is importing the slot of the key. The rare paths are boxed, here
+    /// and in the callers, because their state would otherwise enlarge the future of every request.
     pub(in crate::redis) async fn run(
         &self,
         request: &Request<'_>,
@@ -140,25 +142,26 @@ impl Link {
         tag: Id,
     ) -> Result<Value, Failure> {
         let exclusive = current.exclusive.as_ref().ok_or(Failure::Error(Error::Unavailable(Outage::Refused)))?;
-        // As a whole below the second within which a client is to hear.
+        // The total stays below the second within which a client must get an answer.
         let deadline = Instant::now() + wait.timeout + RESPONSE_TIMEOUT;
         let is_current = || self.state.is_current(current.serial);
         let answer = match exclusive.write(request, asking, tag, deadline, is_current).await {
             Written::Replicated(answer) => answer,
             Written::NotReplicated(error) => {
-                // Replicas that are slow say nothing of the primary.
+                // A timeout of the replicas is no evidence against the primary.
                 if let Some(error) = error.filter(|error| !error.is_timeout()) {
                     let _ = self.state.judge::<()>(Err(error), current.serial);
                 }
                 return Err(Failure::Error(Error::NotReplicated));
             }
-            // Nor does it if all of our connections are in use.
+            // A lack of free connections is no evidence against the primary either.
             Written::Busy => return Err(Failure::Error(Error::Overloaded)),
             Written::Failed(error) => {
                 return self.state.judge(Err(error), current.serial).map_err(Failure::Redis);
             }
         };
-        // Asked after the replicas have confirmed: what begins later begins with replicas that have the write.
+        // The Sentinels are asked after the replicas have confirmed. A failover that starts later finds replicas with
+        // the write.
         match timeout_at(deadline, self.source.vouches_for(&current.info)).await {
             Ok(true) => self.state.judge(Ok(answer), current.serial).map_err(Failure::Redis),
             _ => Err(Failure::Error(Error::NotReplicated)),
@@ -182,7 +185,7 @@ impl State {
         self.current().is_ok_and(|current| current.serial == serial)
     }
 
-    /// Drops a connection that will not serve again, so that the next request does not wait on it.
+    /// Drops the connection if the error shows that it is dead, so that the next request does not wait for it.
     fn judge<T>(&self, answer: RedisResult<T>, serial: u64) -> RedisResult<T> {
         let error = match answer {
             Ok(value) => {
@@ -194,7 +197,7 @@ impl State {
         let dead = if error.is_timeout() {
             self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW
         } else {
-            // Not NOPERM: it is about one command, and another connection would hear the same.
+            // NOPERM does not count: it concerns one command, and a new connection would get the same error.
             error.is_unrecoverable_error()
                 || connection::is_read_only(&error)
                 || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
@@ -225,7 +228,7 @@ impl State {
     }
 }
 
-/// Keeps one connection up, for ever.
+/// Keeps one connection open for ever: connects, watches the connection, and reconnects.
 async fn keep(source: Source, wait: Option<(Wait, Keys)>, state: Arc<State>, tried: watch::Sender<bool>) {
     let mut backoff = BACKOFF_FIRST;
     let mut reported = false;
@@ -235,7 +238,7 @@ async fn keep(source: Source, wait: Option<(Wait, Keys)>, state: Arc<State>, tri
             let info = source.locate().await?;
             let connection = connection::connect(info.clone(), Arc::clone(&lost)).await?;
             let exclusive = wait.clone().map(|(wait, keys)| Exclusive::new(info.clone(), wait, keys)).transpose()?;
-            // One that was frozen answers when it wakes up, which may be after another has taken its place.
+            // A frozen primary answers when it wakes up. By then another server may be the primary.
             if source.has_moved(&info).await {
                 return Err(connection::no_primary("another server is the primary by now"));
             }
@@ -268,7 +271,7 @@ async fn keep(source: Source, wait: Option<(Wait, Keys)>, state: Arc<State>, tri
     }
 }
 
-/// Returns when the connection is of no more use.
+/// Returns when the connection is lost, or when another server is the primary.
 async fn watch_over(watched: &Current, source: &Source, state: &State, lost: &Notify) {
     let mut connection = watched.connection.clone();
     loop {
@@ -278,10 +281,10 @@ async fn watch_over(watched: &Current, source: &Source, state: &State, lost: &No
             () = sleep(HEARTBEAT) => {
                 let (alive, moved) = tokio::join!(check_role(&mut connection), source.has_moved(&watched.info));
                 match alive {
-                    // A frozen primary must be left before another one takes its place: when it wakes up it would take
-                    // writes that are lost.
+                    // Leave a frozen primary before a failover replaces it. When it wakes up, it would accept writes
+                    // that are then lost.
                     Err(error) if error.is_timeout() => state.drop_connection(watched.serial, Outage::Timeout),
-                    // Judged like a request's; what it decides is read below.
+                    // `judge` treats the answer like that of a request. `is_current` below reads the verdict.
                     alive => drop(state.judge(alive, watched.serial)),
                 }
                 if moved {

@@ -1,4 +1,4 @@
-//! Connections to Redis: the one place where timeouts, reconnecting, Sentinels and cluster slots are known.
+//! Connections to Redis. Only this module handles timeouts, reconnecting, Sentinels and cluster slots.
 
 pub(super) mod address;
 pub(super) mod cluster;

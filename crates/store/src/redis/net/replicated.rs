@@ -1,5 +1,5 @@
-//! Writes that are answered when replicas have them. Each has a connection of its own, since WAIT is about the writes of
-//! one connection and blocks that connection.
+//! Writes that are acknowledged after replicas have confirmed them. Each write uses a connection of its own, because
+//! WAIT covers the writes of one connection and blocks that connection.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{redis::keys::Keys, settings::Wait};
 
-/// Connections of each runtime. A write holds one for a round trip, or for the whole timeout while replicas are slow.
+/// The number of connections of each runtime. A write holds a connection for a round trip, or for the whole timeout if
+/// the replicas are slow.
 const CONNECTIONS: usize = 16;
 /// How long a write waits for a connection when all are in use. The rest of the deadline is for the write.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(150);
@@ -29,18 +30,19 @@ pub(super) struct Exclusive {
 
 /// The outcome of a write.
 pub(super) enum Written {
-    /// Enough replicas have it.
+    /// Enough replicas have the write.
     Replicated(Value),
-    /// The write was made, but it is not known that enough replicas have it.
+    /// The write was made, but too few replicas have confirmed it.
     NotReplicated(Option<RedisError>),
     /// All connections were in use; nothing was sent.
     Busy,
-    /// As far as one can tell, the write was not made.
+    /// The request failed. The write may still have been made if only the answer was lost.
     Failed(RedisError),
 }
 
 impl Exclusive {
-    /// Makes a pool with all three timeouts. The pool has none by default, and `get` would then wait as long as TCP does.
+    /// Makes a pool with all three timeouts. A pool has no timeouts by default, and `get` would wait as long as TCP
+    /// does.
     pub(super) fn new(info: ConnectionInfo, wait: Wait, keys: Keys) -> RedisResult<Self> {
         let config = connection_config().set_response_timeout(Some(wait.timeout + RESPONSE_TIMEOUT));
         let pool = Pool::builder(Manager::new_with_config(info, config)?)
@@ -54,7 +56,8 @@ impl Exclusive {
         Ok(Self { pool, wait, keys })
     }
 
-    /// Sends a write, unless another server has become the primary meanwhile, and asks whether replicas have it.
+    /// Sends a write and waits until replicas have it. Sends nothing if another server has become the primary in the
+    /// meantime.
     pub(super) async fn write(
         &self,
         request: &Request<'_>,
@@ -92,9 +95,9 @@ impl Exclusive {
         }
     }
 
-    /// How many replicas have the last write of this connection. A request that found everything done has written nothing.
-    /// Then one more write makes WAIT cover the earlier writes, which may not have reached the replicas either. It is
-    /// written only then, as a server whose memory is full refuses it.
+    /// The number of replicas that have the last write of this connection. A request that had nothing to change has
+    /// written nothing. In that case an extra SET makes WAIT cover the earlier writes, which may not have reached the
+    /// replicas either. Other requests do not send the SET, because a server whose memory is full refuses it.
     async fn replicas(&self, connection: &mut Connection, asking: bool, tag: Id, changed: bool) -> RedisResult<u32> {
         let mut pipe = redis::pipe();
         if !changed {
@@ -105,7 +108,7 @@ impl Exclusive {
         }
         pipe.cmd("WAIT").arg(self.wait.replicas).arg(self.wait.timeout.as_millis() as u64);
         let mut replicas = Value::Nil;
-        // Past the library's errors of pipelines, which do not say what went wrong.
+        // Reads each answer here, because the library's errors of pipelines do not say what went wrong.
         for answer in connection.req_packed_commands(&pipe, 0, pipe.len()).await? {
             replicas = answer.extract_error()?;
         }
@@ -113,7 +116,7 @@ impl Exclusive {
     }
 }
 
-/// Puts a connection back into the pool, unless answers may still be on their way.
+/// Returns a connection to the pool, unless late answers may still arrive on it.
 fn put_back(connection: Connection, error: &RedisError) {
     if error.is_timeout() || error.is_io_error() {
         drop(Connection::take(connection));

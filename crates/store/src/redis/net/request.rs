@@ -8,22 +8,22 @@ use crate::{redis::keys::Key, settings::Wait};
 /// A command, or a call of a script. (The library's own call of a script allocates for each key and argument.)
 pub(in crate::redis) struct Request<'a> {
     command: Cmd,
-    /// A server that does not know the script gets it, and the call again.
+    /// The script of a call. If the server does not know the script, we load it and repeat the call.
     script: Option<&'a Script>,
 }
 
 impl<'a> Request<'a> {
-    /// A command whose arguments are yet to be added.
+    /// Starts a command. `arg` adds its arguments.
     pub(in crate::redis) fn command(name: &str) -> Self {
-        // With room for a token check.
+        // Enough room for a token check.
         let mut command = Cmd::with_capacity(6, 160);
         command.arg(name);
         Self { command, script: None }
     }
 
-    /// A call of a script whose arguments are yet to be added.
+    /// Starts a call of a script. `arg` adds its arguments.
     pub(in crate::redis) fn call(script: &'a Script, keys: &[Key<'_>]) -> Self {
-        // With room for most calls.
+        // Enough room for most calls.
         let mut command = Cmd::with_capacity(16, 512);
         command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys);
         Self { command, script: Some(script) }
@@ -34,7 +34,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// With `asking`, to the node that is taking over the slot of the key, after a node has answered ASK.
+    /// Sends the request. `asking` is set after another node has answered ASK: this node is importing the slot of the
+    /// key.
     pub(super) async fn send(&self, connection: &mut (impl ConnectionLike + Send), asking: bool) -> RedisResult<Value> {
         let answer = self.send_once(connection, asking).await;
         match (answer, self.script) {
@@ -55,7 +56,7 @@ impl<'a> Request<'a> {
         }
         let mut pipeline = redis::pipe();
         pipeline.cmd("ASKING").add_command(self.command.clone());
-        // Past the library's errors of pipelines, which do not say where a slot has gone.
+        // Reads each answer here, because the library's errors of pipelines do not say where a slot has moved.
         let answers = Box::pin(connection.req_packed_commands(&pipeline, 0, pipeline.len())).await?;
         answers.into_iter().next_back().unwrap_or(Value::Nil).extract_error()
     }
@@ -66,7 +67,8 @@ impl<'a> Request<'a> {
 pub(in crate::redis) enum Mode {
     /// On the shared connection.
     Shared,
-    /// On a connection of its own. The answer comes when replicas have the write, and what went before on the user's
-    /// keys. A request that changes nothing must answer nil or a number below 1; one that changes something must not.
+    /// On a connection of its own. The answer comes when replicas have this write and all earlier writes to the user's
+    /// keys. A request that changes nothing must answer nil or a number below 1. A request that changes something must
+    /// not answer nil or a number below 1.
     Replicated(Wait, Id),
 }

@@ -1,4 +1,4 @@
-//! Sentinels: which server is the primary.
+//! Asks the Sentinels which server is the primary.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,11 +10,11 @@ use super::{
     connection::{self, timed_out},
 };
 
-/// A Sentinel that takes longer has no say this time.
+/// The answer of a slower Sentinel does not count.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The Sentinels of one service. What fewer than most of those in the address say is not believed: the others may be on
-/// the far side of a network that is cut, and have another primary there.
+/// The Sentinels of one service. Only the answer of a majority of the Sentinels in the address counts. In a network
+/// partition, a minority does not know that the majority has promoted another primary.
 pub(in crate::redis) struct Sentinels {
     address: Address,
     service: String,
@@ -23,15 +23,15 @@ pub(in crate::redis) struct Sentinels {
 
 struct Sentinel {
     info: ConnectionInfo,
-    /// Kept between questions.
+    /// Reused by later questions.
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// What a Sentinel thinks of a primary.
+/// The primary as one Sentinel sees it.
 struct View {
     host: String,
     port: u16,
-    /// Grows with each failover.
+    /// The configuration epoch, which grows with each failover.
     epoch: u64,
     well: bool,
     failing_over: bool,
@@ -43,7 +43,7 @@ impl Sentinels {
         Self { address, service, members }
     }
 
-    /// The server that most of the Sentinels name.
+    /// The server that a majority of the Sentinels names.
     pub(in crate::redis) async fn primary(&self) -> RedisResult<ConnectionInfo> {
         let mut answers = self.ask_all(async |member, service| member.primary_of(service).await);
         let mut votes: HashMap<(String, u16), usize> = HashMap::new();
@@ -69,19 +69,19 @@ impl Sentinels {
         })
     }
 
-    /// Whether most Sentinels hold the server at `info` for the primary and find it well, and none is putting another
-    /// one in its place or has done so. From a Sentinel's choice until the old primary hears of it, that one takes
-    /// writes, and the replicas that are left confirm them; they are lost all the same.
+    /// Whether a majority of the Sentinels sees the server at `info` as a healthy primary, and no Sentinel is running
+    /// or has completed a failover to another server. Between the choice of a new primary and the demotion of the old
+    /// one, the old primary accepts writes and the remaining replicas confirm them. Those writes are lost.
     pub(in crate::redis) async fn vouch_for(&self, info: &ConnectionInfo) -> bool {
         let mut answers = self.ask_all(async |member, service| member.view_of(service).await);
         let mut views = Vec::new();
-        // All of them are heard, as the one that is failing over may be the slowest.
+        // Waits for every answer, because the Sentinel that runs the failover may be the slowest.
         while let Some(answer) = answers.join_next().await {
             views.extend(answer.into_iter().flatten());
         }
         let names_it = |view: &&View| self.address.server(&view.host, view.port).addr() == info.addr();
         let epoch = views.iter().filter(names_it).map(|view| view.epoch).max();
-        // One that was away may still name a primary of the past.
+        // A Sentinel that was down may still name a former primary, but with an older epoch.
         let replaced = views.iter().any(|view| !names_it(&view) && Some(view.epoch) > epoch);
         let failing_over = views.iter().any(|view| view.failing_over);
         let well = views.iter().filter(names_it).filter(|view| view.well).count();
@@ -92,7 +92,7 @@ impl Sentinels {
         self.members.len() / 2 + 1
     }
 
-    /// All at once.
+    /// Asks all Sentinels at the same time.
     fn ask_all<T, F>(&self, question: impl Fn(Arc<Sentinel>, String) -> F) -> JoinSet<RedisResult<T>>
     where
         T: Send + 'static,
@@ -102,7 +102,7 @@ impl Sentinels {
     }
 }
 
-/// Most Sentinels do not know the service.
+/// The error if a majority of the Sentinels does not know the service.
 fn unknown_service() -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, "no Sentinel knows a service of this name"))
 }
@@ -112,7 +112,7 @@ pub(in crate::redis) fn is_unknown_service(error: &RedisError) -> bool {
 }
 
 impl Sentinel {
-    /// A Sentinel has no databases, and usually no password.
+    /// Sets the database to 0, because a Sentinel has no databases.
     fn new(seed: ConnectionInfo) -> Self {
         let settings = seed.redis_settings().clone().set_db(0);
         Self { info: seed.set_redis_settings(settings), connection: Mutex::new(None) }
@@ -137,7 +137,7 @@ impl Sentinel {
         })
     }
 
-    /// Answers within the timeout, whoever else is asking.
+    /// Answers within the timeout, even while another task is connecting.
     async fn ask<T: FromRedisValue>(&self, question: &str, service: &str) -> RedisResult<T> {
         let ask = async {
             let mut connection = {
@@ -150,14 +150,15 @@ impl Sentinel {
             redis::cmd("SENTINEL").arg(question).arg(service).query_async(&mut connection).await
         };
         let answer = timeout(ANSWER_TIMEOUT, ask).await.unwrap_or_else(|_| Err(timed_out()));
-        // If it is locked, somebody is replacing it.
+        // If the connection is locked, another task is replacing it.
         if let (Err(_), Ok(mut kept)) = (&answer, self.connection.try_lock()) {
             *kept = None;
         }
         answer
     }
 
-    /// First without the user and password, which are the servers'; a Sentinel that asks for some gets the same.
+    /// Connects without the user and password first, because they belong to the Redis servers. A Sentinel that requires
+    /// credentials gets the same ones.
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
         let open = redis::RedisConnectionInfo::default().set_protocol(self.info.redis_settings().protocol());
         let mut connection = connection::connect_once(self.info.clone().set_redis_settings(open)).await;

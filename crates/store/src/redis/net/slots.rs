@@ -1,4 +1,4 @@
-//! Which node of a cluster has which slots, as its nodes tell it.
+//! Asks the nodes of a cluster which primary serves which slots.
 
 use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::{task::JoinSet, time::timeout};
@@ -9,22 +9,22 @@ use super::{
     request::Request,
 };
 
-/// Ranges of slots, in their order, each with first, last, and host and port of its primary.
+/// Ranges of slots in ascending order: the first slot, the last slot, and the host and port of their primary.
 pub(in crate::redis) type Ranges = Vec<(u16, u16, String, u16)>;
 
-/// Of those that asked nodes gave, the answer that most of them agree on: a node that has lost the others goes on with
-/// the map of before. `None` without any answer.
+/// The most common answer. A node that has lost the other nodes still answers with an old table. `None` if no answer
+/// has slots.
 pub(in crate::redis) fn agreed(answers: Vec<Ranges>) -> Option<Ranges> {
     let answers: Vec<_> = answers.into_iter().filter(|ranges| !ranges.is_empty()).collect();
     let votes = |ranges: &Ranges| answers.iter().filter(|other| *other == ranges).count();
-    // The last of those with as many votes: none is better than another, and the table is read again soon.
+    // The last answer wins a tie. No other choice is better, and the table is read again soon.
     answers.iter().max_by_key(|ranges| votes(ranges)).cloned()
 }
 
-/// What the seeds of an address agree on.
+/// The most common answer of the seeds of an address.
 ///
 /// # Errors
-/// Why the first of them could not be asked, or that none has slots.
+/// The first error if no seed has answered. Otherwise, that the cluster has no slots.
 pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
     let mut questions: JoinSet<_> = address.seeds.iter().cloned().map(|seed| async move { ask(&seed).await }).collect();
     let (mut answers, mut failure) = (Vec::new(), None);
@@ -46,7 +46,7 @@ pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
     }
 }
 
-/// Asks a node on a connection of its own.
+/// Asks a node on a new connection.
 pub(in crate::redis) async fn ask(info: &ConnectionInfo) -> RedisResult<Ranges> {
     let asking = async {
         let mut connection = connection::connect_once(info.clone()).await?;
@@ -67,13 +67,13 @@ fn host_of(addr: &ConnectionAddr) -> &str {
     }
 }
 
-/// An answer to [`command`] of the node at `asked`.
+/// Parses the answer to [`request`] from the node at `asked`.
 pub(in crate::redis) fn parse(rows: Vec<Vec<Value>>, asked: &str) -> RedisResult<Ranges> {
     let pick = |values: Vec<Value>, count| Value::Array(values.into_iter().take(count).collect());
     let row = |row: Vec<Value>| {
         let (first, last, primary) = <(u16, u16, Vec<Value>)>::from_redis_value(pick(row, 3))?;
         let (host, port) = <(Option<String>, u16)>::from_redis_value(pick(primary, 2))?;
-        // A node that does not know its own address leaves it out: it is the one that was asked.
+        // A node that does not know its own address omits the host. The row is then about the node that was asked.
         let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.to_owned());
         Ok((first, last, host, port))
     };

@@ -9,9 +9,9 @@ use super::sentinel::Sentinels;
 /// Where a link finds its server.
 #[derive(Clone)]
 pub(in crate::redis) enum Source {
-    /// Always at the same place.
+    /// A fixed address.
     Fixed(Box<ConnectionInfo>),
-    /// Where the Sentinels say.
+    /// The address that the Sentinels name.
     Sentinels(Arc<Sentinels>),
 }
 
@@ -23,7 +23,7 @@ impl Source {
         }
     }
 
-    /// Whether no other server is about to take the place of this one, as far as anybody can know.
+    /// Whether this server is still the primary and no failover is running, as far as the Sentinels know.
     pub(super) async fn vouches_for(&self, info: &ConnectionInfo) -> bool {
         match self {
             Self::Fixed(_) => true,
@@ -31,7 +31,7 @@ impl Source {
         }
     }
 
-    /// Whether another server is the primary now. Sentinels that do not answer change nothing.
+    /// Whether another server is the primary now. `false` if the Sentinels do not answer.
     pub(super) async fn has_moved(&self, info: &ConnectionInfo) -> bool {
         match self {
             Self::Fixed(_) => false,

@@ -1,4 +1,4 @@
-//! The primaries of a cluster, and which of them has which slots.
+//! The primaries of a cluster, and the slots of each primary.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) nodes: Vec<Node>,
-    /// First and last slot, and whose they are.
+    /// The first slot, the last slot, and the index of their primary in `nodes`.
     pub(super) ranges: Vec<(u16, u16, usize)>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Table {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) link: Arc<Link>,
-    /// A key in a slot of its own, for readiness.
+    /// A key in one of the node's slots, for the readiness check.
     pub(super) probe: String,
 }
 
@@ -37,7 +37,7 @@ impl Table {
 }
 
 impl Node {
-    /// The table as this node tells it.
+    /// Asks this node for the table of slots.
     pub(super) async fn slots(&self) -> Option<Ranges> {
         let answer = self.link.run(&slots::request(), Mode::Shared, false).await.ok()?;
         let rows: Vec<Vec<Value>> = redis::from_redis_value(answer).ok()?;

@@ -15,17 +15,17 @@ use super::{
 
 /// How often Redis is asked for the time.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// A slower answer is used only if no faster one came for this long.
+/// A slower answer is used only if no faster answer came for this long.
 const KEPT: Duration = Duration::from_secs(10);
-/// A difference that no network explains, beside the time that the answer took: the clock of the server was set, or
-/// another server answers.
+/// A difference beyond the round trip that no network explains. The clock of the server was set, or another server
+/// answers.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Sets a clock by the time of one server until it is dropped.
+/// Sets a clock by the time of one server, until the timekeeper is dropped.
 pub(in crate::redis) struct Timekeeper(AbortHandle);
 
 impl Timekeeper {
-    /// Sets the clock for the first time, if the server answers, and goes on in the background.
+    /// Sets the clock for the first time, if the server answers, and continues in the background.
     pub(in crate::redis) async fn start(link: Arc<Link>, clock: Clock) -> Self {
         let mut samples = Samples::new(clock);
         samples.ask(&link).await;
@@ -45,10 +45,10 @@ impl Drop for Timekeeper {
     }
 }
 
-/// The answers to `TIME`. One that took long says little about the moment, so the fastest of late decides.
+/// The answers to `TIME`. A slow answer is imprecise, so the fastest recent answer decides.
 pub(super) struct Samples {
     clock: Clock,
-    /// How long the answer in use took, and when it came.
+    /// The round trip of the answer in use, and when the answer came.
     best: Option<(Duration, Instant)>,
 }
 
@@ -57,7 +57,7 @@ impl Samples {
         Self { clock, best: None }
     }
 
-    /// Asks a server for the time. Without an answer the clock goes on by itself.
+    /// Asks a server for the time. Without an answer the clock runs on by itself.
     pub(super) async fn ask(&mut self, link: &Link) {
         let asked = Instant::now();
         let Ok(answer) = link.run(&Request::command("TIME"), Mode::Shared, false).await else { return };
