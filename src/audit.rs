@@ -9,10 +9,10 @@ use uuid::Uuid;
 /// The target of every line, for routing: `RUST_LOG=info,audit=off`.
 pub const TARGET: &str = "audit";
 
-/// The client, as far as the connection tells.
+/// The client of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The client's address, seen through trusted proxies.
+    /// The client's address, as trusted proxies report it.
     pub address: IpAddr,
     /// The request's id.
     pub request_id: String,
@@ -27,17 +27,17 @@ pub enum Event {
     SignedIn,
     /// An email or a password was wrong.
     SignInFailed,
-    /// A guess at a password or another limited call was refused, because there were too many.
+    /// A guess at a password or another limited call was refused, because there were too many of them.
     Throttled,
     /// An access token was minted for a refresh token.
     Refreshed,
-    /// An access token was minted on a protected request that brought a refresh token.
+    /// An access token was minted for a protected request with a refresh token.
     Renewed,
-    /// A spent refresh token came again, and its session is ended.
+    /// A spent refresh token was used again, and its session has ended.
     TokenReused,
     /// All of a user's tokens were removed.
     TokensRemoved,
-    /// One session ended, or several.
+    /// One or more sessions have ended.
     SessionEnded,
     /// A password was changed, and all other sessions ended.
     PasswordChanged,
@@ -63,7 +63,7 @@ impl Event {
     }
 }
 
-/// The user whom an event is about, as far as is known.
+/// The user of an event, as far as the user is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subject<'a> {
     /// The user's id.

@@ -21,15 +21,16 @@ use crate::audit::{Caller, Event, Subject};
 const SECONDS_PER_HOUR: u64 = 60 * 60;
 
 impl Auth {
-    /// Creates an account, which knows the address of its sign-up from then on.
+    /// Creates an account, and records the address of the sign-up as known.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], or the store's.
+    /// [`Error::EmailTaken`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], or an error of the
+    /// store.
     pub async fn sign_up(&self, caller: &Caller, email: Email, password: Password) -> Result<(), Error> {
         let limit = Limit { count: self.parts.signup_limit_per_hour, seconds: SECONDS_PER_HOUR };
         self.count_call(caller, Counter::SignUps, limit).await?;
         let tag = email.tag();
-        // A taken email costs no hash. create_user decides.
+        // A taken email costs no hash. `create_user` makes the final decision.
         if self.store.find_user(tag).await?.is_some() {
             return self.sign_up_again(caller, &email, &password).await;
         }
@@ -43,7 +44,8 @@ impl Auth {
             self.signed_up(caller, &email, id);
             return Ok(());
         }
-        // The same sign-up may have succeeded while this one hashed: a client that got no answer sends it again.
+        // A client without an answer repeats its sign-up. The other request may have succeeded while this one computed
+        // its hash.
         self.sign_up_again(caller, &email, &password).await
     }
 
@@ -52,8 +54,8 @@ impl Auth {
         self.parts.audit.record(Event::SignedUp, caller, subject);
     }
 
-    /// A sign-up that was made but not acknowledged succeeds when it is sent again with the same password. The limits on
-    /// guesses hold here as at sign-in.
+    /// Repeats a sign-up. It succeeds if the earlier one was made but not acknowledged, and the password is the same.
+    /// The limits on guesses apply as at sign-in.
     async fn sign_up_again(&self, caller: &Caller, email: &Email, password: &Password) -> Result<(), Error> {
         let tag = email.tag();
         if !self.store.is_unacknowledged(tag).await? {
@@ -69,10 +71,10 @@ impl Auth {
         Ok(())
     }
 
-    /// The caller's profile. `email`, if given, must be the caller's own: a token opens no other profile.
+    /// The caller's profile. `email`, if given, must be the caller's own: a token gives access to no other profile.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::UserNotFound`], or the store's.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::UserNotFound`], or an error of the store.
     pub async fn current_user(&self, by: &Authorized, email: Option<&Email>) -> Result<Profile, Error> {
         let access = self.store.check_access(by.claims.tag, by.claims.sid).await?.ok_or_else(|| self.refused(by))?;
         match email {
@@ -84,8 +86,8 @@ impl Auth {
     /// Replaces the caller's password, and ends every other session in the same step.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], those of tokens, or
-    /// the store's.
+    /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], an error of the
+    /// token, or an error of the store.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -113,10 +115,10 @@ impl Auth {
         Ok(())
     }
 
-    /// Deletes the caller's account with all that the store has of the user.
+    /// Deletes the caller's account and everything that the store holds about the user.
     ///
     /// # Errors
-    /// As [`Auth::change_password`].
+    /// The errors of [`Auth::change_password`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let outcome = self.store.delete_user(by.claims.tag, &stored, Some(by.claims.sid)).await;
@@ -125,7 +127,8 @@ impl Auth {
         Ok(())
     }
 
-    /// A wrong password is no 401 here: the tokens of the caller are valid, and a client drops them on a 401.
+    /// Verifies the caller's password. A wrong password must not be a 401 here: the caller's tokens are valid, and a
+    /// client drops its tokens on a 401.
     async fn verify_own_password(
         &self,
         caller: &Caller,
@@ -141,7 +144,7 @@ impl Auth {
         }
     }
 
-    /// Ends the guess of a change that the right password allowed. A change that was not made counts as no failure.
+    /// Closes the guess after the change. If the change was not made, the guess does not count as a failure.
     async fn settle(&self, by: &Authorized, guess: Guess, outcome: Result<Outcome, Error>) -> Result<(), Error> {
         let error = match outcome {
             Ok(Outcome::Done) => {

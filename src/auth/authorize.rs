@@ -6,15 +6,15 @@ use auth_service_token::{Claims, Id};
 use super::service::Auth;
 use crate::audit::{Caller, Event, Subject};
 
-/// A caller whose access token is genuine and unexpired. The store has the last word, in the operation itself.
+/// A caller whose access token is genuine and unexpired. The store checks the session in the operation itself.
 pub struct Authorized {
-    /// What the access token says.
+    /// The claims of the access token.
     pub claims: Claims,
-    /// The new access token, if the one that came had expired.
+    /// The new access token, if the one in the request had expired.
     pub renewed: Option<String>,
 }
 
-/// What an access token alone allows.
+/// The result of a check of the access token without the store.
 pub enum Authorization {
     /// The request may go on.
     Granted(Authorized),
@@ -29,15 +29,15 @@ impl Authorized {
 }
 
 impl Auth {
-    /// Verifies an access token, without asking the store. An expired token is [`Authorization::Expired`] if the caller
-    /// brought a refresh token and so `may_renew`.
+    /// Verifies an access token, without asking the store. An expired token gives [`Authorization::Expired`] if the
+    /// caller `may_renew` it, because the request has a refresh token.
     ///
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`].
     pub fn authorize(&self, access_token: &str, may_renew: bool) -> Result<Authorization, Error> {
         let now = self.now();
         let claims = self.parts.tokens.access.verify_expired(access_token, now)?;
-        // Without the leeway: a token that may have ended in the store already is better renewed.
+        // Ignores the leeway, because the entry of such a token may already have expired in the store.
         if may_renew && claims.exp <= now {
             return Ok(Authorization::Expired(claims));
         }
@@ -45,11 +45,11 @@ impl Auth {
         Ok(Authorization::Granted(Authorized { claims, renewed: None }))
     }
 
-    /// Mints an access token in place of the expired one that `claims` come from.
+    /// Mints an access token to replace the expired one with these `claims`.
     ///
     /// # Errors
     /// [`Error::TokenInvalid`] for a refresh token of another session, [`Error::TokenExpired`] for one that has ended,
-    /// [`Error::TokenReused`] for one that was spent before, or the store's.
+    /// [`Error::TokenReused`] for one that was already spent, or an error of the store.
     pub async fn renew(&self, caller: &Caller, claims: &Claims, refresh_token: &str) -> Result<Authorized, Error> {
         let now = self.now();
         let refresh = self.parts.tokens.refresh.verify(refresh_token, now)?;
@@ -71,8 +71,8 @@ impl Auth {
         }
     }
 
-    /// What it means that the store has no live access entry for the caller. An entry that ended together with its token
-    /// has expired.
+    /// The error if the store has no live access entry for the caller. If the token has expired, its entry has expired
+    /// with it. Otherwise the entry was removed.
     pub(super) fn refused(&self, by: &Authorized) -> Error {
         if by.claims.exp <= self.now() { Error::TokenExpired } else { Error::TokenInvalid }
     }

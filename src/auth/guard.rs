@@ -1,7 +1,7 @@
 //! Guesses at a password and calls of one address, under their limits.
 //!
 //! Each guess is counted as failed before it is compared, so that any number of guesses at the same moment stay within
-//! the limits. A success takes its own count back.
+//! the limits. A success takes back its own count.
 
 use auth_service_password::Password;
 use auth_service_records::{
@@ -15,13 +15,13 @@ use auth_service_token::Id;
 use super::service::Auth;
 use crate::audit::{Caller, Event, Subject};
 
-/// A right password.
+/// A correct password.
 pub(super) struct Verified {
     /// The account as it was read.
     pub(super) stored: StoredUser,
-    /// A hash of today's parameters to store, if that of the account has weaker ones.
+    /// A hash with the current parameters, if the hash of the account has weaker ones.
     pub(super) upgrade: Option<String>,
-    /// Ends in [`Auth::succeeded`] or [`Auth::withdraw`].
+    /// The caller closes the guess with [`Auth::succeeded`] or [`Auth::withdraw`].
     pub(super) guess: Guess,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Guess {
 }
 
 impl Auth {
-    /// Compares a password with that of the account `tag`. An unknown account is treated alike.
+    /// Compares a password with that of the account `tag`. An unknown account is treated the same.
     ///
     /// # Errors
-    /// [`Error::Throttled`] before any work; [`Error::InvalidCredentials`], after the same work for an unknown account and
-    /// for a wrong password (OWASP ASVS 5.0, clause 6.3.8); [`Error::Overloaded`]; or the store's.
+    /// [`Error::Throttled`] before any work; [`Error::InvalidCredentials`], after the same work for an unknown account
+    /// and for a wrong password (OWASP ASVS 5.0, clause 6.3.8); [`Error::Overloaded`]; or an error of the store.
     pub(super) async fn verify_password(
         &self,
         caller: &Caller,
@@ -84,13 +84,13 @@ impl Auth {
         }
     }
 
-    /// Ends a guess whose success the store has noted: it has forgotten the failures of the account.
+    /// Closes a guess after a success. The store has already reset the failures of the account.
     pub(super) async fn succeeded(&self, guess: Guess) {
         self.uncount(guess).await;
     }
 
-    /// Takes back a guess that was not compared, or that led to nothing. If that fails the guess stays counted, which errs
-    /// on the safe side.
+    /// Takes back a guess that was not compared, or whose operation failed. If the withdrawal fails, the guess stays
+    /// counted, which is the safe side.
     pub(super) async fn withdraw(&self, guess: Guess) {
         let (withdrawn, ()) = tokio::join!(self.store.withdraw_guess(guess.tag, guess.known), self.uncount(guess));
         if let Err(error) = withdrawn {
@@ -98,7 +98,7 @@ impl Auth {
         }
     }
 
-    /// Counts a call that `limit` allows an address, and refuses one beyond the limit.
+    /// Counts a call from the caller's address, and refuses a call beyond `limit`.
     ///
     /// # Errors
     /// [`Error::Throttled`].
@@ -109,7 +109,7 @@ impl Auth {
         })
     }
 
-    /// The limit on failed guesses of one address, and on removals by one that shows no token.
+    /// The limit on failed guesses from one address, and on its removals without a token.
     pub(super) fn address_limit(&self) -> Limit {
         Limit { count: self.parts.address_limit, seconds: FORGET_SECONDS }
     }
@@ -123,11 +123,11 @@ impl Auth {
         self.count(caller, Counter::Failures, self.address_limit()).await
     }
 
-    /// The name of the address if a call was counted, or the seconds to wait.
+    /// Counts a call. Returns the name of the address if the call was counted, or the seconds to wait.
     ///
-    /// In a cluster the count of an address is in another slot than the account, and the primary of that slot may be away.
-    /// Then the call goes on uncounted: the primary of one slot must not stop users of another. On a single Redis the
-    /// account cannot be read either, and the request ends with that error.
+    /// In a cluster the count of an address is in another slot than the account, and the primary of that slot may be
+    /// down. Then the call continues uncounted, because the loss of one primary must not stop the users of another. On
+    /// a single Redis the account cannot be read either, so the request fails anyway.
     async fn count(&self, caller: &Caller, counter: Counter, limit: Limit) -> Result<Option<Id>, u64> {
         if limit.count == 0 {
             return Ok(None);

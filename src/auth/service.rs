@@ -9,7 +9,7 @@ use auth_service_token::Tokens;
 
 use crate::audit::Audit;
 
-/// What all runtimes share.
+/// The parts that all runtimes share.
 #[derive(Clone)]
 pub struct Parts {
     /// Both kinds of token.
@@ -18,9 +18,9 @@ pub struct Parts {
     pub passwords: Passwords,
     /// How long sessions and tokens live.
     pub policy: SessionPolicy,
-    /// Failed sign-ins and open removals of one address in 15 minutes. 0 for no limit.
+    /// The most failed sign-ins, and the most removals without a token, from one address in 15 minutes. 0 for no limit.
     pub address_limit: u64,
-    /// Sign-ups of one address in an hour. 0 for no limit.
+    /// The most sign-ups from one address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
     /// Where security events go.
     pub audit: Audit,

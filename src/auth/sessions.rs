@@ -11,7 +11,7 @@ use crate::audit::{Caller, Event, Subject};
 
 /// A page of the caller's sessions.
 pub struct SessionList {
-    /// Newest first, each with whether it is the session that asks.
+    /// Newest first. The flag marks the session of the request.
     pub sessions: Vec<(Session, bool)>,
     /// The `after` of the next page, if there is one.
     pub next: Option<Id>,
@@ -21,10 +21,10 @@ impl Auth {
     /// The caller's live sessions, newest first.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or the store's.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn sessions(&self, by: &Authorized, page: Page) -> Result<SessionList, Error> {
         let Claims { tag, sid, .. } = by.claims;
-        // One more than the page shows tells whether there is another page.
+        // One session beyond the page shows whether there is another page.
         let one_more = Page { limit: page.limit + 1, ..page };
         let found = self.store.list_sessions(tag, Some(sid), one_more).await?;
         let mut found = found.ok_or_else(|| self.refused(by))?;
@@ -41,9 +41,10 @@ impl Auth {
     /// Ends one of the caller's sessions.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`], also for somebody else's and for no id (`None`); those of tokens, or the store's.
+    /// [`Error::SessionNotFound`], also for the session of another user and for an impossible id (`None`); an error of
+    /// the token, or an error of the store.
     pub async fn end_session(&self, caller: &Caller, by: &Authorized, sid: Option<Id>) -> Result<(), Error> {
-        // An id that cannot exist says nothing of the token, which must be valid all the same.
+        // The token must be valid, even if the id is impossible.
         let Some(sid) = sid else {
             let access = self.store.check_access(by.claims.tag, by.claims.sid).await?;
             return Err(if access.is_some() { Error::SessionNotFound } else { self.refused(by) });
@@ -60,7 +61,7 @@ impl Auth {
     /// Ends all of the caller's sessions.
     ///
     /// # Errors
-    /// Those of tokens, or the store's.
+    /// An error of the token, or an error of the store.
     pub async fn end_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
         match self.store.end_sessions(by.claims.tag, by.claims.sid).await? {
             Outcome::Done => {}
@@ -70,10 +71,10 @@ impl Auth {
         Ok(())
     }
 
-    /// Ends all of the caller's sessions but the one that asks.
+    /// Ends all of the caller's sessions except the session of the request.
     ///
     /// # Errors
-    /// Those of tokens, or the store's.
+    /// An error of the token, or an error of the store.
     pub async fn end_other_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
         match self.store.keep_only(by.claims.tag, by.claims.sid, Id::random()?, None).await? {
             Outcome::Done => {}
@@ -84,10 +85,10 @@ impl Auth {
         Ok(())
     }
 
-    /// Ends the session of any genuine token of it, expired or not. A session that has ended already is no error.
+    /// Ends the session of a genuine token, expired or not. It is not an error if the session has already ended.
     ///
     /// # Errors
-    /// [`Error::TokenMissing`], [`Error::TokenInvalid`], or the store's.
+    /// [`Error::TokenMissing`], [`Error::TokenInvalid`], or an error of the store.
     pub async fn sign_out(
         &self,
         caller: &Caller,
@@ -103,7 +104,7 @@ impl Auth {
         };
         let Claims { sub, tag, sid, jti, .. } = claims;
         let subject = Subject::session(sub, sid);
-        // A spent refresh token is reuse on whichever way it comes, and reuse has a line of its own in the audit trail.
+        // A spent refresh token counts as reuse at sign-out too, and reuse has its own event in the audit trail.
         if by_refresh_token && self.parts.policy.rotation && self.store.renew(tag, sid, jti).await? == Renewed::Reused {
             self.parts.audit.record(Event::TokenReused, caller, subject);
             return Ok(());

@@ -13,16 +13,16 @@ use uuid::Uuid;
 use super::{authorize::Authorized, guard::Verified, service::Auth};
 use crate::audit::{Caller, Event, Subject};
 
-/// How often a sign-in starts over when the account changes between the comparison and the session.
+/// How many times a sign-in is tried, if the account changes between the password check and the opening of the session.
 const SIGN_IN_TRIES: usize = 3;
 
 /// The tokens of a sign-in.
 pub struct SignedIn {
-    /// For protected requests.
+    /// The token for protected requests.
     pub access_token: String,
     /// Life of the access token, in seconds.
     pub expires_in: u64,
-    /// For more access tokens.
+    /// The token that gives new access tokens.
     pub refresh_token: String,
     /// Life of the refresh token, in seconds.
     pub refresh_expires_in: u64,
@@ -30,7 +30,7 @@ pub struct SignedIn {
 
 /// The tokens of a refresh.
 pub struct RefreshedTokens {
-    /// For protected requests.
+    /// The token for protected requests.
     pub access_token: String,
     /// Life of the access token, in seconds.
     pub expires_in: u64,
@@ -39,11 +39,11 @@ pub struct RefreshedTokens {
 }
 
 impl Auth {
-    /// Opens a session for whoever knows the password.
+    /// Opens a session for a caller who knows the password.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work;
-    /// [`Error::Throttled`] before it, the same for both; [`Error::Overloaded`], or the store's.
+    /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work for both;
+    /// [`Error::Throttled`] before that work, also the same for both; [`Error::Overloaded`], or an error of the store.
     pub async fn authenticate(
         &self,
         caller: &Caller,
@@ -58,7 +58,7 @@ impl Auth {
             let (user_id, guess) = (verified.stored.user.id, verified.guess);
             let (sid, refresh_id) = (Id::random()?, Id::random()?);
             let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin: origin.clone() };
-            // Read before the store sets the ends of the entries, so that no token outlives its entry by this.
+            // Reads the clock before the store sets the expiry of the entries, so that no token outlives its entry.
             let now = self.now();
             match self.open_session(caller, tag, &verified, &session).await {
                 Ok(true) => {
@@ -77,7 +77,7 @@ impl Auth {
         Err(Error::Overloaded)
     }
 
-    /// Notes what the sign-in changes of the account: a stronger hash, and once a day the address.
+    /// Opens the session and updates the account: a stronger hash if there is one, and the address once a day.
     async fn open_session(
         &self,
         caller: &Caller,
@@ -95,12 +95,12 @@ impl Auth {
         self.store.open_session(tag, stored, changed.then_some(&user), session, guess.known).await
     }
 
-    /// Mints an access token for a refresh token, and with rotation a refresh token in its place.
+    /// Mints an access token for a refresh token. With rotation, also replaces the refresh token.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`] for anything but one of our refresh tokens, [`Error::TokenExpired`],
-    /// [`Error::RefreshTokenNotFound`] when it was removed before its time, [`Error::TokenReused`] when it was spent
-    /// before, or the store's.
+    /// [`Error::TokenInvalid`] for anything except one of our refresh tokens, [`Error::TokenExpired`],
+    /// [`Error::RefreshTokenNotFound`] when it was removed before it expired, [`Error::TokenReused`] when it was
+    /// already spent, or an error of the store.
     pub async fn refresh_access_token(&self, caller: &Caller, refresh_token: &str) -> Result<RefreshedTokens, Error> {
         let now = self.now();
         let Claims { sub, tag, sid, jti, exp, .. } = self.parts.tokens.refresh.verify(refresh_token, now)?;
@@ -121,15 +121,15 @@ impl Auth {
                 self.parts.audit.record(Event::TokenReused, caller, subject);
                 Err(Error::TokenReused)
             }
-            // An entry that ended by itself, within the leeway or just now, was not removed: the token has expired.
+            // After `exp`, the entry has expired, within the leeway or just now. Before `exp`, the entry was removed.
             Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::RefreshTokenNotFound }),
         }
     }
 
-    /// Removes all tokens of `email`, for a caller who shows none. Such calls are limited for each address.
+    /// Removes all tokens of `email`, for a caller without a token. Such calls are limited for each address.
     ///
     /// # Errors
-    /// [`Error::TokenNotFound`] when there were none, [`Error::Throttled`], or the store's.
+    /// [`Error::TokenNotFound`] when there were none, [`Error::Throttled`], or an error of the store.
     pub async fn remove_access_token(&self, caller: &Caller, email: &Email) -> Result<(), Error> {
         self.count_call(caller, Counter::Removals, self.address_limit()).await?;
         match self.store.remove_tokens(email.tag(), None).await? {
@@ -144,7 +144,7 @@ impl Auth {
     /// Removes all tokens of the caller. `email`, if given, must be the caller's own.
     ///
     /// # Errors
-    /// [`Error::NotOwner`], those of tokens, or the store's.
+    /// [`Error::NotOwner`], an error of the token, or an error of the store.
     pub async fn remove_own_access_token(
         &self,
         caller: &Caller,
@@ -153,7 +153,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let Claims { tag, sid, .. } = by.claims;
         if email.is_some_and(|email| email.tag() != tag) {
-            // Somebody else's email says nothing of the token, which must be valid all the same.
+            // The token must be valid, even if the email belongs to another user.
             let access = self.store.check_access(tag, sid).await?;
             return Err(if access.is_some() { Error::NotOwner } else { self.refused(by) });
         }

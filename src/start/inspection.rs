@@ -1,4 +1,4 @@
-//! A look at the store before the server relies on it: at the start, and once more when a store that was away comes back.
+//! Inspects the store at the start, and again when an unreachable store comes back.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -9,20 +9,20 @@ use crate::cli;
 
 /// How often the clocks of the store and of this machine are compared.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the server looks for a store that was away at the start.
+/// How often the server tries to inspect a store that was unreachable at the start.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the look at the start saw.
+/// The result of the inspection at the start.
 pub(super) struct Inspection {
-    /// Whether all of the store was there.
+    /// Whether the whole store was reachable.
     complete: bool,
 }
 
 impl Inspection {
-    /// Looks at the store. A store that is away is no error, as it may come back.
+    /// Inspects the store. An unreachable store is not an error, because it may come back.
     ///
     /// # Errors
-    /// The exit code, when the server must not serve on this store; the reason is printed.
+    /// The exit code, if the server must not serve on this store. The reason is already printed.
     pub(super) async fn at_start(backend: &Backend) -> Result<Self, ExitCode> {
         match backend.check().await {
             Ok(None) => match look(backend, Absence::Warn).await {
@@ -37,7 +37,7 @@ impl Inspection {
         }
     }
 
-    /// Watches the store from now on. The receiver gets the reasons to stop, if a store that was away comes back and the
+    /// Watches the store from now on. The receiver gets the reasons to stop, if an unreachable store comes back and the
     /// server must not serve on it.
     pub(super) fn go_on(self, backend: Backend) -> watch::Receiver<Vec<String>> {
         let (refusals, refused) = watch::channel(Vec::new());
@@ -49,14 +49,14 @@ impl Inspection {
     }
 }
 
-/// Whether a part of the store that is away is worth a warning.
+/// Whether an unreachable part of the store causes a warning.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
     Warn,
     Ignore,
 }
 
-/// Warns of what may go wrong with the store. Whether all of the store was there.
+/// Logs a warning for each risk of the store. Returns whether the whole store was reachable.
 ///
 /// # Errors
 /// A sentence for each reason why the server must not start.
@@ -78,7 +78,7 @@ async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> 
         return Err(refusals);
     }
     let complete = !findings.iter().any(Finding::is_of_absence);
-    // The look that finds everything there repeats all warnings.
+    // The inspection that reaches the whole store repeats all warnings.
     if complete || absence == Absence::Warn {
         for warning in of(Verdict::Warning) {
             tracing::warn!("{}", sentence(warning));

@@ -1,4 +1,4 @@
-//! The start: open the store, look at it, start the workers, bind, serve until told to stop.
+//! Starts the server: opens and inspects the store, binds, starts the workers, and serves until a signal to stop.
 
 mod inspection;
 mod process;
@@ -24,7 +24,7 @@ use crate::{
     http::{self, App, AppState, Leave, Phase, Server, Timeouts, Worker},
 };
 
-/// Serves until told to stop. The exit code is 0 after a stop that was asked for, 1 when the server cannot serve, 2 when
+/// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
 /// a setting is wrong.
 #[must_use]
 pub fn run(config: Config) -> ExitCode {
@@ -94,7 +94,7 @@ fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> 
         cost,
         min_score: config.password_min_score,
         threads: cores,
-        // A change of a password verifies one and hashes another, and the store needs time too.
+        // A password change verifies one password and hashes another, and the store needs time too.
         deadline: config.request_timeout / 2,
     };
     Ok(Parts {

@@ -1,4 +1,4 @@
-//! What the process asks of the system: open files, and signals.
+//! The limit on open files, and the signals to the process.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{cli, http::Leave};
 
-/// Open files of the store, the log and the runtimes, with some to spare.
+/// Open files of the store, the log and the runtimes, with a reserve.
 const FILES_BESIDES_CONNECTIONS: u64 = 100;
 
 /// Each connection takes a file descriptor, and the usual soft limit of 1,024 of them is below `MAX_CONNECTIONS`.
 pub(super) fn raise_file_limit(max_connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    // Where the system refuses, the limit stays as it is, and the warning below says what that means.
+    // If the system refuses, the limit stays unchanged, and the warning below reports the consequence.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let needed = max_connections as u64 + FILES_BESIDES_CONNECTIONS;
     if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < needed) {
@@ -24,11 +24,11 @@ pub(super) fn raise_file_limit(max_connections: usize) {
     }
 }
 
-/// Waits for SIGTERM, which an orchestrator sends, or SIGINT, which a person sends. A second one ends the process at once;
-/// no acknowledged write is lost by that.
+/// Waits for SIGTERM, which an orchestrator sends, or SIGINT, which a person sends. A second signal ends the process at
+/// once, without the loss of an acknowledged write.
 ///
 /// # Errors
-/// When the system takes no signal handler.
+/// When the system refuses a signal handler.
 pub(super) fn stop_signal() -> io::Result<impl Future<Output = Leave>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut next = async move || {

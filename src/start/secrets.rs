@@ -7,7 +7,7 @@ use auth_service_store::settings::StoreSettings;
 
 use crate::{audit, config::Config};
 
-/// The secrets of the settings, or else those of the data directory, whose lock the open store holds.
+/// The secrets from the settings, or else from the data directory. The open store holds the lock of the directory.
 ///
 /// # Errors
 /// When a file of the data directory cannot be read or written, or holds no whole secret.

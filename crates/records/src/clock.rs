@@ -1,4 +1,4 @@
-//! The one time that all replicas share, and the time as people read it.
+//! The clock that all replicas share, and times in a form for people.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The time of the store, carried on by the monotonic clock of this machine between two looks at the store.
+/// The time of the store. Between two readings of the store, the monotonic clock of this machine advances the time.
 ///
-/// The wall clock of this machine is read once, at the start, for a store that has no clock of its own. A step of the wall
-/// clock afterwards changes nothing. A clone is the same clock.
+/// The wall clock of this machine sets this clock once, at the start, for a store that has no clock of its own. A later
+/// step of the wall clock has no effect. All clones share one clock.
 #[derive(Clone)]
 pub struct Clock(Arc<State>);
 
@@ -81,7 +81,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// As RFC 3339 writes it, in UTC.
+/// Formats a time by RFC 3339, in UTC.
 #[must_use]
 pub fn rfc3339(unix_seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(unix_seconds)).to_string()

@@ -1,19 +1,20 @@
-//! The outcomes that a client hears of. `http/problem.rs` gives each its status, its code and its sentence.
+//! The errors that a client can get. `http/problem.rs` gives each of them a status, a code and a sentence.
 
 use std::{borrow::Cow, fmt};
 
 use auth_service_token::TokenError;
 
-/// Why a use case did not succeed.
+/// Why a use case failed.
 #[derive(Debug)]
 pub enum Error {
     /// Sign-up: the email belongs to an account.
     EmailTaken,
-    /// Sign-in: unknown email or wrong password, on purpose not told apart (OWASP ASVS 5.0 clause 6.3.8).
+    /// Sign-in: the email is unknown or the password is wrong. The error hides which, on purpose (OWASP ASVS 5.0 clause
+    /// 6.3.8).
     InvalidCredentials,
     /// A protected use case was called without an access token.
     TokenMissing,
-    /// Malformed, forged, of the wrong kind, or an access token whose entry is gone from the store.
+    /// A token that is malformed, forged or of the wrong kind, or an access token without an entry in the store.
     TokenInvalid,
     /// A genuine token past its `exp`.
     TokenExpired,
@@ -21,34 +22,35 @@ pub enum Error {
     RefreshTokenNotFound,
     /// A user has no tokens in the store.
     TokenNotFound,
-    /// A refresh token that was spent before; its session is ended.
+    /// A refresh token that was already spent. Its session has ended.
     TokenReused,
     /// A new password is too easy to guess.
     WeakPassword {
-        /// The field it came in.
+        /// The field that holds the password.
         field: &'static str,
-        /// How to make a better one.
+        /// How to choose a better password.
         advice: String,
     },
-    /// The password that was to confirm a change is wrong.
+    /// The password that confirms a change is wrong.
     WrongPassword,
-    /// No such session of the caller's.
+    /// The caller has no such session.
     SessionNotFound,
-    /// Too many tries. The next one is possible after so many seconds.
+    /// Too many attempts. The next attempt is possible after this many seconds.
     Throttled(u64),
-    /// No such user, or one that the token does not belong to.
+    /// There is no such user, or the token belongs to another user.
     UserNotFound,
-    /// The token is good but belongs to somebody else.
+    /// The token is valid but belongs to another user.
     NotOwner,
-    /// More hashes, or writes that wait for replicas, than can be served before the deadline. Nothing was done.
+    /// The server has more hashes, or more writes that wait for replicas, than it can finish before the deadline.
+    /// Nothing was done.
     Overloaded,
-    /// A hashing thread has died and is not replaced yet.
+    /// A hashing thread has died and has not been replaced yet.
     HashingUnavailable,
     /// The store gave no good answer. A write may or may not have happened.
     Unavailable(Outage),
     /// The write was made, but too few replicas had it in time. A failover may undo it.
     NotReplicated,
-    /// A fault of ours. The text goes to the log, never to the client.
+    /// A fault of the server. The text goes to the log, never to the client.
     Internal(String),
 }
 
@@ -63,7 +65,7 @@ impl From<TokenError> for Error {
     }
 }
 
-/// What is wrong with one field of a request; never contains what the client sent.
+/// The fault of one field of a request. Never contains text from the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name.

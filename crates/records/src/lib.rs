@@ -3,9 +3,9 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`user`] | emails and accounts |
-//! | [`session`] | what the store keeps and says of a session, and how long sessions live |
+//! | [`session`] | what the store keeps and returns about a session, and how long sessions live |
 //! | [`throttle`] | the limits on guessing passwords, and the addresses that an account knows |
-//! | [`error`] | the outcomes that a client hears of |
+//! | [`error`] | the errors that a client can get |
 //! | [`clock`] | the time of the store |
 //! | [`secret`] | text that no output may show |
 

@@ -1,4 +1,5 @@
-//! Secrets: a type that no output shows, new ones, and the two that the embedded store keeps in files.
+//! Secrets: a type that no output shows, the generation of secrets, and the two signing secrets in the files of the
+//! embedded store.
 
 use std::{
     fmt, fs,
@@ -26,7 +27,7 @@ impl Secret {
     /// 256 bits from the operating system's generator, as 43 characters of base64url.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system provides no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
@@ -56,11 +57,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads both from `directory`, generating what is not there (mode 0600); `true` when one was generated.
-    /// The caller holds the directory's lock, so no second process generates its own.
+    /// Reads both secrets from `directory`, and generates each missing one (mode 0600). `true` if a secret was
+    /// generated. The caller holds the lock of the directory, so that no second process generates other secrets.
     ///
     /// # Errors
-    /// When a file cannot be read or written, is open to other users, or holds less than a secret.
+    /// When a file cannot be read or written, is open to other users, or holds too short a secret.
     pub fn load_or_generate(directory: &Path) -> io::Result<(Self, bool)> {
         let (access, new_access) = load_or_generate(&directory.join("auth_secret_key"))?;
         let (refresh, new_refresh) = load_or_generate(&directory.join("refresh_secret_key"))?;
@@ -90,7 +91,7 @@ fn load_or_generate(path: &Path) -> io::Result<(Secret, bool)> {
     }
 }
 
-/// Writes beside the file and renames, so that a crash leaves the whole secret or none.
+/// Writes a temporary file and renames it, so that a crash leaves the whole secret or none.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;

@@ -1,30 +1,30 @@
-//! Sessions: how long they live, and what the store keeps and says of one.
+//! Sessions: how long they live, and what the store keeps and returns about a session.
 
 use auth_service_token::Id;
 
-/// How long sessions and their tokens live. All times in seconds.
+/// How long sessions and their tokens live. All times are in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionPolicy {
-    /// Of an access token.
+    /// The life of an access token.
     pub access_seconds: u64,
-    /// Of a refresh token; at least as long as the access token's.
+    /// The life of a refresh token, which is at least that of an access token.
     pub refresh_seconds: u64,
     /// Whether a refresh spends the refresh token and gives a new one.
     pub rotation: bool,
-    /// How long a spent refresh token still gives its successor, even if the successor has been used.
+    /// How long a spent refresh token still yields its successor, even if the successor has been used.
     pub grace_seconds: u64,
-    /// How long a session lives at most, however often it is refreshed. `None` for no limit.
+    /// The longest life of a session, no matter how often it is refreshed. `None` for no limit.
     pub max_age_seconds: Option<u64>,
-    /// A sign-in beyond this ends the user's oldest session.
+    /// The most sessions of a user. A sign-in beyond this number ends the oldest session.
     pub max_sessions: usize,
 }
 
-/// A session that is being opened by a sign-in.
+/// A session that a sign-in opens.
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// The session's id.
     pub sid: Id,
-    /// Becomes the user's epoch if the user has none. A token is valid only while the epoch of its session is the user's.
+    /// Becomes the user's epoch if the user has none. A token is valid only while its session has the user's epoch.
     pub epoch: Id,
     /// The `jti` of the session's refresh token.
     pub refresh_id: Id,
@@ -47,11 +47,11 @@ pub const USER_AGENT_MAX_BYTES: usize = 256;
 /// A live session, as its owner sees it.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// The session's id. It is public and opens nothing.
+    /// The session's id. It is public and grants no access.
     pub sid: Id,
-    /// Of the sign-in, in seconds since the Unix epoch.
+    /// The time of the sign-in, in seconds since the Unix epoch.
     pub created_at: u64,
-    /// Of the last sign-in or refresh, in seconds since the Unix epoch.
+    /// The time of the last sign-in or refresh, in seconds since the Unix epoch.
     pub last_used_at: u64,
     /// Where the sign-in came from.
     pub origin: Origin,
@@ -69,7 +69,7 @@ pub struct Page {
 /// What a token check answers about the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// In the spelling the account was created with.
+    /// The email in the spelling of the sign-up.
     pub email: String,
     /// When the account was created, in seconds since the Unix epoch.
     pub created_at: u64,
@@ -82,23 +82,23 @@ pub enum Refreshed {
     Live {
         /// Life of the new access token, in seconds.
         access_seconds: u64,
-        /// With rotation: the refresh token that takes the place of the spent one.
+        /// With rotation: the refresh token that replaces the spent one.
         successor: Option<Successor>,
     },
     /// There is no such session, or it has ended.
     Gone,
-    /// The token was spent before, and its session is ended now.
+    /// The token was already spent, and its session has now ended.
     Reused,
 }
 
-/// The refresh token that takes the place of a spent one. Signed from these values, it is the same text every time.
+/// The refresh token that replaces a spent one. Signing these values gives the same text every time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Successor {
-    /// Its `jti`.
+    /// The `jti` of the token.
     pub refresh_id: Id,
-    /// Its `iat`, by the clock of the store.
+    /// The `iat` of the token, by the clock of the store.
     pub iat: u64,
-    /// Its `exp`.
+    /// The `exp` of the token.
     pub exp: u64,
 }
 
@@ -112,17 +112,17 @@ pub enum Renewed {
     },
     /// There is no such session, or it has ended.
     Gone,
-    /// The refresh token was spent before, and its session is ended now.
+    /// The refresh token was already spent, and its session has now ended.
     Reused,
 }
 
 /// The outcome of an operation on behalf of the owner of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The operation is done.
+    /// The operation was done.
     Done,
-    /// Nothing is done: the object of the operation is not there, or has changed since it was read.
+    /// Nothing was done: the object of the operation does not exist, or has changed since it was read.
     NotThere,
-    /// Nothing is done: the session that asks has no live access entry.
+    /// Nothing was done: the asking session has no live access entry.
     Refused,
 }

@@ -6,22 +6,24 @@ use auth_service_token::Id;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Failures in a row that cost no wait. Each further one does.
+/// The number of failures in a row without a wait. Each further failure brings a wait.
 pub const FREE_FAILURES: u32 = 4;
 /// The longest wait between two guesses before [`MOST_FAILURES`], in seconds.
 pub const LONGEST_WAIT_SECONDS: u64 = 60;
-/// Failures in a row after which a count accepts no guess until it is forgotten (NIST SP 800-63B-4, section 3.2.2).
+/// The number of failures in a row after which no guess is accepted until the count is forgotten (NIST SP 800-63B-4,
+/// section 3.2.2).
 pub const MOST_FAILURES: u32 = 100;
-/// A count of failures is forgotten after this long without one, in seconds. It is also the window of an address' count.
+/// A count of failures is forgotten after this many seconds without a failure. The count of an address has the same
+/// window.
 pub const FORGET_SECONDS: u64 = 15 * 60;
 /// An address is known for this many days after the last sign-in from it.
 pub const KNOWN_DAYS: u64 = 30;
-/// How many addresses an account knows. The one that was used longest ago gives way.
+/// How many addresses an account knows. A new address replaces the one that was used longest ago.
 pub const KNOWN_ADDRESSES: usize = 16;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// The wait that the `failures`-th failure in a row brings, in seconds: none at first, then 1, 2, 4 … 60, at last
+/// The wait after `failures` failures in a row, in seconds: none at first, then 1, 2, 4 … 60, and finally
 /// [`FORGET_SECONDS`].
 #[must_use]
 pub fn wait_seconds(failures: u32) -> u64 {
@@ -37,7 +39,7 @@ pub fn wait_seconds(failures: u32) -> u64 {
 pub enum Counter {
     /// Passwords that were wrong, or are being compared.
     Failures,
-    /// Token removals by somebody who showed no token.
+    /// Token removals by callers without a token.
     Removals,
     /// Accounts created.
     SignUps,
@@ -48,31 +50,31 @@ pub enum Counter {
 pub enum Admission {
     /// The guess counts as failed until a success forgets the count or the guess is withdrawn.
     Admitted,
-    /// Not before so many seconds.
+    /// The next guess is possible after this many seconds.
     Wait(u64),
 }
 
-/// So many calls in so many seconds.
+/// The most calls in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// How many. 0 for no limit.
+    /// The most calls. 0 for no limit.
     pub count: u64,
-    /// In how many seconds, from the first.
+    /// The period in seconds, from the first call.
     pub seconds: u64,
 }
 
-/// The name of a client address in counters: the same for all of an IPv6 /64, which one subscriber has, and for an IPv4
-/// address in either notation.
+/// The name of a client address in counters. All addresses of an IPv6 /64 have the same name, because a /64 belongs to
+/// one subscriber. Both notations of an IPv4 address have the same name too.
 ///
-/// No secret is part of it, so that a rotation of secrets forgets no count. Whoever reads the store could find an IPv4
-/// address by trying all of them; the store holds the address of each live session in plain text anyway.
+/// The name contains no secret, so that a rotation of secrets loses no count. A reader of the store could find an IPv4
+/// address by trying all of them, but the store holds the address of each live session in plain text anyway.
 #[must_use]
 pub fn address_name(address: IpAddr) -> Id {
     Id::digest(network(address).as_slice())
 }
 
-/// The name of a client address among the addresses that one account knows. It has the account's id as a salt, so that
-/// two accounts cannot be compared.
+/// The name of a client address among the addresses that one account knows. The account's id is the salt of the name,
+/// so that the addresses of two accounts cannot be compared.
 #[must_use]
 pub fn known_address_name(user_id: Uuid, address: IpAddr) -> Id {
     let mut input = user_id.as_bytes().to_vec();
@@ -87,9 +89,9 @@ fn network(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The addresses that an account knows, each with the day of the last sign-in from there (days since 1970).
+/// The addresses that an account knows, each with the day of the last sign-in from it (days since 1970).
 ///
-/// A guess from a known address has a count of its own, so that guesses from elsewhere never use up the owner's turn.
+/// A known address has its own count of guesses, so that guesses from other addresses never lock out the owner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KnownAddresses(BTreeMap<Id, u64>);
@@ -101,8 +103,8 @@ impl KnownAddresses {
         self.0.get(&name).is_some_and(|day| day + KNOWN_DAYS >= now / SECONDS_PER_DAY)
     }
 
-    /// Notes a sign-in from `name` at the time `now`, in seconds since the Unix epoch, and forgets what is too old or too
-    /// much. Whether that changed anything: at most once a day for each address.
+    /// Records a sign-in from `name` at the time `now`, in seconds since the Unix epoch, and forgets addresses that are
+    /// too old or too many. Returns whether anything has changed, which is at most once a day for each address.
     pub fn remember(&mut self, name: Id, now: u64) -> bool {
         let today = now / SECONDS_PER_DAY;
         if self.0.get(&name) == Some(&today) {
@@ -117,7 +119,7 @@ impl KnownAddresses {
         true
     }
 
-    /// All names, whether or not they are too old.
+    /// All names, including those that are too old.
     pub fn names(&self) -> impl Iterator<Item = Id> + '_ {
         self.0.keys().copied()
     }

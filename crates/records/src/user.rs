@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::throttle::KnownAddresses;
 
-/// RFC 5321, section 4.5.3.1.3, less the angle brackets.
+/// RFC 5321, section 4.5.3.1.3, without the angle brackets.
 const EMAIL_MAX_BYTES: usize = 254;
 /// RFC 5321, section 4.5.3.1.1.
 const LOCAL_PART_MAX_BYTES: usize = 64;
@@ -25,7 +25,8 @@ pub struct Email {
 }
 
 impl Email {
-    /// Takes ASCII white space off both ends, as HTML5 does. `None` when the rest is not a valid address.
+    /// Parses an address. Strips ASCII white space from both ends, as HTML5 does. `None` if the rest is not a valid
+    /// address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let spelling = text.trim_matches(|c: char| c.is_ascii_whitespace());
@@ -47,14 +48,15 @@ impl Email {
         &self.spelling
     }
 
-    /// Names the account in every key: the same for all spellings of one address, and free of its characters.
+    /// Names the account in every key. All spellings of an address have the same tag. The tag is a digest, so no key
+    /// contains the address.
     #[must_use]
     pub fn tag(&self) -> Id {
         self.tag
     }
 }
 
-/// The domain as DNS has it. `None` when it is not valid.
+/// The domain in the ASCII form of DNS. `None` if the domain is not valid.
 fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
     // UTS 46 drops some of these silently.
     if domain.chars().any(is_invisible) {
@@ -95,7 +97,7 @@ impl fmt::Debug for Email {
 pub struct User {
     /// The `sub` of this user's tokens; never changes.
     pub id: Uuid,
-    /// In the spelling the account was created with.
+    /// The email in the spelling of the sign-up.
     pub email: String,
     /// Seconds since the Unix epoch.
     pub created_at: u64,
@@ -115,7 +117,7 @@ impl fmt::Debug for User {
 /// The part of an account that its owner may see.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// In the spelling the account was created with.
+    /// The email in the spelling of the sign-up.
     pub email: String,
     /// The user's UUID.
     pub id: Uuid,

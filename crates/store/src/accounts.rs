@@ -6,7 +6,7 @@ use auth_service_token::Id;
 use crate::{record::StoredUser, store::Store};
 
 impl Store {
-    /// Adds an account, which never expires. `false` when its tag is taken; then nothing is changed.
+    /// Adds an account, which never expires. `false` if its tag is taken. The store is then unchanged.
     ///
     /// # Errors
     /// See [`Store`].
@@ -17,7 +17,8 @@ impl Store {
         }
     }
 
-    /// Whether the sign-up of the account was not acknowledged, because too few replicas had it. It may be repeated.
+    /// Whether the sign-up of the account is not acknowledged yet, because too few replicas had it. A client may repeat
+    /// such a sign-up.
     ///
     /// # Errors
     /// See [`Store`].
@@ -28,7 +29,7 @@ impl Store {
         }
     }
 
-    /// Returns when enough replicas have all that was written so far.
+    /// Returns when enough replicas have all earlier writes to the account.
     ///
     /// # Errors
     /// See [`Store`].
@@ -50,8 +51,8 @@ impl Store {
         }
     }
 
-    /// Deletes an account that is still as it was `seen`, with every key or row that holds anything of the user. If a
-    /// session is `asking`, it must have a live access entry.
+    /// Deletes an account that is unchanged since it was `seen`, with every key or row of the user. The `asking`
+    /// session, if any, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].

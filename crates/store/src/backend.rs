@@ -1,4 +1,4 @@
-//! Opening a store, before a runtime uses it, and a careful look at it.
+//! Opens a store before a runtime uses it, and inspects it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ impl Backend {
     /// store as soon as there is a connection.
     ///
     /// # Errors
-    /// When the address cannot be read, or the data directory cannot be used (another process has it, too open a mode).
+    /// When the address cannot be parsed, or the data directory cannot be used (another process holds it, or its mode
+    /// is too open).
     pub fn open(settings: &StoreSettings, policy: SessionPolicy, clock: Clock) -> Result<Self, OpenError> {
         match settings {
             StoreSettings::Redis(settings) => Ok(Self::Redis(Arc::new(redis::Backend::new(settings, policy, clock)?))),
@@ -31,7 +32,7 @@ impl Backend {
         }
     }
 
-    /// Whether there is something to open; for Redis, only opening it tells.
+    /// Whether there is a store to open. Always `true` for Redis, because only opening it can tell.
     #[must_use]
     pub fn exists(settings: &StoreSettings) -> bool {
         match settings {
@@ -40,8 +41,8 @@ impl Backend {
         }
     }
 
-    /// One look at the store before serving. Redis that is away is not an error, it may come later: then the reason is
-    /// returned. Redis that answers but can never serve is.
+    /// Checks the store once before the server starts to serve. An unreachable Redis is not an error, because it may
+    /// come back: the result is then the reason. A Redis that answers but can never serve is an error.
     ///
     /// # Errors
     /// When the credentials are wrong, or the server is a replica.
@@ -52,10 +53,10 @@ impl Backend {
         }
     }
 
-    /// A careful look at the store, which changes nothing.
+    /// Inspects the store, and leaves its data unchanged.
     ///
     /// # Errors
-    /// A sentence that says why it cannot be looked at.
+    /// A sentence that says why the store cannot be inspected.
     pub async fn inspect(&self) -> Result<Vec<Finding>, String> {
         match self {
             Self::Redis(backend) => backend.inspect().await,
@@ -71,7 +72,8 @@ impl Backend {
         }
     }
 
-    /// What the current runtime owns: with Redis its own connection, kept up in the background while the store is held.
+    /// Makes the store of the current runtime. With Redis it has its own connection, which a background task keeps open
+    /// until the store is dropped.
     pub async fn connect(&self) -> Store {
         match self {
             Self::Redis(backend) => Store::Redis(backend.connect().await),
@@ -79,7 +81,7 @@ impl Backend {
         }
     }
 
-    /// For people; has no credentials.
+    /// A description for people, without credentials.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {

@@ -10,7 +10,7 @@ use crate::record::StoredUser;
 pub struct Change<'a> {
     /// The account as it was read.
     pub seen: &'a StoredUser,
-    /// The account as it shall be.
+    /// The account after the change.
     pub user: &'a User,
     /// The address that the change came from, if the account knows it.
     pub known: Option<Id>,

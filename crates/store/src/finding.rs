@@ -1,40 +1,40 @@
-//! What a look at the store has found.
+//! The findings of an inspection of the store.
 
 use serde::Serialize;
 
-/// What is to be thought of it.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// All is well.
     Ok,
     /// The server runs, but something may go wrong.
     Warning,
-    /// The server does not start like this.
+    /// The server refuses to start.
     Refusal,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    /// Which server or directory.
+    /// The server or directory.
     pub place: String,
-    /// What was looked at: `server`, `role`, `clock`, `commands`, `eviction`, `memory`, `persistence`, `replicas`, `permissions`,
-    /// `writes`, `slots`, `coverage`, `address`, `connection`.
+    /// The name of the check: `server`, `role`, `clock`, `commands`, `eviction`, `memory`, `persistence`, `replicas`,
+    /// `permissions`, `writes`, `slots`, `coverage`, `address`, `connection`.
     pub check: &'static str,
-    /// What is to be thought of it.
+    /// How serious the finding is.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What the check saw.
     pub seen: String,
-    /// What to change; empty if nothing.
+    /// What to change. Empty if nothing needs to change.
     pub advice: String,
 }
 
 impl Finding {
-    /// The check of a server that could not be looked at: there is more to find when it can.
+    /// The name of the check for a place that could not be inspected. A later inspection may find more there.
     pub(super) const AWAY: &str = "connection";
 
-    /// Whether the place could not be looked at.
+    /// Whether the place could not be inspected.
     #[must_use]
     pub fn is_of_absence(&self) -> bool {
         self.check == Self::AWAY

@@ -1,14 +1,14 @@
 //! The store: accounts, sessions and limits, in Redis or embedded.
 //!
-//! A token is valid while its session has an access or refresh entry of the user's epoch. Each entry ends by itself with
-//! the token that it stands for. Removing the epoch ends all tokens of a user in one step.
+//! A token is valid while its session has an access or refresh entry of the user's epoch. Each entry expires together
+//! with its token. Removing the epoch ends all tokens of a user in one step.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
-//! | [`backend`] | opening a store, and a careful look at it |
-//! | `record` | the user record, which both stores keep alike |
-//! | [`settings`] | where the store is |
+//! | [`backend`] | opening and inspecting a store |
+//! | `record` | the user record, which has the same form in both stores |
+//! | [`settings`] | the settings of the store |
 //! | `redis/`, `embedded/` | the two stores, with a file for each of the three groups of operations |
 //!
 //! A new operation touches four places: its contract here, the file of its group in each store, and a script.

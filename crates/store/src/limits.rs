@@ -9,9 +9,9 @@ use auth_service_token::Id;
 use crate::store::Store;
 
 impl Store {
-    /// Admits a guess at the password of an account and counts it as failed, in one step, so that guesses at the same
-    /// moment count too. A guess from an address that the account knows has the count of that `known` address; all other
-    /// guesses share one count. The waits are those of [`auth_service_records::throttle::wait_seconds`].
+    /// Admits a guess at the password of an account and counts the guess as failed. Both happen in one step, so that
+    /// simultaneous guesses count too. An address that the account knows has a count of its own, and `known` names that
+    /// address. All other guesses share one count. [`auth_service_records::throttle::wait_seconds`] gives the waits.
     ///
     /// # Errors
     /// See [`Store`].
@@ -36,8 +36,8 @@ impl Store {
         }
     }
 
-    /// Counts a call of an address, in one step with the comparison to its limit. If the limit is reached, nothing is
-    /// counted, and the seconds until the count starts anew are returned.
+    /// Compares the count of calls from an address with the limit, and counts the call in the same step. If the limit
+    /// is reached, counts nothing and returns the seconds until the count restarts.
     ///
     /// # Errors
     /// See [`Store`].

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// The version of the values that this program writes. It reads this version and every earlier one.
 pub(crate) const VERSION: u64 = 1;
 
-/// A user together with the exact bytes that the store holds. A write compares them, and so notices a change since the
+/// A user together with the exact bytes in the store. A write compares these bytes, and so detects a change since the
 /// read.
 #[derive(Debug, Clone)]
 pub struct StoredUser {
@@ -36,7 +36,7 @@ struct UserRecord {
     unknown_fields: Map<String, Value>,
 }
 
-/// Only the version, which a value of any later version has too.
+/// The version alone. A value of any later version has this field too.
 #[derive(Deserialize)]
 struct Versioned {
     v: u64,
@@ -45,7 +45,8 @@ struct Versioned {
 /// Reads a user record.
 ///
 /// # Errors
-/// [`Outage::NewerVersion`] for a record of a later version, [`Error::Internal`] for anything else that is no record.
+/// [`Outage::NewerVersion`] for a record of a later version, [`Error::Internal`] for anything else that is not a
+/// record.
 pub(crate) fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
     check_version(&revision, "user record")?;
     let record: UserRecord =
@@ -60,7 +61,7 @@ pub(crate) fn encode_user(user: &User) -> Vec<u8> {
     encode(user, &Map::new())
 }
 
-/// The record that takes the place of the one that was `seen`, with its unknown fields.
+/// The record that replaces the `seen` one and keeps its unknown fields.
 pub(crate) fn encode_changed_user(user: &User, seen: &StoredUser) -> Vec<u8> {
     encode(user, &seen.unknown_fields)
 }
@@ -85,7 +86,7 @@ pub(crate) fn check_version(value: &[u8], what: &str) -> Result<(), Error> {
     }
 }
 
-/// What a value of a later version means for the request, with a line in the log.
+/// Logs that a value has a later version, and returns the error for the request.
 pub(crate) fn newer_version(what: &str) -> Error {
     tracing::error!("a {what} in the store was written by a later version of auth-service; upgrade this replica");
     Error::Unavailable(Outage::NewerVersion)

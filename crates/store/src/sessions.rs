@@ -10,9 +10,10 @@ use auth_service_token::Id;
 use crate::{change::Change, record::StoredUser, store::Store};
 
 impl Store {
-    /// Opens a session for an account that is still as it was `seen`, and writes `changed` in its place if given. The
-    /// oldest sessions beyond the policy's number end. Forgets the failures of the account, both the shared count and that
-    /// of the `known` address. `false` when the account has changed or gone; then nothing is changed.
+    /// Opens a session for an account that is unchanged since it was `seen`, and replaces the account by `changed`, if
+    /// given. Ends the oldest sessions beyond the limit of the policy. Resets the failures of the account: the shared
+    /// count, and the count of the `known` address. `false` if the account has changed or no longer exists. The store
+    /// is then unchanged.
     ///
     /// # Errors
     /// See [`Store`].
@@ -30,7 +31,7 @@ impl Store {
         }
     }
 
-    /// What a token check answers, if the session has a live access entry.
+    /// The answer to a token check. `None` if the session has no live access entry.
     ///
     /// # Errors
     /// See [`Store`].
@@ -41,9 +42,9 @@ impl Store {
         }
     }
 
-    /// Sets the access entry of the session anew. With a `next_id`, spends the refresh token `refresh_id`, and `next_id`
-    /// takes its place. A spent token gives its successor again for the policy's grace, and for as long as the successor
-    /// has not been used; otherwise it ends the session.
+    /// Renews the access entry of the session. With a `next_id`, spends the refresh token `refresh_id` and puts
+    /// `next_id` in its place. A spent token yields its successor again during the grace period of the policy, and for
+    /// as long as the successor is unused. Otherwise the spent token ends the session.
     ///
     /// # Errors
     /// See [`Store`].
@@ -54,8 +55,8 @@ impl Store {
         }
     }
 
-    /// Sets the access entry of the session anew for a protected request that brought a refresh token, which is not spent.
-    /// Spent tokens are treated as in [`Store::refresh`]. The new access token does not outlive the refresh token.
+    /// Renews the access entry of the session for a protected request with a refresh token. Does not spend the refresh
+    /// token. Treats a spent token as [`Store::refresh`] does. The new access token does not outlive the refresh token.
     ///
     /// # Errors
     /// See [`Store`].
@@ -66,7 +67,8 @@ impl Store {
         }
     }
 
-    /// Live sessions of the user, newest first. `None` if a session is `asking` and has no live access entry.
+    /// The live sessions of the user, newest first. `None` if an `asking` session is given and has no live access
+    /// entry.
     ///
     /// # Errors
     /// See [`Store`].
@@ -77,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Ends one session. If a session is `asking`, it must have a live access entry.
+    /// Ends one session. The `asking` session, if any, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].
@@ -88,7 +90,7 @@ impl Store {
         }
     }
 
-    /// Ends all sessions on behalf of the one that is `asking`, and deletes their entries.
+    /// Ends all sessions on behalf of the `asking` session, and deletes their entries.
     ///
     /// # Errors
     /// See [`Store`].
@@ -99,9 +101,9 @@ impl Store {
         }
     }
 
-    /// Ends all sessions but `sid`, which must have a live access entry and moves to the new `epoch`; deletes the entries
-    /// of the others. With a `change`, also replaces the record, which must still be as it was seen, and forgets the
-    /// failures of the account and of the `known` address.
+    /// Ends all sessions except `sid`, and deletes their entries. `sid` must have a live access entry and moves to the
+    /// new `epoch`. With a `change`, also replaces the record, which must be unchanged since it was seen, and resets
+    /// the failures of the account and of the `known` address.
     ///
     /// # Errors
     /// See [`Store`].
@@ -112,8 +114,8 @@ impl Store {
         }
     }
 
-    /// Ends all tokens of the user by deleting one key. Not there when none lived. If a session is `asking`, it must have
-    /// a live access entry.
+    /// Ends all tokens of the user by deleting one key. Returns [`Outcome::NotThere`] if the user had no live token.
+    /// The `asking` session, if any, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].

@@ -1,4 +1,4 @@
-//! Where the store is. `src/config` reads these from the settings.
+//! The settings of the store, which `src/config` reads.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ pub enum StoreSettings {
     Redis(RedisSettings),
     /// Files of this one node.
     Embedded {
-        /// Created with mode 0700 if it is not there.
+        /// Created with mode 0700 if it does not exist.
         directory: PathBuf,
     },
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for TlsFiles {
     }
 }
 
-/// The replicas that a write waits for if it must outlive its primary.
+/// How a write waits for replicas, so that it survives the loss of the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     /// At least one.

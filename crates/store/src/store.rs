@@ -1,4 +1,4 @@
-//! The two stores as one.
+//! One type for both stores.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use auth_service_records::error::Error;
 
 use crate::{embedded, redis};
 
-/// The operations. Each is atomic against all others of the same user, on every replica, and has happened when it returns
-/// `Ok`.
+/// The operations. Each operation is atomic with respect to all other operations on the same user, on every replica.
+/// When it returns `Ok`, it has happened.
 ///
 /// # Errors
-/// A read that fails did nothing. A write that fails with [`Error::Unavailable`] may have happened, as the answer may be
-/// what was lost; if so, it has happened whole. A write that fails with [`Error::NotReplicated`] has happened, but a
-/// failover may undo it. Every other error means that nothing has happened.
+/// A read that fails has changed nothing. A write that fails with [`Error::Unavailable`] may have happened, because
+/// only the answer may be lost. Such a write never happens in part. A write that fails with [`Error::NotReplicated`]
+/// has happened, but a failover may undo it. Every other error means that nothing has happened.
 pub enum Store {
     /// Shared by all replicas.
     Redis(redis::Redis),
-    /// Of this process alone.
+    /// Used by this process alone.
     Embedded(Arc<embedded::Embedded>),
 }
 

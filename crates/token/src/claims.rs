@@ -1,4 +1,4 @@
-//! What a token says, and why one is refused.
+//! The claims of a token, and the reasons to refuse a token.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::id::Id;
 /// How far the clocks of two machines may be apart, in seconds.
 pub const LEEWAY_SECONDS: u64 = 5;
 
-/// What a token says, once its signature and its claims hold.
+/// The claims of a token whose signature and claims are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     /// The user's id.
@@ -18,7 +18,7 @@ pub struct Claims {
     pub tag: Id,
     /// The session that the token belongs to.
     pub sid: Id,
-    /// Makes each token unlike any other.
+    /// Makes each token unique.
     pub jti: Id,
     /// When the token was issued, in seconds since the Unix epoch.
     pub iat: u64,
@@ -43,11 +43,11 @@ pub enum TokenError {
     Malformed,
     /// The signature is not that of this service's key.
     BadSignature,
-    /// Another issuer or audience.
+    /// The token names another issuer or audience.
     WrongAudience,
     /// `nbf` is in the future.
     NotYetValid,
-    /// All else holds, but `exp` has passed.
+    /// Everything else is valid, but `exp` has passed.
     Expired,
 }
 

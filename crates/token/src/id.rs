@@ -42,7 +42,7 @@ impl Id {
     /// 128 bits from the operating system's generator (OWASP ASVS 5.0 clauses 7.2.3 and 11.5.1).
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system provides no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
         POOL.with_borrow_mut(Pool::take).map(|bytes| Self::encode(&bytes))
     }
@@ -51,7 +51,7 @@ impl Id {
     #[must_use]
     pub fn digest(input: &[u8]) -> Self {
         let digest = digest(&SHA256, input);
-        // 17 bytes encode to 23 characters, of which an id has the first 22.
+        // 17 bytes encode to 23 characters. An id has the first 22 of them.
         let mut text = [0; ID_LEN + 1];
         encode_into(&digest.as_ref()[..17], &mut text);
         let mut id = [0; ID_LEN];
@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
-/// Takes borrowed and owned text alike: serde hands over either, depending on where the text comes from.
+/// Accepts borrowed and owned text, because serde passes either, depending on the source of the text.
 struct IdVisitor;
 
 impl de::Visitor<'_> for IdVisitor {

@@ -85,18 +85,18 @@ impl TokenKind {
     /// Verifies header, signature and claims at the time `now`, in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`TokenError::Expired`] when all else holds but `exp` is [`LEEWAY_SECONDS`] or more in the past.
+    /// [`TokenError::Expired`] when everything else is valid but `exp` is [`LEEWAY_SECONDS`] or more in the past.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         let claims = self.verify_expired(token, now)?;
         claims.check_expiry(now)?;
         Ok(claims)
     }
 
-    /// As [`TokenKind::verify`], but the token may have expired, however long ago. A future `iat` is no reason to refuse
-    /// a token (RFC 7519, section 4.1.6).
+    /// Verifies like [`TokenKind::verify`], but accepts a token that has expired, no matter how long ago. A future
+    /// `iat` is no reason to refuse a token (RFC 7519, section 4.1.6).
     ///
     /// # Errors
-    /// Every [`TokenError`] but [`TokenError::Expired`].
+    /// Every [`TokenError`] except [`TokenError::Expired`].
     pub fn verify_expired(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let encoded = message.strip_prefix(&self.prefix).ok_or(TokenError::Malformed)?;
@@ -104,7 +104,7 @@ impl TokenKind {
         // Compares in constant time.
         hmac::verify(&self.key, message.as_bytes(), &signature).map_err(|_| TokenError::BadSignature)?;
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
-        // serde would read an array of the claims, in the order of the struct, as well.
+        // serde would also accept an array of the claims in the order of the struct.
         if json.first() != Some(&b'{') {
             return Err(TokenError::Malformed);
         }
