@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the server on this machine and can be run again: it then builds anew and replaces one replica after another.
+# Installs the server on this machine. A later run builds the image again and replaces the replicas one by one.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"
 
@@ -8,13 +8,13 @@ usage() {
 Usage: ./install.sh [--replicas N] [--native]
        ./install.sh --uninstall [--purge]
 
-Brings up Redis, replicas of the server and a load balancer on http://localhost:3000, by Docker. Run again, it builds
-anew and replaces one replica after another, unnoticed by clients; so it also applies settings changed in .env.
+Brings up Redis, replicas of the server and a load balancer on http://localhost:3000, by Docker. A later run builds
+the image again and replaces the replicas one by one, without downtime. It also applies changed settings in .env.
 
-  --replicas N   how many replicas; kept in .env as REPLICA_COUNT, and 3 at first
+  --replicas N   the number of replicas; kept in .env as REPLICA_COUNT; 3 by default
   --native       builds by cargo and runs one server on the embedded store, without Docker
-  --uninstall    stops and removes all that was started; keeps data and secrets
-  --purge        with --uninstall: removes data and secrets too; nothing brings them back
+  --uninstall    stops and removes everything that was started; keeps data and secrets
+  --purge        with --uninstall: removes data and secrets too; this cannot be undone
 
 PORT (3000) is read from the environment or .env, as are the settings that docker-compose.yml names.
 TEXT
@@ -48,7 +48,7 @@ while (($#)); do
 done
 [[ -z $purge || -n $uninstall ]] || fail "--purge goes with --uninstall"
 
-# One setting, as docker-compose and the server find it.
+# Prints a setting from the environment, or else from .env.
 setting() {
     local line
     [[ -z ${!1-} ]] || { echo "${!1}" && return; }
@@ -57,12 +57,12 @@ setting() {
     if [[ $line =~ ^\"(.*)\"$ || $line =~ ^\'(.*)\'$ ]]; then line=${BASH_REMATCH[1]}; fi
     echo "$line"
 }
-# remember NAME VALUE: in .env, for later runs and for Compose by itself.
+# remember NAME VALUE: writes a setting to .env, for later runs and for direct use of Compose.
 remember() {
     if grep -qsE "^$1=" .env; then
         sed -i "s/^$1=.*/$1=$2/" .env
     else
-        # The last line may lack its end.
+        # The last line may lack its line break.
         [[ -z $(tail -c 1 .env 2>/dev/null) ]] || echo >>.env
         echo "$1=$2" >>.env
     fi
@@ -75,7 +75,7 @@ secrets=${secrets:-deploy/secrets}
 state=$(setting STATE_DIR)
 state=${state:-deploy/native}
 
-# Where a client on this machine finds what listens at an address.
+# Prints the address at which a client on this machine reaches a server that listens at the given address.
 reached_at() {
     local address=${1#[}
     address=${address%]}
@@ -87,7 +87,7 @@ reached_at() {
 }
 address=$(reached_at "$(setting "$([[ -n $native ]] && echo HOST || echo PUBLISH_ADDRESS)")")
 
-# Bash itself asks, so that nothing has to be installed.
+# Bash itself connects, so that no other program is needed.
 listens() { { exec 3<>"/dev/tcp/$address/$port"; } 2>/dev/null && exec 3>&-; }
 # Whether GET /readyz answers 200.
 ready() {
@@ -100,10 +100,10 @@ ready() {
 }
 port_is_taken() {
     fail "port $port of $address is taken" \
-        "end what listens there, or take another: PORT=8080 ./install.sh${native:+ --native}"
+        "stop the program that listens there, or use another port: PORT=8080 ./install.sh${native:+ --native}"
 }
 
-# wait_for SECONDS WHAT COMMAND...: shows that time passes.
+# wait_for SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds, and shows that time passes.
 wait_for() {
     local seconds=$1 what=$2 start=$SECONDS
     shift 2
@@ -137,7 +137,7 @@ TEXT
 native_pid() {
     local pid program
     pid=$(cat "$state/pid" 2>/dev/null) && program=$(readlink "/proc/$pid/exe") || return 1
-    # So the kernel marks a program whose file was replaced.
+    # The kernel appends " (deleted)" if the file of a running program was replaced.
     [[ ${program% (deleted)} == "$(realpath -m "$state/auth-service")" ]] && echo "$pid"
 }
 
@@ -167,7 +167,7 @@ install_native() {
     PORT=$port DATA_DIR=$state/data nohup "$state/auth-service" >>"$state/log" 2>&1 </dev/null 9<&- &
     pid=$!
     echo $pid >"$state/pid"
-    # Until then it is still this script, or nohup.
+    # At first the process is still this script, or nohup.
     for _ in {1..20}; do ! native_pid >/dev/null || break; sleep 0.05; done
     wait_for 30 "the server is ready" native_is_ready || {
         kill $pid
@@ -201,7 +201,7 @@ compose_is_there() {
             "or run a server on its embedded store, without Docker: ./install.sh --native"
 }
 
-# The base images that the Dockerfile and docker-compose.yml name.
+# Pulls the missing base images that the Dockerfile and docker-compose.yml name.
 images_are_there() {
     local image
     for image in $($compose config | sed -n 's/^ *image: //p; s/^ *\(RUST\|RUNTIME\)_IMAGE: //p'); do
@@ -212,7 +212,7 @@ images_are_there() {
     done
 }
 
-# new_secret NAME TEXT: is whole or not there.
+# new_secret NAME TEXT: makes the whole secret or none.
 new_secret() {
     (umask 077 && printf '%s\n' "$2" >"$secrets/.$1.$$" && mv -n "$secrets/.$1.$$" "$secrets/$1")
     say "Made the secret $secrets/$1"
@@ -223,20 +223,21 @@ random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 make_secrets() {
     local user owner
     (umask 077 && mkdir -p "$secrets")
-    # None is ever overwritten.
+    # Existing secrets are never overwritten.
     has_secret auth_secret_key || new_secret auth_secret_key "$(random)"
     has_secret refresh_secret_key || new_secret refresh_secret_key "$(random)"
     has_secret redis_password || new_secret redis_password "$(random)"
     has_secret redis_url || new_secret redis_url "redis://:$(cat "$secrets/redis_password")@redis:6379"
-    # The containers read the files as their owner: the user of .env, else the image's for root's files, and for
-    # anybody else's the one who installs, which .env keeps for later commands.
+    # The containers read the files as their owner, whom SERVICE_USER in .env names. Without SERVICE_USER, an
+    # installation by root uses the user of the image. Any other installation uses the user who installs, and keeps that
+    # user in .env for later commands.
     user=$(setting SERVICE_USER)
     if ((EUID == 0)); then
         chown "${user:-65532:65532}" "$secrets"/*
     else
         owner=${user:-$(id -u):$(id -g)}
         [[ -z $(find "$secrets" -type f ! -user "${owner%%:*}") ]] ||
-            fail "some secrets in $secrets are not those of user ${owner%%:*}, who is to read them" \
+            fail "some secrets in $secrets do not belong to user ${owner%%:*}, who must read them" \
                 "sudo chown $owner $secrets/*, or run this as root"
         [[ -n $user ]] || remember SERVICE_USER "$owner"
     fi
@@ -244,7 +245,8 @@ make_secrets() {
 
 build_image() {
     local start=$SECONDS
-    # By arguments: what stands in docker-compose.yml is part of what Compose compares when it looks for changes.
+    # These are arguments of the command, because Compose compares values in docker-compose.yml when it looks for
+    # changes.
     $compose build --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
         --build-arg REVISION="${IMAGE_REVISION:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}" \
         --build-arg SOURCE="$(setting IMAGE_SOURCE)" server >"$log" 2>&1 9<&- &
@@ -259,19 +261,19 @@ build_image() {
     echo " ok ($((SECONDS - start)) s)"
 }
 
-# Those that are stopped too: Compose would revive them as they were.
+# Includes stopped replicas, because Compose would start them again unchanged.
 replica_ids() { $compose ps -aq server; }
 condition() { docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}' "$1"; }
 is_healthy() {
     local id
     for id in "$@"; do
-        # It ends at once, whatever is waited for.
+        # A replica that keeps restarting ends the wait at once.
         (($(docker inspect --format '{{.RestartCount}}' "$id") < 3)) || { echo && fail_with_logs "$id"; }
         [[ $(condition "$id") == "running healthy" ]] || return 1
     done
 }
 
-# Replicas that came since `known` was noted: this run's, and not yet found good.
+# Replicas that are not in `known`: this run has started them, and they are not yet healthy.
 known='' adding=''
 new_replicas() { comm -13 <(sort <<<"$known") <(replica_ids | sort); }
 
@@ -280,7 +282,7 @@ stop_replicas() {
     docker rm -f "$@" >/dev/null
 }
 
-# start_replicas COUNT: so many more. When they are not good, or the wait is interrupted, they go again.
+# start_replicas COUNT: starts COUNT more replicas. Unhealthy ones are removed again, also after an interruption.
 start_replicas() {
     local new
     known=$(replica_ids)
@@ -294,8 +296,9 @@ start_replicas() {
     adding=''
 }
 
-# One more at a time, and one old one less when it is healthy; those first that serve nobody. Stopping sends SIGTERM:
-# the replica says that it is not ready, the load balancer turns away, and what is in flight finishes.
+# Starts one new replica at a time, and stops one old replica when the new one is healthy. Unhealthy old replicas go
+# first. After SIGTERM a replica reports that it is not ready, the load balancer stops using it, and the requests in
+# flight finish.
 update_replicas() {
     local id made=0 good=() bad=()
     for id in $(replica_ids); do
@@ -309,7 +312,7 @@ update_replicas() {
         if ((made < replicas)); then
             start_replicas 1
             made=$((made + 1))
-            # The load balancer asks the DNS twice a second and then checks.
+            # The load balancer asks the DNS twice a second, and then checks the new replica.
             sleep 2
         fi
         say "Stopping replica ${id:0:12}, the old one"
@@ -318,24 +321,24 @@ update_replicas() {
     ((made >= replicas)) || start_replicas $((replicas - made))
 }
 
-# start SERVICE: also anew, where its settings or its image have changed. `started` then says whether it had to be.
+# start SERVICE: starts a service, or restarts it if its settings or its image have changed. `started` is then set.
 start() {
     local before
     before=$(incarnation "$1") started=''
     $compose up -d --no-deps --no-build "$1" >/dev/null 2>"$log" || fail_with_log "$1 does not start"
     [[ $before != "$(incarnation "$1")" ]] || return 0
     started=yes
-    [[ $before != running* ]] || say "Started $1 anew, because its settings or its image have changed"
+    [[ $before != running* ]] || say "Restarted $1, because its settings or its image have changed"
 }
 # shellcheck disable=SC2046 # none, or one
 incarnation() {
     docker inspect --format '{{.State.Status}} {{.Id}} {{.State.StartedAt}}' $($compose ps -aq "$1") 2>/dev/null || true
 }
 
-# Without a connection lost: the new process takes over the listening socket, the old one finishes what it has.
+# Loses no connection: the new process takes over the listening socket, and the old process finishes its requests.
 reload_load_balancer() {
     $compose exec -T load-balancer haproxy -c -q -f /etc/haproxy/haproxy.cfg ||
-        fail "deploy/haproxy/haproxy.cfg has the error above" "the load balancer goes on with what it had"
+        fail "deploy/haproxy/haproxy.cfg has the error above" "the load balancer continues with its old configuration"
     $compose kill -s USR2 load-balancer >/dev/null 2>&1
 }
 
@@ -344,7 +347,7 @@ fail_with_logs() {
     local id
     for id in "$@"; do docker logs --tail 10 "$id" 2>&1 | cut -c1-500 >&2; done
     fail "a new replica is not healthy, and was removed" "the last lines of its log are above" \
-        "what served before goes on; mend it (settings are in .env), then run this again"
+        "the old replicas still serve; fix the cause (settings are in .env), then run this again"
 }
 
 install_docker() {
@@ -352,8 +355,9 @@ install_docker() {
     [[ -z $replicas ]] || remember REPLICA_COUNT "$replicas"
     replicas=${replicas:-$(setting REPLICA_COUNT)}
     replicas=${replicas:-3}
-    is_count "$replicas" || fail "REPLICA_COUNT must be a number from 1 to 19" "mend it in .env, then run this again"
-    # The load balancer's user reads it, whatever the umask was at git clone; the files may be somebody else's.
+    is_count "$replicas" || fail "REPLICA_COUNT must be a number from 1 to 19" "correct it in .env, then run this again"
+    # The load balancer's user must be able to read the file, whatever the umask was at git clone. A failure is ignored,
+    # because the files may belong to another user.
     chmod -R a+rX deploy/haproxy 2>/dev/null || true
     make_secrets
     build_image
@@ -378,11 +382,11 @@ The secrets are in $secrets: back them up with the data.
 TEXT
 }
 
-# What --native does, where nothing else can be done and no accounts are left behind by it.
+# Does the same as --native if Docker cannot be used, unless that would leave existing accounts behind.
 fall_back() {
     [[ ! -e $secrets/redis_url ]] ||
         fail "the accounts are in the Redis of an installation by Docker, which cannot be brought up" \
-            "mend what is said above, then run this again; a server without them is started by ./install.sh --native"
+            "fix the problem above, then run this again; ./install.sh --native starts a server without them"
     say "NOT BY DOCKER, for the reason above: installing one server on the embedded store instead, as with --native"
     native=yes address=$(reached_at "$(setting HOST)")
     install_native
@@ -412,7 +416,7 @@ clean_up() {
     local status=$?
     trap - EXIT
     [[ -z $building ]] || kill "$building" 2>/dev/null || true
-    # Not killed: requests may be in flight on them already.
+    # Stops the replicas instead of killing them, because requests may already be in flight.
     # shellcheck disable=SC2046 # one word for each id
     [[ -z $adding || -z $(new_replicas) ]] || stop_replicas $(new_replicas) || true
     rm -f "$log"
@@ -422,7 +426,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Two at once would replace each other's replicas. The server that this starts must not keep the lock.
+# Two runs at the same time would replace each other's replicas. The started server must not keep the lock.
 if type -P flock >/dev/null; then
     exec 9<install.sh
     flock -n 9 || fail "another install.sh is running here" "wait until it has ended"

@@ -1,7 +1,7 @@
-//! `cargo bench --bench allocations`: how often a request allocates, from the service down, the log line included.
+//! `cargo bench --bench allocations` counts the allocations of a request in the service and below, with the log line.
 //!
-//! The count is exact, so that a change of one shows. It leaves out hyper, whose buffers live as long as a connection.
-//! Run it as `cargo bench --bench allocations >/dev/null`.
+//! The count is exact, so a single extra allocation shows. It leaves out hyper, whose buffers live as long as a
+//! connection. Run it as `cargo bench --bench allocations >/dev/null`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Backs up and restores the Redis of docker-compose.yml.
 #   deploy/backup.sh save FILE       while it runs; FILE holds accounts and password hashes: keep it safe
-#   deploy/backup.sh restore FILE    replaces all that is there; the replicas answer 503 meanwhile
+#   deploy/backup.sh restore FILE    replaces all data; the replicas answer 503 in the meantime
 set -euo pipefail
 [[ ${1-}:${2-} =~ ^(save|restore):. ]] || { sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" >&2 && exit 2; }
 file=$(realpath -m -- "$2")
@@ -18,7 +18,7 @@ start_redis() {
     for _ in {1..120}; do
         if redis "$cli ping" 2>/dev/null | grep -q PONG; then
             echo ok
-            # The replicas connect again.
+            # Gives the replicas time to reconnect.
             sleep 2
             return
         fi
@@ -33,7 +33,7 @@ clean_up() {
     local status=$?
     trap - EXIT
     [[ -z $new ]] || rm -f "$new"
-    # Whatever went wrong or interrupted it: the old data are as they were, and serve again.
+    # After any failure or interruption the old data are unchanged, so Redis starts again with them.
     [[ -z $stopped ]] || start_redis
     exit $status
 }
@@ -43,7 +43,8 @@ trap 'exit 143' TERM
 
 save() {
     new=$(mktemp "$file.XXXXXX")
-    # By way of a file: on standard output redis-cli leaves a mark behind the data, and Redis refuses to load that.
+    # Saves to a file first. On standard output redis-cli appends a mark to the data, and Redis refuses to load the
+    # mark.
     # shellcheck disable=SC2016 # the shell in the container expands it
     redis '
         export REDISCLI_AUTH=$(cat /run/secrets/redis_password)
@@ -51,7 +52,7 @@ save() {
             trap \"rm -f /data/backup.rdb\" EXIT
             redis-cli --rdb /data/backup.rdb >&2
             cat /data/backup.rdb"' >"$new" || fail "nothing was saved, for the reason above: does Redis run?"
-    # A whole RDB file begins so.
+    # A whole RDB file begins with these five bytes.
     [[ $(head -c 5 "$new") == REDIS ]] || fail "nothing was saved: what Redis sent is no backup"
     mv "$new" "$file"
     new=''
@@ -61,8 +62,9 @@ save() {
 restore() {
     [[ -r $file ]] || fail "$file cannot be read"
     [[ $(head -c 5 "$file" | tr -d '\0') == REDIS ]] || fail "$file is no backup"
-    # Redis takes it as the base of its append-only file, which it reads at start. It is written beside the old one
-    # and checked, and only then takes its place: what is interrupted or broken leaves the old data as they were.
+    # The backup becomes the base of the append-only file, which Redis reads at its start. The script writes the backup
+    # beside the old file and checks it before it replaces the old file. An interruption or a broken backup leaves the
+    # old data unchanged.
     stopped=yes
     $compose stop redis
     # shellcheck disable=SC2016 # the shell in the container expands it

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks the deployment files without running them: scripts by bash, HAProxy's and Compose's by themselves, Kubernetes
-# manifests, as kustomize makes them up, against the schemas that the PyPI package kubernetes-validate brings along, the
-# systemd unit by systemd-analyze. What is not installed is named as left out; with TEST_LEAVE_NOTHING_OUT=1 that is a
-# failure.
+# Checks the deployment files without running them. bash checks the scripts, and HAProxy and Compose check their own
+# files. The PyPI package kubernetes-validate checks the output of kustomize against its schemas, and systemd-analyze
+# checks the systemd unit. If a tool is not installed, the script reports its check as left out. With
+# TEST_LEAVE_NOTHING_OUT=1 that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/sbin:/sbin
@@ -31,7 +31,7 @@ elif has docker-compose "docker-compose.yml"; then
     echo "docker-compose.yml: accepted by docker-compose $(docker-compose version --short)"
 fi
 
-# kustomize names the files that are missing; this names those that it is not told of.
+# kustomize reports missing files. This loop reports files that kustomization.yaml does not name.
 for manifest in deploy/kubernetes/*.yaml; do
     name=$(basename "$manifest")
     [[ $name == kustomization.yaml ]] || grep -q "^  - $name$" deploy/kubernetes/kustomization.yaml ||
@@ -54,7 +54,7 @@ if has apt-get "the Kubernetes manifests" && has python3 "the Kubernetes manifes
     whole=$(mktemp)
     trap 'rm -f "$whole"' EXIT
     target/tools/kustomize build deploy/kubernetes >"$whole" || fail "kustomize cannot build deploy/kubernetes"
-    # As far back as the fields that are used, and the newest that the package knows.
+    # The oldest version that has all the fields in use, and the newest version that the package knows.
     for version in 1.30 1.37; do
         PYTHONPATH=$tool $tool/bin/kubernetes-validate --quiet --strict -k $version "$whole" ||
             fail "deploy/kubernetes is not valid in Kubernetes $version"
@@ -63,7 +63,7 @@ if has apt-get "the Kubernetes manifests" && has python3 "the Kubernetes manifes
 fi
 
 if has systemd-analyze "the systemd unit"; then
-    # 0.0 is closed, 10.0 open.
+    # The exposure ranges from 0.0 (closed) to 10.0 (open).
     systemd-analyze security --offline=true --threshold=15 ./deploy/auth-service.service >/dev/null ||
         fail "the unit's exposure is above 1.5: see systemd-analyze security --offline=true"
     echo "systemd:$(systemd-analyze security --offline=true ./deploy/auth-service.service | tail -1 | cut -d: -f2)"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the base images where no registry answers: from Debian's packages and a Rust toolchain, as images
-# NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
+# Makes stand-ins for the base images if no registry answers, from Debian's packages and a Rust toolchain. The images
+# are NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
 #   deploy/stand-ins.sh NAME [TOOLCHAIN]      TOOLCHAIN is what `rustc --print sysroot` says, which root may not know
 # The packages are kept in target/stand-ins, so that the second run takes seconds.
 set -euo pipefail
@@ -23,19 +23,20 @@ if [[ ! -e $root.done ]]; then
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
     touch "$root.done"
 fi
-# Whom this machine trusts, cargo trusts.
+# cargo must trust the same certificate authorities as this machine.
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 
 tar -C "$root" -c . | docker import - "$name-redis" >/dev/null
 docker tag "$name-redis" "$name-haproxy"
 
-# By the label what a build that was interrupted has left can be found and removed.
-# The toolchain beside the compiler and linker of the system, without its documentation.
+# The image has the toolchain without its documentation, beside the compiler and linker of the system. The label finds
+# the leftovers of an interrupted build, so that they can be removed.
 tar -c -C "$root" . -C "$toolchain" --transform 's,^\(bin\|lib\)\(/\|$\),usr/local/rust/\1\2,S' bin lib |
     docker import --change 'ENV PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
         --change "LABEL auth-service.build=$name" - "$name-rust" >/dev/null
 
-# As distroless/cc: the C library, the compiler's runtime, certificates and users; no shell, no package manager.
+# The same content as distroless/cc: the C library, the compiler's runtime, certificates and users; no shell, no package
+# manager.
 runtime=$(mktemp -d)
 trap 'rm -rf "$runtime"' EXIT
 libraries=$(cd "$root" && echo usr/lib/*-linux-gnu)
@@ -44,7 +45,7 @@ mkdir -m 0700 "$runtime/home/nonroot"
 chmod 1777 "$runtime/tmp"
 chmod 755 "$runtime"
 cp -a "$root/$libraries"/{ld-linux-*,libc.so.6,libm.so.6,libgcc_s.so.1} "$runtime/$libraries/"
-# Where programs look for the loader: in /lib or /lib64, by the architecture.
+# Programs look for the loader in /lib or /lib64, depending on the architecture.
 ln -s usr/lib "$runtime/lib"
 for loader in "$root"/usr/lib/ld-linux-* "$root"/usr/lib64/ld-linux-*; do
     [[ -e $loader || -L $loader ]] || continue

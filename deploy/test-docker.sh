@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves the deployment with real containers: builds the Dockerfile, runs install.sh and docker-compose.yml, then
-# changes, kills and restores what runs, under load through the published port; by docker-compose and `docker compose`.
-# Where no registry answers it makes the base images itself (deploy/stand-ins.sh). Works on a copy of the tree, so that
-# no .env and no secret of yours is touched, and leaves nothing behind but target/. Says so where no engine answers.
+# Tests the deployment with real containers, by docker-compose and by `docker compose`. Builds the Dockerfile, runs
+# install.sh and docker-compose.yml, and then changes, kills and restores containers, under load through the published
+# port. Makes the base images itself if no registry answers (deploy/stand-ins.sh). Works on a copy of the tree, so that
+# your .env and your secrets stay untouched, and leaves nothing behind except target/. Reports it if no engine answers.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 export PATH=$PATH:/usr/sbin:/sbin
@@ -16,21 +16,21 @@ export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server" BUILD_NAME=$COMPOSE_PROJECT_N
 repository=$PWD
 work=$(mktemp -d)
 export SECRETS_DIR=$work/secrets STATE_DIR=$work/native
-# Neither this user nor the image's: whoever owns the secrets is whom the replicas run as.
+# As root, a user that is neither root nor the image's user: the replicas must run as the owner of the secrets.
 if ((EUID == 0)); then export SERVICE_USER=4321:4321; else SERVICE_USER=$(id -u):$(id -g) && export SERVICE_USER; fi
 IMAGE_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 export IMAGE_REVISION IMAGE_SOURCE=https://git.example.com/auth-service
 
-# remove PROJECT: all that a test of this name has in the engine.
+# remove PROJECT: removes everything in the engine that belongs to a test of this name.
 remove() {
     local label="label=com.docker.compose.project=$1"
     docker ps -aq --filter "$label" | xargs -r docker rm -f
     docker volume ls -q --filter "$label" | xargs -r docker volume rm
     docker network ls -q --filter "$label" | xargs -r docker network rm
-    # What the builder left of its first stage, and still does when it was interrupted.
+    # The leftovers of the builder's first stage, which may still run after an interruption.
     docker ps -aq --filter "label=auth-service.build=$1" | xargs -r docker rm -f
     docker image prune -f --filter "label=auth-service.build=$1"
-    # The one that is made of another one first, which cannot go before it.
+    # The server image first, because its base images cannot be removed before it.
     docker images -q "$1-server" | xargs -r docker rmi -f
     docker images -q "$1-*" | sort -u | xargs -r docker rmi -f
     docker image prune -f --filter "label=auth-service.build=$1"
@@ -46,7 +46,7 @@ clean_up() {
     if ((status != 0)) && [[ -n ${tree-} ]]; then
         docker ps -a --filter "name=$COMPOSE_PROJECT_NAME"
         (cd "$tree" && $TEST_COMPOSE logs --tail=5 2>&1) | cut -c1-300 || true
-        # It may have installed without Docker.
+        # install.sh may have installed without Docker.
         (cd "$tree" && ./install.sh --uninstall) >/dev/null 2>&1 || true
     fi
     remove "$COMPOSE_PROJECT_NAME" || true
@@ -80,13 +80,13 @@ for name in RUST RUNTIME REDIS HAPROXY; do
         as_root env PATH="$PATH" deploy/stand-ins.sh "$COMPOSE_PROJECT_NAME" "$(rustc --print sysroot)"
         export RUST_IMAGE=$COMPOSE_PROJECT_NAME-rust RUNTIME_IMAGE=$COMPOSE_PROJECT_NAME-runtime
         export REDIS_IMAGE=$COMPOSE_PROJECT_NAME-redis HAPROXY_IMAGE=$COMPOSE_PROJECT_NAME-haproxy
-        # As this machine reaches crates.io.
+        # The build reaches crates.io in the same way as this machine.
         export BUILD_NETWORK=host
         break
     }
 done
 
-# Where the path has a link in it, as on many a server.
+# The path contains a symbolic link, as on many servers.
 mkdir "$work/real"
 tar -c --exclude=./target --exclude=./.git --exclude='./.env' --exclude=./data --exclude=./deploy/secrets \
     --exclude=./deploy/native . | tar -x -C "$work/real"
@@ -96,7 +96,7 @@ cd "$tree"
 if docker compose version >/dev/null 2>&1; then TEST_COMPOSE="docker compose"; else TEST_COMPOSE=docker-compose; fi
 export TEST_COMPOSE
 
-# All that install.sh said, and all that the engine told of the containers: neither may have a secret in it.
+# Collects the output of install.sh, and what the engine reports about the containers. Neither may contain a secret.
 install() {
     timeout --foreground 1800 ./install.sh "$@" >"$work/log" 2>&1 ||
         { cat "$work/log" && fail "install.sh $* failed"; }
@@ -127,7 +127,7 @@ stop_load() {
     kill $load
     wait $load 2>/dev/null || true
     load=''
-    # The last one may be half a line.
+    # The last line may be incomplete.
     echo "$1: $(grep -c . "$work/statuses") requests sent, $(grep -c -vE '^(200)?$' "$work/statuses" || true) failed"
     ! grep -qvE '^(200)?$' "$work/statuses" || fail "requests failed: $(sort "$work/statuses" | uniq -c)"
     (($(wc -l <"$work/statuses") > 20)) || fail "hardly a request was sent"
@@ -188,12 +188,12 @@ stats=''
 echo "most memory of a replica under load: $(sort -h "$work/stats" | tail -1)"
 collect
 
-step "an update that fails leaves everything as it was; mended, it goes through"
+step "a failed update changes nothing; a corrected update succeeds"
 before=$(replicas)
 start_load
 echo "PASSWORD_MIN_SCORE=9" >.env
 ! timeout --foreground 300 ./install.sh >"$work/log" 2>&1 || fail "a wrong setting was installed"
-grep -q "PASSWORD_MIN_SCORE must be" "$work/log" || { cat "$work/log" && fail "it is not said what is wrong"; }
+grep -q "PASSWORD_MIN_SCORE must be" "$work/log" || { cat "$work/log" && fail "install.sh does not say what is wrong"; }
 [[ $(replicas) == "$before" ]] || fail "other replicas are there after a failed update"
 rm .env
 ./install.sh >"$work/log" 2>&1 &
@@ -209,7 +209,7 @@ token=$(ask "http://127.0.0.1:$PORT/authenticate" -d "$account" | sed 's/.*"acce
 profile() { status "http://127.0.0.1:$PORT/user" -H "Authorization: $token"; }
 [[ $(profile) == 200 ]] || fail "no profile"
 rm -f "$SECRETS_DIR/auth_secret_key"
-# By another file, as git does.
+# Replaces the file, as git does.
 cfg=deploy/haproxy/haproxy.cfg
 sed 's/^    default_backend replicas/    http-response set-header X-Test new\n&/' $cfg >$cfg.new
 mv $cfg.new $cfg
@@ -247,7 +247,7 @@ install --uninstall
 [[ -z $(docker ps -aq --filter "name=$COMPOSE_PROJECT_NAME") ]] || fail "containers are left"
 if [[ $TEST_COMPOSE == docker-compose ]]; then
     "$repository/deploy/tools.sh"
-    # The layers that the other builder cached.
+    # The classic builder reuses the layers that docker-compose has cached.
     DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}')}
     export DOCKER_HOST DOCKER_CONFIG=$repository/target/tools/docker DOCKER_BUILDKIT=0 TEST_COMPOSE="docker compose"
 fi
@@ -255,7 +255,7 @@ $TEST_COMPOSE version
 rm "$SECRETS_DIR"/redis_*
 install
 [[ $(post /authenticate "$account") == 200 ]] || fail "data or secrets are gone"
-# As install.sh says; what then starts again is new, and applies the settings.
+# Stops the containers as install.sh advises. The next install starts new replicas with the new settings.
 $TEST_COMPOSE stop >/dev/null 2>&1
 before=$($TEST_COMPOSE ps -aq server)
 [[ $(wc -l <<<"$before") == 2 ]] || fail "the stopped replicas are not listed"
@@ -273,7 +273,7 @@ name=name=$COMPOSE_PROJECT_NAME
 
 step "no secret was told"
 docker history --no-trunc "$SERVER_IMAGE" >>"$work/said"
-# What is searched is what it should be.
+# The search below is meaningless if the collected text is incomplete.
 for text in '"route":"/user"' "Made the secret" /run/secrets/redis_url; do
     grep -qF "$text" "$work/said" || fail "nothing was collected"
 done
@@ -281,7 +281,7 @@ sort -u "$work/secret-texts" >"$work/patterns"
 (($(wc -l <"$work/patterns") >= 8)) || fail "the secrets were not collected"
 grep -nF -f "$work/patterns" "$work/said" >"$work/found" || true
 [[ ! -s $work/found ]] || fail "a secret is in what install.sh or the engine said: $(cut -c1-200 "$work/found")"
-# But for the sample request of install.sh.
+# The sample request of install.sh is the only exception.
 grep -nF "correct horse" "$work/said" | grep -vF '"email": "ada@example.com"' >"$work/found" || true
 [[ ! -s $work/found ]] || fail "a password was logged: $(cut -c1-200 "$work/found")"
 echo "deploy/test-docker.sh: all passed in $SECONDS s"

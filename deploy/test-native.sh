@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves install.sh without Docker: --native, the way to it where no engine answers, and what it refuses. The engine
-# that answers, or does not, is played by scripts; cargo builds the server of `cargo test`, which is there already.
+# Tests install.sh without Docker: --native, the fallback to --native if no engine answers, and the refusals. Scripts
+# stand in for the engine and for cargo. The cargo script builds the server of `cargo test`, which is already built.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 repository=$PWD
@@ -23,7 +23,7 @@ mkdir "$work/real" "$work/bin"
 cp -r install.sh docker-compose.yml Cargo.toml "$work/real"
 ln -s "$work/real" "$tree"
 cd "$tree"
-# Neither in the tree nor named by where it really is.
+# The state directory is outside the tree, and its path is a symbolic link.
 mkdir "$work/store"
 ln -s "$work/store" "$work/state"
 export STATE_DIR=$work/state SECRETS_DIR=$work/secrets CARGO_TARGET_DIR=$work/target
@@ -85,7 +85,7 @@ first=$(cat "$STATE_DIR/pid")
 install --native
 kill -0 "$first" 2>/dev/null && fail "the first server still runs"
 post /authenticate 200
-# An engine that answers now has no accounts; an image that cannot be had leaves it as it was.
+# Now an engine answers, but the image cannot be pulled. The server without Docker must keep its accounts.
 ENGINE_ANSWERS=yes COMPOSE_IS_THERE=yes install
 says "cannot be had"
 post /authenticate 200
@@ -103,7 +103,7 @@ HOST="no address" refuses "the server ended" --native
 install --native
 post /authenticate 200
 
-# What an installation by Docker would leave.
+# A file that an installation by Docker would leave.
 mkdir "$SECRETS_DIR"
 touch "$SECRETS_DIR/redis_url"
 refuses "the accounts are in the Redis"

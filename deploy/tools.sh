@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fetches what Debian 13 has and older releases lack, and installs nothing: kustomize, and Docker Compose v2 as a plugin
-# (DOCKER_CONFIG=target/tools/docker). Needs apt-get and Debian's keyring; kept in target/tools.
+# Fetches kustomize and Docker Compose v2 from Debian 13, because older releases lack them. Compose is a plugin
+# (DOCKER_CONFIG=target/tools/docker). Keeps the files in target/tools and installs nothing. Needs apt-get and Debian's
+# keyring.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p target/tools
@@ -14,7 +15,7 @@ echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.
 options=(-qq -o Dir::Etc::SourceList="$PWD/apt/list" -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State::Lists="$PWD/apt/lists" -o Dir::Cache="$PWD/apt/cache" -o APT::Sandbox::User=)
 rm -f ./*.deb
-# apt-get update says only in a warning that it has not got a list.
+# apt-get update only warns if it cannot fetch a list. Then the download fails.
 if ! { apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose kustomize; } >log 2>&1; then
     cat log >&2
     echo "deploy/tools.sh: apt-get does not get Debian's packages, for the reason above" >&2

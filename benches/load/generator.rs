@@ -29,7 +29,7 @@ impl Requests {
         Self(path)
     }
 
-    /// Keeps these requests while others are made under the first name.
+    /// Renames the file, so that later requests can use the first name.
     pub(crate) fn renamed(self, name: &str) -> Self {
         let path = directory().join(format!("{name}.requests"));
         fs::rename(self.0, &path).unwrap();
@@ -94,7 +94,7 @@ impl Wrk {
     }
 }
 
-/// Sends as many requests as possible. All must succeed, as a failure has another cost.
+/// Sends as many requests as possible. All must succeed, because a failure has a different cost.
 pub(crate) fn closed_loop(port: u16, requests: &Requests, connections: usize, seconds: u64) -> Load {
     let load = Wrk::start(port, requests, connections, seconds, false).finish();
     assert!(load.broken == 0 && load.refused == 0 && load.requests > 0, "requests failed: {load:?}");

@@ -1,5 +1,5 @@
-//! `cargo bench --bench load`: how close the server is to the least that its parts cost, in one run that starts all it
-//! needs. docs/benchmarks.md says what the figures mean.
+//! `cargo bench --bench load` measures how close the server is to the least that its parts cost. One run starts
+//! everything that it needs. docs/benchmarks.md says what the figures mean.
 //!
 //! `-- --quick` takes two minutes at most, for orientation; `--only NAME,…` runs some of the parts; `--compare FILE` prints
 //! the ratios of this run beside those of an earlier one.

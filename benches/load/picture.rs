@@ -6,7 +6,7 @@ use plotters::{coord::Shift, prelude::*};
 
 use crate::{generator::Latency, report::median};
 
-/// The axis shows them at even distances, as each is as interesting as the next.
+/// The axis spaces the percentiles evenly, because all are equally interesting.
 const PERCENTILES: [f64; 7] = [10.0, 50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
 const COLOURS: [RGBColor; 5] = [
     RGBColor(200, 30, 30),

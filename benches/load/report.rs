@@ -51,7 +51,7 @@ impl Row {
         Self { name: name.to_owned(), unit: unit.to_owned(), ours: median(figures), against: None, ratio: None, target }
     }
 
-    /// A figure and another one that were taken in turn. The n-th of each belong together.
+    /// Two figures that were measured in turn. The n-th values of both belong together.
     pub(crate) fn pair(
         name: &str,
         unit: &str,
@@ -138,7 +138,7 @@ impl Report {
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// For each figure that both runs have: the ratio of now and then. Ratios compare across machines.
+    /// For each figure of both runs, the ratio of the new value to the old value. Ratios compare across machines.
     pub(crate) fn compare(&self, then: &Self) -> String {
         let mut lines = format!(
             "compared with {} ({})\n\n| what | then | now | now / then |\n|---|---|---|---|\n",

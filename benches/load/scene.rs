@@ -48,7 +48,8 @@ impl Process {
     /// CPU time of all threads so far.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name may hold anything, so the fields are counted behind it. User and system time are in ticks of 10 ms.
+        // The name may contain anything, so the fields are counted from its end. User and system time are in ticks of
+        // 10 ms.
         let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         Duration::from_millis(ticks * 10)

@@ -20,7 +20,7 @@ pub(super) const STEADY_RATE: u32 = 5_000;
 pub(super) const STORM_RATE: u32 = 5_000;
 pub(super) const THROUGHPUT_SECONDS: u64 = 1;
 pub(super) const LATENCY_SECONDS: u64 = 2;
-/// So many that the client reads the same amount of memory in each case.
+/// The number of tokens is the same in each case, so that the client reads the same amount of memory.
 pub(super) const TOKENS: usize = 20_000;
 
 /// The state that all parts share.
@@ -50,8 +50,8 @@ pub(super) fn with_cpu(process: &Process, load: impl FnOnce() -> Load) -> (Load,
 }
 
 impl Bench {
-    /// Whose turn it is. Turns are short and many, as the machine's mood changes within seconds. Every other round goes
-    /// backwards, so that nobody always follows the same one.
+    /// The order of the turns. Turns are short and many, because the machine's speed changes within seconds. Every
+    /// other round runs in reverse order, so that no process always follows the same one.
     pub(super) fn turns(&self, of: usize) -> impl Iterator<Item = usize> + use<> {
         let rounds = if self.quick { 2 } else { 11 };
         (0..rounds * of).map(move |turn| match (turn / of % 2, turn % of) {
@@ -60,12 +60,12 @@ impl Bench {
         })
     }
 
-    /// How many rounds of a part that takes longer.
+    /// The number of rounds of a longer part.
     pub(super) fn rounds(&self) -> usize {
         if self.quick { 1 } else { 5 }
     }
 
-    /// How long a load of such a part runs.
+    /// How long a load of a longer part runs.
     pub(super) fn seconds(&self) -> u64 {
         if self.quick { 3 } else { 4 }
     }

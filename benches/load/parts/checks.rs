@@ -122,7 +122,7 @@ impl Bench {
             took[0].push(remove(hundred));
             took[1].push(remove(one));
         }
-        // Medians of 20 each, as a single one says more about the scheduler than about the server.
+        // Medians of 20 removals each, because a single removal says more about the scheduler than about the server.
         let [hundred, one] = took.map(|took| took.chunks(20).map(crate::report::median).collect::<Vec<_>>());
         self.rows.push(Row::pair(
             "removal of 100 sessions",
