@@ -113,7 +113,8 @@ impl KnownAddresses {
         self.0.retain(|_, day| *day + KNOWN_DAYS >= today);
         self.0.insert(name, today);
         while self.0.len() > KNOWN_ADDRESSES {
-            let Some(oldest) = self.0.iter().min_by_key(|(_, day)| **day).map(|(name, _)| *name) else { break };
+            let others = self.0.iter().filter(|(other, _)| **other != name);
+            let Some(oldest) = others.min_by_key(|(_, day)| **day).map(|(other, _)| *other) else { break };
             self.0.remove(&oldest);
         }
         true
@@ -177,5 +178,15 @@ mod tests {
         assert_eq!(known.names().count(), KNOWN_ADDRESSES);
         assert!(!known.contain(name(0), 116 * SECONDS_PER_DAY));
         assert!(known.contain(name(16), 116 * SECONDS_PER_DAY));
+    }
+
+    #[test]
+    fn an_address_never_gives_way_to_itself() {
+        let mut known = KnownAddresses::default();
+        for n in 0..=100 {
+            known.remember(name(n), 100 * SECONDS_PER_DAY);
+            assert!(known.contain(name(n), 100 * SECONDS_PER_DAY));
+        }
+        assert_eq!(known.names().count(), KNOWN_ADDRESSES);
     }
 }

@@ -173,7 +173,10 @@ fn slow_clients_give_their_places_back() {
 #[test]
 fn clients_that_pipeline_and_never_read_cost_little_memory() {
     let _turn = alone();
-    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "2000")]);
+    let app = TestApp::start_with(
+        Store::Embedded,
+        &[("MAX_CONNECTIONS", "2000"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")],
+    );
     let token = app.new_session().access_token;
     let request = raw::request("GET", "/user", &[("Authorization", &token)], None).repeat(100);
     let clients: Vec<_> = (0..1_500)

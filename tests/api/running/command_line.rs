@@ -102,7 +102,7 @@ fn user_delete_removes_the_account_and_its_tokens(#[values(Redis, Embedded)] sto
 fn commands_on_an_email_that_is_none_are_wrong_usage(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     for words in [["tokens", "revoke"], ["user", "show"], ["user", "delete"]] {
-        for bad in ["nobody", " a@b.example", ""] {
+        for bad in ["nobody", "a@", ""] {
             let arguments = [&words[..], &[bad]].concat();
             let sentence = "EMAIL must be a valid email address, such as name@example.com";
             assert_fails(|arguments| app.cli(arguments), &arguments, 2, "wrong_usage", sentence);

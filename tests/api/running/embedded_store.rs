@@ -168,7 +168,8 @@ struct Row {
 fn rows(directory: &Path) -> Option<Vec<Row>> {
     let copy = tempfile::NamedTempFile::new().unwrap();
     fs::copy(directory.join("store.redb"), copy.path()).unwrap();
-    let snapshot = Database::open(copy.path()).ok()?.begin_read().ok()?;
+    let database = Database::open(copy.path()).ok()?;
+    let snapshot = database.begin_read().ok()?;
     let mut rows = Vec::new();
     for table in snapshot.list_tables().ok()? {
         let name = table.name().to_owned();

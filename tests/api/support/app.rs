@@ -132,7 +132,7 @@ impl TestApp {
             _certificates: certificates,
         };
         // A server makes one hash first, which takes a while with the costliest parameters.
-        wait_longer(30, "the server listens", || {
+        wait_longer(60, "the server listens", || {
             if let Some(status) = app.process().status() {
                 panic!("the server ended with {status}: {}", app.output());
             }

@@ -21,7 +21,7 @@ pub(crate) const SECRETS: [(&str, &str); 2] =
 /// One hash takes longer than a request may. So an answer other than 503 shows that nothing was hashed, and a 503 that the
 /// server did not answer before the work.
 pub(crate) const SLOW_HASH: [(&str, &str); 3] =
-    [("ARGON2_MEMORY_KIB", "131072"), ("ARGON2_ITERATIONS", "32"), ("REQUEST_TIMEOUT_SECONDS", "1")];
+    [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "32"), ("REQUEST_TIMEOUT_SECONDS", "1")];
 
 /// Settings by name.
 pub(crate) type Settings = BTreeMap<String, String>;

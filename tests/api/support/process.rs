@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::wait::wait_until;
+use super::wait::wait_longer;
 
 /// A command for a program on the PATH. Panics if the program is missing, so that no test passes without it.
 ///
@@ -77,7 +77,7 @@ impl Process {
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
-        wait_until("the process ends", || {
+        wait_longer(60, "the process ends", || {
             status = self.status();
             status.is_some()
         });

@@ -4,10 +4,11 @@ use std::{collections::HashSet, process::Stdio};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
-    ACCESS_SECRET, Cluster, Keys, RedisServer, Session, TestApp, claims, program, sentinel_scene, text, unique_email,
+    ACCESS_SECRET, Cluster, Keys, PASSWORD, RedisServer, Session, TestApp, claims, program, sentinel_scene, text,
+    unique_email,
 };
 
 /// Each key of a fresh session with its longest TTL in seconds; `None` for a key that never expires.
@@ -153,7 +154,9 @@ fn lifetimes_are_settings() {
 fn values_are_json_with_a_version_and_refresh_entries_named_fields() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
-    let session = app.new_session();
+    let email = app.new_account();
+    let body = json!({"email": email, "password": PASSWORD}).to_string();
+    let session = Session::of(&email, &app.send("POST", "/authenticate", &[("User-Agent", "tests")], Some(&body)));
     let keys = Keys::of(&session);
     for key in [keys.user(), keys.epoch(), keys.access()] {
         let value: Value = serde_json::from_str(&redis.command::<String>(&["GET", &key])).unwrap();

@@ -117,8 +117,9 @@ fn a_value_of_a_later_version_is_503_and_stays_as_it_is(
     }
     assert_eq!(redis.command::<Vec<u8>>(&["DUMP", &key]), value, "{key} was overwritten");
     assert_eq!(redis.keys(), before);
-    let told = app.log().iter().any(|line| line["level"] == "ERROR" && line.to_string().contains("later version"));
-    assert!(told, "{}", app.output());
+    wait_until("the log tells why", || {
+        app.log().iter().any(|line| line["level"] == "ERROR" && line.to_string().contains("later version"))
+    });
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
 
