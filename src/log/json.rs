@@ -1,19 +1,12 @@
 //! Formats an event as one line of JSON: `timestamp`, `level`, the event's fields, the fields of its spans, `target`.
 //!
-//! The library's own JSON format nests the fields and collects them in a map for each event, which takes twice as long.
+//! The library's own JSON format, with flat fields, can write a name twice in a line, and does not escape U+2028.
 
-use std::{
-    fmt::{self, Debug, Display},
-    io, str,
-    time::SystemTime,
-};
+use std::{fmt, time::SystemTime};
 
-use serde::{Serialize, Serializer as _, ser::SerializeMap};
-use serde_json::{Deserializer, Map, Serializer, Value, ser::Formatter};
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-};
+use serde::ser::SerializeMap;
+use serde_json::{Deserializer, Map, Value};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     Layer,
     field::RecordFields,
@@ -21,19 +14,16 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The names that each line uses itself. A field of the same name is left out, so that no name is in a line twice.
-const RESERVED: [&str; 4] = ["timestamp", "level", "span", "target"];
+use super::fields::{Fields, write_object};
 
 /// Writes each event as one JSON object on a line of its own, in printable ASCII. The field of a span is in each line of
 /// the span; where names are the same, the innermost span wins, and the event wins over all spans.
-pub fn layer<S, W>(writer: W) -> impl Layer<S>
+pub(super) fn layer<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    // A line that cannot be written is lost. The library would report the error with a macro that panics when standard
-    // error is closed too.
-    tracing_subscriber::fmt::layer().fmt_fields(Json).event_format(Json).log_internal_errors(false).with_writer(writer)
+    tracing_subscriber::fmt::layer().fmt_fields(Json).event_format(Json).with_writer(writer)
 }
 
 struct Json;
@@ -43,22 +33,18 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, Self>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let write = |line: &mut Writer<'_>| {
-            let mut serializer = Serializer::with_formatter(Utf8(line), Ascii);
-            let mut object = serializer.serialize_map(None)?;
-            let metadata = event.metadata();
-            let now = humantime::format_rfc3339_micros(SystemTime::now());
+        let metadata = event.metadata();
+        let now = humantime::format_rfc3339_micros(SystemTime::now());
+        write_object(&mut line, |object| {
             object.serialize_entry("timestamp", &format_args!("{now}"))?;
             object.serialize_entry("level", metadata.level().as_str())?;
             let mut inherited = span_fields(context);
-            event.record(&mut Fields { object: &mut object, inherited: &mut inherited });
+            event.record(&mut Fields { object, inherited: &mut inherited });
             for (name, value) in inherited {
                 object.serialize_entry(&name, &value)?;
             }
-            object.serialize_entry("target", metadata.target())?;
-            object.end()
-        };
-        write(&mut line).map_err(|_: serde_json::Error| fmt::Error)?;
+            object.serialize_entry("target", metadata.target())
+        })?;
         line.write_char('\n')
     }
 }
@@ -67,10 +53,10 @@ where
 /// later.
 impl<'writer> FormatFields<'writer> for Json {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut serializer = Serializer::with_formatter(Utf8(&mut writer), Ascii);
-        let mut object = serializer.serialize_map(None).map_err(|_| fmt::Error)?;
-        fields.record(&mut Fields { object: &mut object, inherited: &mut Map::new() });
-        object.end().map_err(|_| fmt::Error)
+        write_object(&mut writer, |object| {
+            fields.record(&mut Fields { object, inherited: &mut Map::new() });
+            Ok(())
+        })
     }
 }
 
@@ -91,96 +77,138 @@ where
     all
 }
 
-/// Writes fields as entries of a JSON object, and takes them out of the `inherited` ones.
-struct Fields<'l, M> {
-    object: &'l mut M,
-    inherited: &'l mut Map<String, Value>,
-}
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fmt::Debug, io, sync::Arc, time::Duration};
 
-impl<M: SerializeMap> Fields<'_, M> {
-    fn entry(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
-        if RESERVED.contains(&field.name()) {
-            return;
-        }
-        self.inherited.remove(field.name());
-        // Writing to memory does not fail.
-        let _ = self.object.serialize_entry(field.name(), value);
-    }
-}
+    use tracing::field::Empty;
+    use tracing_subscriber::layer::SubscriberExt;
 
-impl<M: SerializeMap> Visit for Fields<'_, M> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.entry(field, value);
+    use super::*;
+
+    fn output(log: impl FnOnce()) -> String {
+        let (reader, writer) = io::pipe().unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer(Arc::new(writer)));
+        tracing::subscriber::with_default(subscriber, log);
+        io::read_to_string(reader).unwrap()
     }
 
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.entry(field, &value);
+    fn line(log: impl FnOnce()) -> Value {
+        serde_json::from_str(&output(log)).unwrap()
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.entry(field, &value);
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let text = output(|| tracing::info!(target: "audit", event = "signed_in", number = 7, "audit"));
+        let after_timestamp = r#"Z","level":"INFO","message":"audit","event":"signed_in","number":7,"target":"audit"}"#;
+        assert!(text.ends_with(&format!("{after_timestamp}\n")), "{text}");
+        assert_eq!(text.lines().count(), 1);
     }
 
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.entry(field, &value);
+    #[test]
+    fn a_timestamp_is_rfc_3339_in_microseconds() {
+        let before = SystemTime::now();
+        let line = line(|| tracing::info!("now"));
+        let text = line["timestamp"].as_str().unwrap();
+        let time = humantime::parse_rfc3339(text).unwrap();
+        assert_eq!(text.len(), "2026-11-25T09:46:40.012345Z".len(), "{text}");
+        assert!(time + Duration::from_micros(1) > before && time <= SystemTime::now(), "{text}");
     }
 
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.entry(field, &value);
+    #[test]
+    fn a_field_keeps_its_type() {
+        let error: Box<dyn Error> = "an error".into();
+        let line = line(|| {
+            tracing::warn!(
+                unsigned = 7_u64,
+                signed = -7,
+                large = u128::from(u64::MAX),
+                small = i128::from(i64::MIN),
+                fraction = 0.5,
+                yes = true,
+                none = None::<u64>,
+                shown = %"text",
+                debug = ?Some("text"),
+                error = &*error,
+                "said {}",
+                1
+            );
+        });
+        let expected = serde_json::json!({
+            "timestamp": line["timestamp"], "level": "WARN", "target": module_path!(), "message": "said 1",
+            "unsigned": 7, "signed": -7, "large": u64::MAX, "small": i64::MIN, "fraction": 0.5, "yes": true,
+            "shown": "text", "debug": "Some(\"text\")", "error": "an error",
+        });
+        assert_eq!(line, expected);
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.entry(field, &Shown(value));
-    }
-}
-
-/// The text that a value's `Debug` writes. If `Debug` fails, the text ends there and the line stays whole.
-struct Shown<'v>(&'v dyn Debug);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = write!(f, "{:?}", self.0);
-        Ok(())
-    }
-}
-
-/// Escapes all but printable ASCII, so that no text can start a line, move a terminal's cursor or hide a part of a line.
-struct Ascii;
-
-impl Formatter for Ascii {
-    /// `serde_json` escapes quotes, backslashes and the control characters below the space before it calls this.
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, line: &mut W, text: &str) -> io::Result<()> {
-        // No early exit, so that the compiler can vectorise the loop.
-        if text.bytes().fold(true, |plain, byte| plain & (byte < b'\x7f')) {
-            return line.write_all(text.as_bytes());
-        }
-        for c in text.chars() {
-            match c {
-                ' '..='~' => line.write_all(&[c as u8])?,
-                _ => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(line, "\\u{unit:04x}"))?,
+    #[test]
+    fn no_text_forges_a_line() {
+        for evil in
+            ["\r\n", "\n", "\r", "\u{1b}[2K", "\u{2028}", "\u{85}", "\u{202e}", "\"}", "\\", "\0", "\u{7f}", "é𝄞"]
+        {
+            let forged = format!("{evil}{{\"level\":\"ERROR\"}}{evil}");
+            let text = output(|| {
+                let _span = tracing::info_span!("outer", in_span = forged, shown_in_span = %forged).entered();
+                tracing::info!(field = forged, shown = %forged, "{forged}");
+            });
+            let printable = text.trim_end_matches('\n');
+            assert!(printable.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
+            let line: Value = serde_json::from_str(&text).unwrap();
+            for name in ["message", "field", "shown", "in_span", "shown_in_span"] {
+                assert_eq!(line[name], forged, "{name} in {text}");
             }
         }
-        Ok(())
-    }
-}
-
-/// What `serde_json` writes, which is whole characters in each call.
-struct Utf8<'l, 'w>(&'l mut Writer<'w>);
-
-impl io::Write for Utf8<'_, '_> {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let text = str::from_utf8(text).map_err(io::Error::other)?;
-        self.0.write_str(text).map_err(io::Error::other)?;
-        Ok(text.len())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    #[test]
+    fn the_fields_of_all_spans_are_in_a_line_and_the_innermost_wins() {
+        let line = line(|| {
+            let _outer = tracing::info_span!("outer", a = "outer", b = "outer", c = "outer", only = 1).entered();
+            let _inner = tracing::info_span!("inner", b = "inner", c = "inner").entered();
+            tracing::info!(c = "event", "in spans");
+        });
+        assert_eq!((&line["a"], &line["b"], &line["c"]), (&"outer".into(), &"inner".into(), &"event".into()));
+        assert_eq!((&line["only"], &line["span"]), (&1.into(), &"inner".into()));
+    }
+
+    #[test]
+    fn a_field_that_a_span_gets_later_is_in_the_lines_after_that() {
+        let mut lines = output(|| {
+            let span = tracing::info_span!("request", user = Empty, status = 0);
+            let _entered = span.enter();
+            tracing::info!("before");
+            span.record("user", "u1").record("status", 200);
+            tracing::info!(none = None::<&str>, user = None::<&str>, "after");
+        });
+        let after = lines.split_off(lines.find('\n').unwrap());
+        let [before, after] = [lines, after].map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        assert_eq!((&before["user"], &before["status"]), (&Value::Null, &0.into()));
+        assert_eq!((&after["user"], &after["status"]), (&"u1".into(), &200.into()));
+    }
+
+    #[test]
+    fn no_name_is_in_a_line_twice() {
+        let text = output(|| {
+            let _span = tracing::info_span!("outer", level = 1, target = 1, timestamp = 1, span = 1, a = 1).entered();
+            tracing::info!(level = 2, target = 2, timestamp = 2, span = 2, a = 2, "reserved names");
+        });
+        for name in ["level", "target", "timestamp", "span", "a"] {
+            assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{name} in {text}");
+        }
+        assert!(text.contains(r#""level":"INFO""#) && text.contains(r#""span":"outer""#), "{text}");
+    }
+
+    #[test]
+    fn a_value_that_fails_to_write_itself_leaves_the_line_whole() {
+        struct Failing;
+        impl Debug for Failing {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("begun")?;
+                Err(fmt::Error)
+            }
+        }
+        let line = line(|| tracing::info!(value = ?Failing, next = 1, "partly written"));
+        assert_eq!((&line["value"], &line["next"]), (&"begun".into(), &1.into()));
     }
 }

@@ -1,5 +1,6 @@
 //! The log: one line for each event on standard output, as JSON for programs or as text for people.
 
+mod fields;
 mod json;
 mod writer;
 
@@ -16,10 +17,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::{
-    json::layer as json_layer,
-    writer::{Guard, Lines},
-};
+pub use self::writer::Guard;
+use self::writer::Lines;
 use crate::config::LogFormat;
 
 /// Sends all events of the process to standard output. Without a `format` it is text on a terminal, else JSON. `RUST_LOG`
@@ -38,7 +37,7 @@ pub fn start(format: Option<LogFormat>) -> io::Result<Guard> {
     })?;
     let events = tracing_subscriber::registry().with(parsed.unwrap_or_else(|_| info()));
     let started = match format.unwrap_or(default) {
-        LogFormat::Json => events.with(json_layer(lines)).try_init(),
+        LogFormat::Json => events.with(json::layer(lines)).try_init(),
         LogFormat::Text => events.with(fmt::layer().with_ansi(on_terminal).with_writer(lines)).try_init(),
     };
     started.map_err(io::Error::other)?;
@@ -68,7 +67,8 @@ mod tests {
 
     #[test]
     fn directives_set_the_level_of_each_target_and_the_rest_is_info() {
-        let cases: [(&str, &[(&str, Level)], &[(&str, Level)]); 7] = [
+        type Target = (&'static str, Level);
+        let cases: [(&str, &[Target], &[Target]); 7] = [
             ("", &[("audit", Level::INFO)], &[("audit", Level::DEBUG)]),
             ("info,audit=off", &[("auth_service", Level::INFO)], &[("audit", Level::ERROR)]),
             ("off,audit=info", &[("audit", Level::INFO)], &[("auth_service", Level::ERROR)]),

@@ -24,7 +24,7 @@ const KEPT_BYTES: usize = 256 << 10;
 
 /// Takes lines. A clone writes to the same output.
 #[derive(Clone)]
-pub struct Lines(Arc<Shared>);
+pub(super) struct Lines(Arc<Shared>);
 
 struct Shared {
     pending: Mutex<Pending>,
@@ -50,7 +50,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(output: impl Write + Send + 'static, report_dropped: fn(u64)) -> io::Result<(Self, Guard)> {
+    pub(super) fn start(output: impl Write + Send + 'static, report_dropped: fn(u64)) -> io::Result<(Self, Guard)> {
         let lines = Self(Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() }));
         let (finish, finished) = mpsc::channel();
         let shared = Arc::clone(&lines.0);
@@ -138,5 +138,77 @@ impl Drop for Guard {
         self.lines.0.changed.notify_one();
         // A reader who has stopped reading must not keep the process alive.
         let _ = self.finished.recv_timeout(FINISH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    fn add_lines(lines: &Lines, count: usize) {
+        for n in 0..count {
+            (&mut &*lines).write_all(format!("line {n}\n").as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_order_and_the_guard_writes_the_last() {
+        let (reader, writer) = io::pipe().unwrap();
+        let (lines, guard) = Lines::start(writer, |_| unreachable!("nothing is dropped")).unwrap();
+        add_lines(&lines, 1_000);
+        drop(guard);
+        let expected: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(io::read_to_string(reader).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_are_written_while_the_log_goes_on() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let (lines, _guard) = Lines::start(writer, |_| ()).unwrap();
+        let mut text = [0; 7];
+        for _ in 0..3 {
+            add_lines(&lines, 1);
+            io::Read::read_exact(&mut reader, &mut text).unwrap();
+            assert_eq!(&text, b"line 0\n");
+        }
+    }
+
+    #[test]
+    fn lines_beyond_the_limit_are_dropped_and_counted() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let (reader, writer) = io::pipe().unwrap();
+        let (lines, guard) = Lines::start(writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
+        // Nobody reads yet. The pipe takes what it holds, and the thread may have taken as much as may wait.
+        let line = [b'x'; 1 << 10];
+        let count = 3 * PENDING_MAX_BYTES / line.len();
+        for _ in 0..count {
+            (&lines).write_all(&line).unwrap();
+        }
+        let written = thread::spawn(|| io::read_to_string(reader).unwrap().len() / (1 << 10));
+        drop(guard);
+        let (written, dropped) = (written.join().unwrap(), DROPPED.load(Ordering::Relaxed) as usize);
+        assert!(dropped > 0 && written >= PENDING_MAX_BYTES / line.len(), "{written} written, {dropped} dropped");
+        assert_eq!(written + dropped, count);
+    }
+
+    #[test]
+    fn a_reader_who_does_not_read_holds_up_neither_lines_nor_the_end() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let (lines, guard) = Lines::start(writer, |_| ()).unwrap();
+        add_lines(&lines, 100_000);
+        let start = std::time::Instant::now();
+        drop(guard);
+        assert!(start.elapsed() < 10 * FINISH, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn an_output_that_fails_loses_its_lines_and_nothing_else() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let (lines, guard) = Lines::start(writer, |_| ()).unwrap();
+        add_lines(&lines, 10);
+        drop(guard);
     }
 }
