@@ -41,7 +41,9 @@ pub(crate) use handmade::{
 };
 pub(crate) use keys::{Keys, Monitor, tag};
 pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
-pub(crate) use outage::{SECOND, assert_away, assert_serves, every_worker, in_time, wait_until_ready};
+pub(crate) use outage::{
+    SECOND, assert_away, assert_no_route_lies, assert_serves, every_worker, in_time, wait_until_ready,
+};
 pub(crate) use ports::{free_port, free_port_of_a_node};
 pub(crate) use process::{Process, program, signal};
 pub(crate) use proxy::Proxy;

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use super::{
     app::TestApp,
+    client::{PASSWORD, unique_email},
     raw::{self, Answer, Connection},
     session::Session,
     wait::wait_until,
@@ -59,4 +62,39 @@ pub(crate) fn every_worker(port: u16, request: &[u8], holds: impl Fn(&Answer) ->
         connection.write(request).unwrap();
         holds(&connection.read().unwrap())
     })
+}
+
+/// Every other route that needs the store and keeps the session is served, or answers 503 within a second.
+pub(crate) fn assert_no_route_lies(app: &TestApp, session: &Session) {
+    let Session { email, access_token, refresh_token } = session;
+    let account = json!({"email": email, "password": PASSWORD});
+    let unchanged = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+    let nobody = json!({"email": unique_email()});
+    let routes = [
+        ("POST", "/signup", Some(json!({"email": unique_email(), "password": PASSWORD}))),
+        ("POST", "/authenticate", Some(account)),
+        ("POST", "/refresh-access-token", Some(json!({"refresh_token": refresh_token}))),
+        ("DELETE", "/access-token", Some(nobody)),
+        ("GET", "/sessions", None),
+        ("DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA", None),
+        ("DELETE", "/sessions?except=current", None),
+        ("PUT", "/user/password", Some(unchanged)),
+        ("DELETE", "/user", Some(json!({"password": "not the password"}))),
+        ("GET", "/readyz", None),
+    ];
+    for (method, path, body) in routes {
+        // A removal by email takes no token.
+        let authorization = [("Authorization", access_token.as_str())];
+        let headers = if path.starts_with("/user") || path.starts_with("/sessions") { &authorization[..] } else { &[] };
+        let start = Instant::now();
+        let answer = app.send(method, path, headers, body.map(|body| body.to_string()).as_deref());
+        let took = start.elapsed();
+        match answer.status {
+            503 => {
+                assert_away(&answer);
+                assert!(took < SECOND, "{method} {path} took {took:?}: {answer:?}");
+            }
+            status => assert!(status < 500 && status != 401, "{method} {path}: {answer:?}"),
+        }
+    }
 }

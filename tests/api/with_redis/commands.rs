@@ -33,7 +33,7 @@ fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -
         if name != "time" {
             assert_eq!(calls % REQUESTS, 0, "{name} ran {calls} times for {REQUESTS} requests");
         }
-        (calls >= REQUESTS).then(|| (name, calls / REQUESTS))
+        (calls >= REQUESTS).then_some((name, calls / REQUESTS))
     });
     grown.collect()
 }

@@ -7,46 +7,13 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{
-    MovingSlot, PASSWORD, PROXY, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away, assert_serves,
-    cluster_scene, in_time, key, sentinel_scene, unique_email, wait_longer, wait_until, wait_until_ready,
-};
 use auth_service_records::throttle::address_name;
 
-/// Every other route that needs the store and keeps the session is served, or answers 503 within a second.
-pub(crate) fn assert_no_route_lies(app: &TestApp, session: &Session) {
-    let Session { email, access_token, refresh_token } = session;
-    let account = json!({"email": email, "password": PASSWORD});
-    let unchanged = json!({"current_password": PASSWORD, "new_password": PASSWORD});
-    let nobody = json!({"email": unique_email()});
-    let routes = [
-        ("POST", "/signup", Some(json!({"email": unique_email(), "password": PASSWORD}))),
-        ("POST", "/authenticate", Some(account)),
-        ("POST", "/refresh-access-token", Some(json!({"refresh_token": refresh_token}))),
-        ("DELETE", "/access-token", Some(nobody)),
-        ("GET", "/sessions", None),
-        ("DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA", None),
-        ("DELETE", "/sessions?except=current", None),
-        ("PUT", "/user/password", Some(unchanged)),
-        ("DELETE", "/user", Some(json!({"password": "not the password"}))),
-        ("GET", "/readyz", None),
-    ];
-    for (method, path, body) in routes {
-        // A removal by email takes no token.
-        let authorization = [("Authorization", access_token.as_str())];
-        let headers = if path.starts_with("/user") || path.starts_with("/sessions") { &authorization[..] } else { &[] };
-        let start = Instant::now();
-        let answer = app.send(method, path, headers, body.map(|body| body.to_string()).as_deref());
-        let took = start.elapsed();
-        match answer.status {
-            503 => {
-                assert_away(&answer);
-                assert!(took < SECOND, "{method} {path} took {took:?}: {answer:?}");
-            }
-            status => assert!(status < 500 && status != 401, "{method} {path}: {answer:?}"),
-        }
-    }
-}
+use crate::support::{
+    MovingSlot, PASSWORD, PROXY, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away,
+    assert_no_route_lies, assert_serves, cluster_scene, in_time, key, sentinel_scene, wait_longer, wait_until,
+    wait_until_ready,
+};
 
 /// Sends requests without pause until the profile of the session is served again. Until then each answer is a 503 within a
 /// second, at least once if `must_fail`.
