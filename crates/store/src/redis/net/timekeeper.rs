@@ -91,7 +91,7 @@ mod tests {
         samples.take(1_000_000_000_000, start, start + Duration::from_micros(100));
         samples.take(1_000_000_300_000, start, start + SECOND);
         let shown = clock.now_millis();
-        assert!((1_000_000_000..1_000_000_250).contains(&shown), "{shown}");
+        assert!((999_999_999..1_000_000_250).contains(&shown), "{shown}");
         samples.take(2_000_000_000_000, start, start + SECOND);
         assert!(clock.now_millis() >= 1_999_999_000);
     }
