@@ -95,7 +95,7 @@ fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> 
         min_score: config.password_min_score,
         threads: cores,
         // A password change verifies one password and hashes another, and the store needs time too.
-        deadline: config.request_timeout / 2,
+        deadline: config.request_timeout * 3 / 4,
     };
     Ok(Parts {
         tokens: Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes())),
