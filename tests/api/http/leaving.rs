@@ -104,11 +104,11 @@ fn every_sign_up_is_logged(
 fn deadlines_in_a_row_do_not_throttle_the_right_password(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);
     let email = data.start(&[]).new_account();
-    let mut late = data.start(&SLOW_HASH);
+    // A stop waits for the guess that is still compared.
+    let mut late = data.start(&[SLOW_HASH.as_slice(), &[("SHUTDOWN_TIMEOUT_SECONDS", "60")]].concat());
     for _ in 0..12 {
         assert_eq!(late.authenticate(&email, PASSWORD).status, 503);
     }
-    // A stop waits for the guess that is still compared.
     late.terminate();
     assert!(late.wait().success());
     let app = data.start(&[]);
