@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
 //! | `store` | where requests of one runtime go |
-//! | `backend` | where Redis is, and a look at it before anything is served |
+//! | `backend`, `check`, `diagnosis` | opening the store, and checks of the servers |
 //! | `keys`, `entries`, `errors`, `script` | key names, values, what errors mean, how scripts are put together |
 //! | `net/` | connections: one server, Sentinels, a cluster |
 //! | `inspect/` | the careful look of `doctor` and of the start |
 
 mod accounts;
 mod backend;
+mod check;
+mod diagnosis;
 mod entries;
 mod errors;
 mod inspect;

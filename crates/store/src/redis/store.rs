@@ -30,6 +30,7 @@ pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) policy: SessionPolicy,
     pub(super) clock: Clock,
+    pub(super) timekeeper: Arc<Timekeeper>,
     pub(super) wait: Option<Wait>,
 }
 
@@ -37,20 +38,17 @@ pub(super) struct Shared {
 pub struct Redis {
     pub(super) shared: Arc<Shared>,
     servers: Servers,
-    /// Ends with the store.
-    _timekeeper: Option<Timekeeper>,
 }
 
 /// The servers behind the address.
 pub(super) enum Servers {
-    One(Arc<Link>),
+    One(Link),
     Cluster(Cluster),
 }
 
 impl Redis {
-    /// Puts the parts together. A cluster keeps the time itself.
-    pub(super) fn new(shared: Arc<Shared>, servers: Servers, timekeeper: Option<Timekeeper>) -> Self {
-        Self { shared, servers, _timekeeper: timekeeper }
+    pub(super) fn new(shared: Arc<Shared>, servers: Servers) -> Self {
+        Self { shared, servers }
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -1,54 +1,34 @@
-//! A connection to one Redis server. Only this module reconnects and judges timeouts.
+//! A connection to one Redis server.
 //!
 //! A [`Link`] is the shared multiplexed connection of one runtime to a primary. The library's own connection never
 //! reconnects after a loss, and its `ConnectionManager` never gives up a black-holed connection. Therefore a background
 //! task owns the connection here and reconnects. Requests fail at once while there is no connection. A write that waits
 //! for replicas uses a connection of its own.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use auth_service_records::error::{Error, Outage};
 use auth_service_token::Id;
-use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{RedisError, Value};
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     task::AbortHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
-    connection::{self, RESPONSE_TIMEOUT, check_role, reason},
-    replicated::{Exclusive, Written},
+    connection::RESPONSE_TIMEOUT,
+    keeper::Keeper,
+    replicated::Written,
     request::{Mode, Request},
     source::Source,
+    state::{Current, State},
+    timekeeper::Timekeeper,
 };
 use crate::{
-    redis::{
-        errors::{outage, to_error},
-        keys::Keys,
-    },
+    redis::{errors::to_error, keys::Keys},
     settings::Wait,
 };
-
-/// How often a link checks its server. The check detects a lost, frozen or demoted server without any request.
-pub(super) const HEARTBEAT: Duration = Duration::from_millis(250);
-const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-/// The longest pause between two attempts to connect. It is short enough for a recovery within a second of Redis'
-/// return.
-const BACKOFF_LAST: Duration = Duration::from_millis(250);
-/// After this many timeouts in a row the connection counts as dead. A single slow answer does not matter.
-const TIMEOUTS_IN_A_ROW: u32 = 2;
-
-/// The outage that requests report while there is no connection.
-fn why(error: &RedisError) -> Outage {
-    outage(error).unwrap_or(Outage::Refused)
-}
 
 /// The shared connection of one runtime to one server. Dropping the link closes the connection.
 pub(in crate::redis) struct Link {
@@ -56,22 +36,6 @@ pub(in crate::redis) struct Link {
     state: Arc<State>,
     tried: watch::Receiver<bool>,
     keeper: AbortHandle,
-}
-
-struct State {
-    /// The connection, or the reason why there is none.
-    current: Mutex<Result<Arc<Current>, Outage>>,
-    timeouts: AtomicU32,
-    lost: Notify,
-}
-
-struct Current {
-    connection: MultiplexedConnection,
-    info: ConnectionInfo,
-    /// Connections to the same server, if writes wait for replicas.
-    exclusive: Option<Exclusive>,
-    /// Identifies the connection, so that a late error on an old connection does not drop the new one.
-    serial: u64,
 }
 
 /// Why a request has no answer.
@@ -92,16 +56,17 @@ impl From<Failure> for Error {
 }
 
 impl Link {
-    /// Starts to connect in the background. With `wait`, the link can send writes that wait for replicas.
-    pub(in crate::redis) fn start(source: Source, wait: Option<Wait>, keys: Keys) -> Self {
-        let state = Arc::new(State {
-            current: Mutex::new(Err(Outage::Unreachable)),
-            timeouts: AtomicU32::new(0),
-            lost: Notify::new(),
-        });
+    /// Starts to connect in the background. With `wait`, the link can send writes that wait for replicas. With a
+    /// `timekeeper`, the clock follows the server.
+    pub(in crate::redis) fn start(
+        source: Source,
+        wait: Option<(Wait, Keys)>,
+        timekeeper: Option<Arc<Timekeeper>>,
+    ) -> Self {
+        let state = Arc::new(State::new());
         let (sender, tried) = watch::channel(false);
-        let keeper = tokio::spawn(keep(source.clone(), wait.map(|wait| (wait, keys)), Arc::clone(&state), sender))
-            .abort_handle();
+        let keeper = Keeper { source: source.clone(), wait, timekeeper, state: Arc::clone(&state) };
+        let keeper = tokio::spawn(keeper.run(sender)).abort_handle();
         Self { source, state, tried, keeper }
     }
 
@@ -113,6 +78,13 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         self.state.current().is_ok()
+    }
+
+    /// Sets the clock by the server, if there is a connection.
+    pub(super) async fn ask_time(&self, timekeeper: &Timekeeper) {
+        if let Ok(current) = self.state.current() {
+            timekeeper.ask(&mut current.connection.clone()).await;
+        }
     }
 
     /// Sends a request. `asking` means that the node is importing the slot of the key. The rare paths are boxed, here
@@ -172,128 +144,5 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.keeper.abort();
-    }
-}
-
-impl State {
-    fn current(&self) -> Result<Arc<Current>, Error> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.clone().map_err(Error::Unavailable)
-    }
-
-    fn is_current(&self, serial: u64) -> bool {
-        self.current().is_ok_and(|current| current.serial == serial)
-    }
-
-    /// Drops the connection if the error shows that it is dead, so that the next request does not wait for it.
-    fn judge<T>(&self, answer: RedisResult<T>, serial: u64) -> RedisResult<T> {
-        let error = match answer {
-            Ok(value) => {
-                self.timeouts.store(0, Ordering::Relaxed);
-                return Ok(value);
-            }
-            Err(error) => error,
-        };
-        let dead = if error.is_timeout() {
-            self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW
-        } else {
-            // NOPERM does not count: it concerns one command, and a new connection would get the same error.
-            error.is_unrecoverable_error()
-                || connection::is_read_only(&error)
-                || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-                || error.kind() == ErrorKind::Server(ServerErrorKind::MasterDown)
-        };
-        if dead {
-            tracing::debug!(error = reason(&error), "connection to Redis dropped");
-            self.drop_connection(serial, why(&error));
-        }
-        Err(error)
-    }
-
-    fn drop_connection(&self, serial: u64, why: Outage) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_ok_and(|current| current.serial == serial) {
-            *current = Err(why);
-            self.lost.notify_one();
-        }
-    }
-
-    fn stay_down(&self, why: Outage) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
-    }
-
-    fn install(&self, current: Arc<Current>) {
-        self.timeouts.store(0, Ordering::Relaxed);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Ok(current);
-    }
-}
-
-/// Keeps one connection open for ever: connects, watches the connection, and reconnects.
-async fn keep(source: Source, wait: Option<(Wait, Keys)>, state: Arc<State>, tried: watch::Sender<bool>) {
-    let mut backoff = BACKOFF_FIRST;
-    let mut reported = false;
-    for serial in 0.. {
-        let lost = Arc::new(Notify::new());
-        let connected = async {
-            let info = source.locate().await?;
-            let connection = connection::connect(info.clone(), Arc::clone(&lost)).await?;
-            let exclusive = wait.clone().map(|(wait, keys)| Exclusive::new(info.clone(), wait, keys)).transpose()?;
-            // A frozen primary answers when it wakes up. By then another server may be the primary.
-            if source.has_moved(&info).await {
-                return Err(connection::no_primary("another server is the primary by now"));
-            }
-            Ok(Arc::new(Current { connection, info, exclusive, serial }))
-        };
-        match connected.await {
-            Ok(current) => {
-                if reported {
-                    tracing::info!("Redis at {} is back", current.info.addr());
-                }
-                backoff = BACKOFF_FIRST;
-                state.install(Arc::clone(&current));
-                tried.send_replace(true);
-                watch_over(&current, &source, &state, &lost).await;
-                state.drop_connection(serial, Outage::Unreachable);
-                tracing::warn!("the connection to Redis at {} is lost, reconnecting", current.info.addr());
-                reported = true;
-            }
-            Err(error) => {
-                if !reported {
-                    tracing::warn!(error = reason(&error), "Redis cannot be used, trying again until it can");
-                    reported = true;
-                }
-                state.stay_down(why(&error));
-                tried.send_replace(true);
-                sleep(backoff).await;
-                backoff = (backoff * 2).min(BACKOFF_LAST);
-            }
-        }
-    }
-}
-
-/// Returns when the connection is lost, or when another server is the primary.
-async fn watch_over(watched: &Current, source: &Source, state: &State, lost: &Notify) {
-    let mut connection = watched.connection.clone();
-    loop {
-        tokio::select! {
-            () = lost.notified() => return,
-            () = state.lost.notified() => {}
-            () = sleep(HEARTBEAT) => {
-                let (alive, moved) = tokio::join!(check_role(&mut connection), source.has_moved(&watched.info));
-                match alive {
-                    // Leave a frozen primary before a failover replaces it. When it wakes up, it would accept writes
-                    // that are then lost.
-                    Err(error) if error.is_timeout() => state.drop_connection(watched.serial, Outage::Timeout),
-                    // `judge` treats the answer like that of a request. `is_current` below reads the verdict.
-                    alive => drop(state.judge(alive, watched.serial)),
-                }
-                if moved {
-                    return;
-                }
-            }
-        }
-        if !state.is_current(watched.serial) {
-            return;
-        }
     }
 }

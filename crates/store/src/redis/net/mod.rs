@@ -3,11 +3,14 @@
 pub(super) mod address;
 pub(super) mod cluster;
 pub(super) mod connection;
+mod keeper;
 pub(super) mod link;
+mod nodes;
 mod replicated;
 pub(super) mod request;
 pub(super) mod sentinel;
 pub(super) mod slots;
 pub(super) mod source;
+mod state;
 mod table;
 pub(super) mod timekeeper;

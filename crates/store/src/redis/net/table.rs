@@ -8,6 +8,7 @@ use super::{
     link::Link,
     request::Mode,
     slots::{self, Ranges},
+    timekeeper::Timekeeper,
 };
 
 #[derive(Default)]
@@ -33,6 +34,13 @@ impl Table {
 
     pub(super) fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Sets the clock by the first connected node.
+    pub(super) async fn ask_time(&self, timekeeper: &Timekeeper) {
+        if let Some(node) = self.nodes.iter().find(|node| node.link.is_up()) {
+            node.link.ask_time(timekeeper).await;
+        }
     }
 }
 

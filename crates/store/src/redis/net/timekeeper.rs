@@ -1,78 +1,64 @@
 //! Sets the clock of the process by the `TIME` of Redis.
 
 use std::{
-    sync::Arc,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use auth_service_records::clock::Clock;
-use tokio::{task::AbortHandle, time::sleep};
+use redis::aio::ConnectionLike;
 
-use super::{
-    link::Link,
-    request::{Mode, Request},
-};
+/// How far the clocks of two machines drift apart at most, in parts per million. NTP slews a clock by no more than that.
+const DRIFT_PPM: u32 = 500;
+/// The resolution of the clock.
+const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// How often Redis is asked for the time.
-const INTERVAL: Duration = Duration::from_millis(500);
-/// A slower answer is used only if no faster answer came for this long.
-const KEPT: Duration = Duration::from_secs(10);
-/// A difference beyond the round trip that no network explains. The clock of the server was set, or another server
-/// answers.
-const STEP: Duration = Duration::from_millis(50);
+/// Sets one clock by the answers to `TIME`. All runtimes share the timekeeper, so that the most precise answer of all of
+/// them decides.
+pub(in crate::redis) struct Timekeeper {
+    clock: Clock,
+    used: Mutex<Option<Used>>,
+}
 
-/// Sets a clock by the time of one server, until the timekeeper is dropped.
-pub(in crate::redis) struct Timekeeper(AbortHandle);
+/// The answer that the clock shows.
+struct Used {
+    /// Half of the round trip: the answer is from somewhere inside of it.
+    error: Duration,
+    at: Instant,
+}
+
+impl Used {
+    fn error_at(&self, now: Instant) -> Duration {
+        self.error + now.saturating_duration_since(self.at) * DRIFT_PPM / 1_000_000
+    }
+}
 
 impl Timekeeper {
-    /// Sets the clock for the first time, if the server answers, and continues in the background.
-    pub(in crate::redis) async fn start(link: Arc<Link>, clock: Clock) -> Self {
-        let mut samples = Samples::new(clock);
-        samples.ask(&link).await;
-        let keep = async move {
-            loop {
-                sleep(INTERVAL).await;
-                samples.ask(&link).await;
-            }
-        };
-        Self(tokio::spawn(keep).abort_handle())
-    }
-}
-
-impl Drop for Timekeeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The answers to `TIME`. A slow answer is imprecise, so the fastest recent answer decides.
-pub(super) struct Samples {
-    clock: Clock,
-    /// The round trip of the answer in use, and when the answer came.
-    best: Option<(Duration, Instant)>,
-}
-
-impl Samples {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, best: None }
+    pub(in crate::redis) fn new(clock: Clock) -> Self {
+        Self { clock, used: Mutex::new(None) }
     }
 
     /// Asks a server for the time. Without an answer the clock runs on by itself.
-    pub(super) async fn ask(&mut self, link: &Link) {
+    pub(super) async fn ask(&self, connection: &mut impl ConnectionLike) {
         let asked = Instant::now();
-        let Ok(answer) = link.run(&Request::command("TIME"), Mode::Shared, false).await else { return };
-        let Ok((seconds, micros)) = redis::from_redis_value::<(u64, u64)>(answer) else { return };
-        self.take(seconds * 1_000_000 + micros, asked, Instant::now());
+        let Ok((seconds, micros)) = redis::cmd("TIME").query_async::<(u64, u64)>(connection).await else { return };
+        self.take(Duration::from_secs(seconds) + Duration::from_micros(micros), asked, Instant::now());
     }
 
-    fn take(&mut self, time_micros: u64, asked: Instant, answered: Instant) {
-        let took = answered - asked;
-        let is_better = self.best.is_none_or(|(best, at)| took <= best || answered - at > KEPT);
-        let shown = Duration::from_millis(self.clock.now_millis());
-        let is_step = shown.abs_diff(Duration::from_micros(time_micros)) > took + STEP;
-        if is_better || is_step {
-            self.clock.set(time_micros, asked + took / 2);
-            self.best = Some((took, answered));
+    /// Uses an answer that is more precise than the clock, or that the clock contradicts: then the clock of the server
+    /// was set, or another server answers.
+    fn take(&self, time: Duration, asked: Instant, answered: Instant) {
+        let error = (answered - asked) / 2;
+        let at = asked + error;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_needed = used.as_ref().is_none_or(|used| {
+            let shown = Duration::from_millis(self.clock.now_millis()).saturating_sub(at.elapsed());
+            let error_now = used.error_at(at);
+            error <= error_now || shown.abs_diff(time) > error + error_now + RESOLUTION
+        });
+        if is_needed {
+            self.clock.set(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), at);
+            *used = Some(Used { error, at });
         }
     }
 }
@@ -82,17 +68,39 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const FAST: Duration = Duration::from_micros(100);
+
+    /// Whether the clock shows `time` plus at most a moment for the test itself.
+    fn shows(clock: &Clock, time: Duration) -> bool {
+        let shown = Duration::from_millis(clock.now_millis());
+        (time - 2 * RESOLUTION..time + SECOND / 5).contains(&shown)
+    }
 
     #[test]
     fn a_slow_answer_replaces_a_fast_one_only_if_the_server_was_set() {
-        let clock = Clock::new();
-        let mut samples = Samples::new(clock.clone());
-        let start = Instant::now();
-        samples.take(1_000_000_000_000, start, start + Duration::from_micros(100));
-        samples.take(1_000_000_300_000, start, start + SECOND);
-        let shown = clock.now_millis();
-        assert!((999_999_999..1_000_000_250).contains(&shown), "{shown}");
-        samples.take(2_000_000_000_000, start, start + SECOND);
-        assert!(clock.now_millis() >= 1_999_999_000);
+        let (clock, start, time) = (Clock::new(), Instant::now(), 1_000_000 * SECOND);
+        let timekeeper = Timekeeper::new(clock.clone());
+        timekeeper.take(time, start, start + FAST);
+        assert!(shows(&clock, time), "{clock:?}");
+        timekeeper.take(time + SECOND / 3, start, start + SECOND);
+        assert!(shows(&clock, time), "{clock:?}");
+        timekeeper.take(2 * time, start, start + SECOND);
+        assert!(shows(&clock, 2 * time - SECOND / 2), "{clock:?}");
+    }
+
+    #[test]
+    fn a_fast_answer_replaces_a_slow_one() {
+        let (clock, start, time) = (Clock::new(), Instant::now(), 1_000_000 * SECOND);
+        let timekeeper = Timekeeper::new(clock.clone());
+        timekeeper.take(time, start, start + SECOND);
+        timekeeper.take(time, start, start + FAST);
+        assert!(shows(&clock, time), "{clock:?}");
+    }
+
+    #[test]
+    fn an_answer_is_less_precise_the_older_it_is() {
+        let used = Used { error: FAST, at: Instant::now() };
+        assert_eq!(used.error_at(used.at), FAST);
+        assert_eq!(used.error_at(used.at + 100 * SECOND), FAST + SECOND / 20);
     }
 }

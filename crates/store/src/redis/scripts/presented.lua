@@ -1,10 +1,9 @@
 -- Finds the session of a refresh token that was presented.
-local FIELDS = { 'v', 'epoch', 'id', 'ends_at', 'spent', 'spent_at', 'used' }
 
 -- How a refresh token stands to its session: 'current', 'spent' (the token still gives its successor) or 'reused'.
 local function standing_of(entry, refresh_id, grace, now)
   if refresh_id == entry.id then return 'current' end
-  if refresh_id == entry.spent and (now - entry.spent_at <= grace or not entry.used) then return 'spent' end
+  if refresh_id == entry.spent and (not entry.used or now - entry.spent_at <= tonumber(grace)) then return 'spent' end
   return 'reused'
 end
 
@@ -12,14 +11,13 @@ end
 -- is over as `left`. Returns nil for none.
 local function find_session(epoch_key, refresh_key, now)
   local epoch = decode(redis.call('GET', epoch_key))
-  local values = redis.call('HMGET', refresh_key, unpack(FIELDS))
+  local values = redis.call('HMGET', refresh_key, 'v', 'epoch', 'id', 'ends_at', 'spent', 'spent_at', 'used')
   check_version(values[1])
   if failure or not epoch or values[2] ~= epoch.epoch then return nil end
   local ends_at = tonumber(values[4])
   local left = ends_at and ends_at - now or math.huge
   if left < 1 then return nil end
-  local entry = { id = values[3], spent = values[5], spent_at = tonumber(values[6]) or 0, used = values[7], left = left }
-  return epoch.epoch, entry
+  return epoch.epoch, { id = values[3], spent = values[5], spent_at = values[6] or 0, used = values[7], left = left }
 end
 
 -- Notes that the current token was used, after which a spent one no longer gives it. Without a spent one, nobody asks.

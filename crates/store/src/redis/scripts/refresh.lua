@@ -7,21 +7,21 @@ local now, rotates = tonumber(ARGV[6]), ARGV[2] ~= ''
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
 if not epoch_id then return false end
-local standing = standing_of(entry, ARGV[1], tonumber(ARGV[5]), now)
+local standing = standing_of(entry, ARGV[1], ARGV[5], now)
 if standing == 'reused' then
   end_session(string.sub(KEYS[1], 1, -2), ARGV[7])
   return 'reused'
 end
 
 local access_ttl = math.min(tonumber(ARGV[3]), entry.left)
-local ttl, refresh_ttl = access_ttl, tonumber(ARGV[4])
+local ttl = access_ttl
 redis.call('HSET', KEYS[3], 'last_used_at', ARGV[6])
 if standing == 'current' then
   if rotates then
     entry.id, entry.spent_at = ARGV[2], now
     redis.call('HSET', KEYS[3], 'id', entry.id, 'spent', ARGV[1], 'spent_at', now)
     redis.call('HDEL', KEYS[3], 'used')
-    local life = math.min(refresh_ttl, entry.left)
+    local life = math.min(tonumber(ARGV[4]), entry.left)
     redis.call('EXPIRE', KEYS[3], life)
     ttl = math.max(ttl, life)
   else
@@ -35,4 +35,4 @@ if redis.call('PTTL', KEYS[1]) < ttl * 1000 then
 end
 if not rotates then return { access_ttl } end
 -- A successor that is given again ends when it would have.
-return { access_ttl, entry.id, entry.spent_at, math.min(entry.spent_at + refresh_ttl, now + entry.left) }
+return { access_ttl, entry.id, tonumber(entry.spent_at), math.min(entry.spent_at + ARGV[4], now + entry.left) }

@@ -6,7 +6,7 @@ local now = tonumber(ARGV[4])
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
 if not epoch_id then return 0 end
-local standing = standing_of(entry, ARGV[1], tonumber(ARGV[3]), now)
+local standing = standing_of(entry, ARGV[1], ARGV[3], now)
 if standing == 'reused' then
   end_session(string.sub(KEYS[1], 1, -2), ARGV[5])
   return -1

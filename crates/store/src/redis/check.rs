@@ -1,0 +1,134 @@
+//! Checks the servers at the start, and inspects them for `doctor`.
+
+use auth_service_token::Id;
+use redis::{ConnectionInfo, RedisError};
+
+use super::{
+    backend::{Backend, Primary},
+    diagnosis::{explain, wrong_server},
+    inspect,
+    net::{address::Topology, connection},
+    slot,
+    store::Shared,
+};
+use crate::{
+    finding::{Finding, Verdict},
+    open_error::OpenError,
+};
+
+impl Backend {
+    /// Checks the kind and the role of each primary. `Some` is the reason why Redis cannot be used now.
+    pub(crate) async fn check(&self) -> Result<Option<String>, OpenError> {
+        let primaries = match self.primaries().await {
+            Ok(primaries) => primaries,
+            Err(error) => return self.explain(&self.name, &error).map(Some),
+        };
+        for Primary { info, .. } in primaries {
+            let name = info.addr().to_string();
+            match self.wrong_server(info).await {
+                Ok(None) => {}
+                Ok(Some(advice)) => return Err(OpenError::Settings(advice)),
+                Err(error) => return self.explain(&name, &error).map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn wrong_server(&self, info: ConnectionInfo) -> Result<Option<String>, RedisError> {
+        let name = info.addr().to_string();
+        let mut connection = connection::connect_once(info).await?;
+        let hello = connection::hello(&mut connection).await?;
+        Ok(wrong_server(&self.address.topology, &name, &hello))
+    }
+
+    /// Inspects each primary. A primary that does not answer is a finding; the error is for when none answers.
+    pub(crate) async fn inspect(&self) -> Result<Vec<Finding>, String> {
+        let primaries = match self.primaries().await {
+            Ok(primaries) => primaries,
+            Err(error) => {
+                return match self.explain(&self.name, &error) {
+                    Ok(away) => Err(away),
+                    Err(refused) => Ok(vec![refusal(&self.name, refused.message())]),
+                };
+            }
+        };
+        let coverage = matches!(self.address.topology, Topology::Cluster).then(|| self.coverage(&primaries));
+        let mut findings = Vec::new();
+        for primary in primaries {
+            let name = primary.info.addr().to_string();
+            match self.inspect_one(primary, &name).await {
+                Ok(found) => findings.extend(found),
+                Err(error) => findings.push(self.absence(&name, &error)),
+            }
+        }
+        if findings.iter().all(Finding::is_of_absence) {
+            let seen: Vec<_> = findings.into_iter().map(|finding| finding.seen).collect();
+            return Err(seen.join("; "));
+        }
+        findings.extend(coverage);
+        Ok(findings)
+    }
+
+    async fn inspect_one(&self, primary: Primary, name: &str) -> Result<Vec<Finding>, RedisError> {
+        let Primary { info, slots } = primary;
+        let mut connection = connection::connect_once(info).await?;
+        let hello = connection::hello(&mut connection).await?;
+        if let Some(advice) = wrong_server(&self.address.topology, name, &hello) {
+            return Ok(vec![refusal(name, &advice)]);
+        }
+        let mut tag = Id::random().map_err(std::io::Error::other)?;
+        let has = |tag| slots.iter().any(|(first, last)| (*first..=*last).contains(&slot::slot(tag)));
+        while !slots.is_empty() && !has(tag) {
+            tag = Id::random().map_err(std::io::Error::other)?;
+        }
+        let Shared { keys, wait, .. } = &*self.shared;
+        let needs = inspect::Needs { keys, wait: *wait, cluster: !slots.is_empty(), tag };
+        inspect::inspect(&mut connection, name, hello, needs).await
+    }
+
+    fn absence(&self, name: &str, error: &RedisError) -> Finding {
+        match self.explain(name, error) {
+            Ok(away) => {
+                let advice = "start this server, and run doctor again";
+                Finding::new(name, Finding::AWAY, Verdict::Warning, away, advice)
+            }
+            Err(refused) => refusal(name, refused.message()),
+        }
+    }
+
+    fn coverage(&self, primaries: &[Primary]) -> Finding {
+        let ranges = primaries.iter().flat_map(|primary| &primary.slots);
+        let missing = ranges.fold(slot::SLOTS, |left, (first, last)| left.saturating_sub(last - first + 1));
+        let (verdict, seen, advice) = match missing {
+            0 => (Verdict::Ok, "all slots have a primary".to_owned(), ""),
+            _ => (
+                Verdict::Warning,
+                format!("{missing} slots have no primary"),
+                "redis-cli --cluster fix HOST:PORT: their users, or all, are not served",
+            ),
+        };
+        Finding::new(&self.name, "slots", verdict, seen, advice)
+    }
+
+    /// A sentence for each primary whose clock is too far from the clock of this machine.
+    pub(crate) async fn skewed_clocks(&self) -> Vec<String> {
+        let mut skewed = Vec::new();
+        for Primary { info, .. } in self.primaries().await.unwrap_or_default() {
+            let name = info.addr().to_string();
+            let Ok(mut connection) = connection::connect_once(info).await else { continue };
+            if let Some(skew) = inspect::clock_skew(&mut connection).await.ok().and_then(inspect::too_much) {
+                skewed.push(format!("the clock of Redis at {name} is {skew}"));
+            }
+        }
+        skewed
+    }
+
+    fn explain(&self, name: &str, error: &RedisError) -> Result<String, OpenError> {
+        explain(&self.address.topology, name, error)
+    }
+}
+
+/// The finding that the address is wrong. `message` says what to write instead.
+fn refusal(place: &str, message: &str) -> Finding {
+    Finding::new(place, "address", Verdict::Refusal, message, "correct REDIS_URL and what belongs to it")
+}

@@ -1,0 +1,63 @@
+//! What an error or the kind of a server says about the settings.
+
+use redis::RedisError;
+
+use super::net::{
+    address::Topology,
+    connection::{self, Hello},
+    sentinel,
+};
+use crate::open_error::OpenError;
+
+/// A sentence that says why the server `name` cannot be used now.
+///
+/// # Errors
+/// If a setting is wrong, so that no retry will help: a sentence that says what to write instead.
+pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Result<String, OpenError> {
+    let reason = connection::reason(error);
+    if sentinel::is_unknown_service(error) {
+        return Err(OpenError::Settings(format!(
+            "REDIS_URL: {reason}; the form is redis+sentinel://host1,host2/service, and SENTINEL MASTERS lists the names"
+        )));
+    }
+    if connection::is_refusal(error) {
+        return Err(OpenError::Settings(format!(
+            "Redis at {name} refused REDIS_URL's user name, password or database: {reason}"
+        )));
+    }
+    match (topology, error.detail().unwrap_or_default()) {
+        (Topology::Sentinel { .. }, detail) if detail.contains("unknown command") => Err(OpenError::Settings(
+            "REDIS_URL names Sentinels, but no Sentinel answers there: for the server itself use redis://host"
+                .to_owned(),
+        )),
+        (Topology::Cluster, detail) if detail.contains("cluster support disabled") => Err(OpenError::Settings(
+            "REDIS_URL names a cluster, but the server is not part of one: use redis://host".to_owned(),
+        )),
+        (Topology::Cluster, detail) if detail.contains("unknown command") => Err(OpenError::Settings(
+            "REDIS_URL names a cluster, but what answers there is not part of one: for Sentinels use \
+             redis+sentinel://host1,host2/service, for a single server redis://host"
+                .to_owned(),
+        )),
+        _ if error.is_io_error() => Ok(format!("Redis at {name} cannot be reached: {reason}")),
+        _ => Ok(format!("Redis at {name} is not ready: {reason}")),
+    }
+}
+
+/// What to write into `REDIS_URL` instead, if the server is of another kind than the form of the URL says.
+pub(super) fn wrong_server(topology: &Topology, name: &str, hello: &Hello) -> Option<String> {
+    Some(match (topology, hello.mode.as_str(), hello.role.as_str()) {
+        (_, "sentinel", _) => {
+            format!("REDIS_URL names {name}, which is a Sentinel: use redis+sentinel://{name}/service")
+        }
+        (Topology::Single | Topology::Sentinel { .. }, "cluster", _) => {
+            format!("REDIS_URL names {name}, which is a node of a cluster: use redis+cluster://{name}")
+        }
+        (Topology::Single, _, role) if role != "master" => {
+            format!(
+                "REDIS_URL names {name}, which is a replica, and only the primary takes writes: use redis://primary, or \
+                 redis+sentinel://host1,host2/service, which finds it"
+            )
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,152 @@
+//! The nodes of a cluster that one runtime knows, and the reading of their table.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+use super::{
+    address::Address,
+    link::Link,
+    slots::{self, Ranges},
+    source::Source,
+    table::{Node, Table},
+    timekeeper::Timekeeper,
+};
+use crate::{redis::keys::Keys, settings::Wait};
+
+/// The nodes of a cluster that one runtime knows.
+pub(super) struct Nodes {
+    address: Address,
+    wait: Option<Wait>,
+    keys: Keys,
+    timekeeper: Arc<Timekeeper>,
+    pub(super) table: watch::Sender<Arc<Table>>,
+    /// Told when a request shows that the table is outdated.
+    pub(super) changed: Notify,
+    /// Nodes that a redirection has named and that are not in the table.
+    others: Mutex<Vec<Node>>,
+    /// Names of nodes that have answered CLUSTERDOWN since the last read of the table. Such a node has lost the other
+    /// nodes, so its table is outdated.
+    pub(super) lost: Mutex<BTreeSet<String>>,
+}
+
+impl Nodes {
+    pub(super) fn new(address: Address, wait: Option<Wait>, keys: Keys, timekeeper: Arc<Timekeeper>) -> Self {
+        Self {
+            address,
+            wait,
+            keys,
+            timekeeper,
+            table: watch::Sender::new(Arc::default()),
+            changed: Notify::new(),
+            others: Mutex::default(),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// Whether there are nodes, and each is connected.
+    pub(super) fn are_complete(&self) -> bool {
+        let nodes = &self.table.borrow().nodes;
+        !nodes.is_empty() && nodes.iter().all(|node| node.link.is_up())
+    }
+
+    /// Sets the clock by the first connected primary in the order of the slots, so that all our replicas follow the
+    /// same clock.
+    pub(super) async fn ask_time(&self) {
+        let table = Arc::clone(&self.table.borrow());
+        table.ask_time(&self.timekeeper).await;
+    }
+
+    /// The node that a redirection by `from` names. A redirection without a host means the host of `from`.
+    pub(super) fn other(&self, name: &str, from: &Node) -> Option<Node> {
+        let (host, port) = name.rsplit_once(':')?;
+        let host = if host.is_empty() || host == "?" { from.name.rsplit_once(':')?.0 } else { host };
+        let name = format!("{host}:{port}");
+        if let Some(node) = self.table.borrow().node(&name) {
+            return Some(node.clone());
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = others.iter().find(|node| node.name == name) {
+            return Some(node.clone());
+        }
+        let node = self.node(host, port.parse().ok()?);
+        others.push(node.clone());
+        Some(node)
+    }
+
+    fn node(&self, host: &str, port: u16) -> Node {
+        let source = Source::Fixed(Box::new(self.address.server(host, port)));
+        let wait = self.wait.map(|wait| (wait, self.keys.clone()));
+        let link = Arc::new(Link::start(source, wait, None));
+        Node { name: format!("{host}:{port}"), link, probe: self.keys.probe() }
+    }
+
+    /// Reads the table again. Asks all connected nodes, and also the seeds while a node is down. The most common answer
+    /// wins.
+    pub(super) async fn reread(&self) {
+        let old = Arc::clone(&self.table.borrow());
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
+        let up: Vec<_> = old.nodes.iter().filter(|node| node.link.is_up()).cloned().collect();
+        let mut questions = JoinSet::new();
+        if up.is_empty() || up.len() < old.nodes.len() {
+            for seed in self.address.seeds.iter().filter(|seed| old.node(&seed.addr().to_string()).is_none()) {
+                let seed = seed.clone();
+                questions.spawn(async move { (false, slots::ask(&seed).await.ok()) });
+            }
+        }
+        for node in up {
+            let is_lost = lost.contains(&node.name);
+            questions.spawn(async move { (is_lost, node.slots().await) });
+        }
+        let most = questions.len() / 2 + 1;
+        let (mut answers, mut answers_of_lost) = (Vec::new(), Vec::new());
+        while let Some(answer) = questions.join_next().await {
+            let Ok((is_lost, Some(ranges))) = answer else { continue };
+            if is_lost {
+                answers_of_lost.push(ranges)
+            } else {
+                answers.push(ranges)
+            }
+            // Does not wait for a frozen node when a majority agrees.
+            if answers.iter().filter(|ranges| Some(*ranges) == answers.last()).count() >= most {
+                break;
+            }
+        }
+        if let Some(ranges) = slots::agreed(answers).or_else(|| slots::agreed(answers_of_lost)) {
+            self.install(&old, ranges).await;
+        }
+    }
+
+    async fn install(&self, old: &Table, ranges: Ranges) {
+        let mut table = Table::default();
+        for (first, last, host, port) in ranges {
+            let name = format!("{host}:{port}");
+            let at = table.nodes.iter().position(|node| node.name == name).unwrap_or_else(|| {
+                let other = |others: &Mutex<Vec<Node>>| {
+                    let mut others = others.lock().unwrap_or_else(PoisonError::into_inner);
+                    let at = others.iter().position(|node| node.name == name)?;
+                    Some(others.swap_remove(at))
+                };
+                let node = old.node(&name).cloned().or_else(|| other(&self.others));
+                let node = node.unwrap_or_else(|| self.node(&host, port));
+                table.nodes.push(Node { probe: self.keys.probe_between(first, last), ..node });
+                table.nodes.len() - 1
+            });
+            table.ranges.push((first, last, at));
+        }
+        // Forgets the nodes that are down: they have become replicas or have left the cluster.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).retain(|node| node.link.is_up());
+        for node in &table.nodes {
+            node.link.tried().await;
+        }
+        // Before the first request, which otherwise would see the clock of this machine.
+        table.ask_time(&self.timekeeper).await;
+        self.table.send_replace(Arc::new(table));
+    }
+}
