@@ -8,13 +8,13 @@ use redis::{RedisWrite, ToRedisArgs};
 
 use super::slot::slot_of;
 
-/// Names keys, each with the prefix of the settings. A clone names the same.
+/// Names the keys. Each name begins with the prefix of the settings.
 #[derive(Clone)]
 pub(super) struct Keys {
     prefix: Arc<str>,
 }
 
-/// A name that is put together where it is sent. A text for each name would be one allocation more for each key.
+/// The name of a key. Its parts are joined when it is sent, because a text for each name would cost one more allocation.
 pub(super) struct Key<'a> {
     prefix: &'a str,
     tag: Id,
@@ -71,22 +71,22 @@ impl Keys {
         self.key(tag, "s", None)
     }
 
-    /// Failed guesses from a known address, or from all unknown ones together.
+    /// Failed guesses from a known address, or from all unknown addresses together.
     pub(super) fn failures(&self, tag: Id, known: Option<Id>) -> Key<'_> {
         self.key(tag, if known.is_some() { "f:" } else { "f" }, known)
     }
 
-    /// There while a sign-up has not reached enough replicas: it may be repeated.
+    /// Exists while a sign-up has not reached enough replicas, and may be repeated.
     pub(super) fn unacknowledged(&self, tag: Id) -> Key<'_> {
         self.key(tag, "w", None)
     }
 
-    /// Written for a moment, so that there is something to wait for.
+    /// Written for a moment, so that WAIT has a write to wait for.
     pub(super) fn waited_for(&self, tag: Id) -> Key<'_> {
         self.key(tag, "m", None)
     }
 
-    /// A count of calls of an address.
+    /// Calls of an address; lives until the window of the count ends.
     pub(super) fn counter(&self, counter: Counter, address: Id) -> Key<'_> {
         let kind = match counter {
             Counter::Failures => "n:f",
@@ -101,7 +101,7 @@ impl Keys {
         format!("{}probe", self.prefix)
     }
 
-    /// Likewise, on the node of a cluster that has these slots.
+    /// As [`Keys::probe`], on the node of a cluster that has these slots.
     pub(super) fn probe_between(&self, first: u16, last: u16) -> String {
         // Some multiple of the 16,384 slots has a number in any range.
         let mut tags = (0..1_000_000).map(|n: u32| n.to_string());

@@ -10,7 +10,7 @@ pub(super) fn slot(tag: Id) -> u16 {
     slot_of(tag.as_str())
 }
 
-/// Likewise, of any text.
+/// The slot of every key whose hash tag is this text.
 pub(super) fn slot_of(tag: &str) -> u16 {
     crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
 }

@@ -4,6 +4,7 @@
 mod clock;
 mod commands;
 mod look;
+mod probe;
 mod settings;
 
 use redis::{RedisResult, aio::ConnectionLike};

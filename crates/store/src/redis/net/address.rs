@@ -55,51 +55,78 @@ pub(in crate::redis) struct Address {
     pub(in crate::redis) seeds: Vec<ConnectionInfo>,
 }
 
+/// What the scheme of a URL says about the servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Single,
+    Sentinel,
+    Cluster,
+}
+
+impl Kind {
+    fn form(self) -> &'static str {
+        match self {
+            Self::Single => "redis://[user:password@]host[:port][/database]",
+            Self::Sentinel => "redis+sentinel://[user:password@]host[:port][,host[:port]...]/service[/database]",
+            Self::Cluster => "redis+cluster://[user:password@]host[:port][,host[:port]...]",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Single | Self::Cluster => REDIS_PORT,
+            Self::Sentinel => SENTINEL_PORT,
+        }
+    }
+
+    /// Splits the path of a URL into what it says about the servers, and the database. `None` if it is malformed.
+    fn topology(self, path: &str) -> Option<(Topology, &str)> {
+        match (self, path.split_once('/').unwrap_or((path, ""))) {
+            (Self::Single, _) => Some((Topology::Single, path)),
+            (Self::Sentinel, ("", _)) => None,
+            (Self::Sentinel, (service, database)) => {
+                Some((Topology::Sentinel { service: service.to_owned() }, database))
+            }
+            (Self::Cluster, ("" | "0", "")) => Some((Topology::Cluster, "")),
+            (Self::Cluster, _) => None,
+        }
+    }
+}
+
 impl Address {
     pub(in crate::redis) fn new(settings: &RedisSettings) -> Result<Self, OpenError> {
         let url = settings.url.expose();
         let (scheme, rest) = url.split_once("://").ok_or_else(no_form)?;
-        let (tls, kind) = match scheme {
-            "redis" | "rediss" => (scheme == "rediss", None),
+        let kind = match scheme {
+            "redis" | "rediss" => Kind::Single,
             "unix" | "redis+unix" => return Self::unix(url, settings),
-            "redis+sentinel" | "rediss+sentinel" => (scheme.starts_with("rediss"), Some(SENTINEL_PORT)),
-            "redis+cluster" | "rediss+cluster" => (scheme.starts_with("rediss"), Some(REDIS_PORT)),
+            "redis+sentinel" | "rediss+sentinel" => Kind::Sentinel,
+            "redis+cluster" | "rediss+cluster" => Kind::Cluster,
             _ => return Err(no_form()),
         };
-        let form = match scheme.rsplit('+').next() {
-            Some("sentinel") => "redis+sentinel://[user:password@]host[:port][,host[:port]...]/service[/database]",
-            Some("cluster") => "redis+cluster://[user:password@]host[:port][,host[:port]...]",
-            _ => "redis://[user:password@]host[:port][/database]",
-        };
         if url.contains(['#', '?']) {
-            return Err(malformed(form));
+            return Err(malformed(kind.form()));
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, hosts) = match authority.rsplit_once('@') {
             Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
             None => (String::new(), authority),
         };
-        let (topology, database) = match (scheme.rsplit('+').next(), path.split_once('/').unwrap_or((path, ""))) {
-            (Some("sentinel"), ("", _)) => return Err(malformed(form)),
-            (Some("sentinel"), (service, database)) => (Topology::Sentinel { service: service.to_owned() }, database),
-            (Some("cluster"), ("" | "0", "")) => (Topology::Cluster, ""),
-            (Some("cluster"), _) => return Err(malformed(form)),
-            _ => (Topology::Single, path),
-        };
+        let (topology, database) = kind.topology(path).ok_or_else(|| malformed(kind.form()))?;
         let hosts: Vec<_> = hosts.split(',').collect();
-        if kind.is_none() && hosts.len() > 1 {
+        if kind == Kind::Single && hosts.len() > 1 {
             return Err(OpenError::Settings(
                 "REDIS_URL names several hosts: use redis+sentinel://host1,host2/service or redis+cluster://host1,host2"
                     .to_owned(),
             ));
         }
-        let plain = if tls { "rediss" } else { "redis" };
+        let plain = if scheme.starts_with("rediss") { "rediss" } else { "redis" };
         let seed = |host: &&str| {
             let bare = host.rsplit(']').next().is_some_and(|end| !end.contains(':'));
-            let port = if bare { format!(":{}", kind.unwrap_or(REDIS_PORT)) } else { String::new() };
+            let port = if bare { format!(":{}", kind.port()) } else { String::new() };
             let info = format!("{plain}://{credentials}{host}{port}/{database}").into_connection_info();
             // The library's message may quote the URL, which may hold a password.
-            info.map_err(|_| malformed(form)).and_then(|info| settle(info, settings))
+            info.map_err(|_| malformed(kind.form())).and_then(|info| settle(info, settings))
         };
         Ok(Self { seeds: hosts.iter().map(seed).collect::<Result<_, _>>()?, topology })
     }
@@ -180,4 +207,54 @@ fn tcp_settings() -> TcpSettings {
     #[cfg(target_os = "linux")]
     let settings = settings.set_user_timeout(Duration::from_secs(2));
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_service_records::secret::Secret;
+
+    use super::*;
+
+    fn address(url: &str) -> Result<Address, OpenError> {
+        let url = Secret::new(url.to_owned());
+        let key_prefix = "as:".to_owned();
+        Address::new(&RedisSettings { url, username: None, password: None, key_prefix, tls: None, wait: None })
+    }
+
+    #[test]
+    fn each_form_names_its_servers() {
+        for (url, name) in [
+            ("redis://host", "host:6379"),
+            ("redis://user:p%40ss@[::1]:7000/3", "::1:7000"),
+            ("rediss://host:1", "host:1"),
+            ("unix:///run/redis.sock", "/run/redis.sock"),
+            ("redis+sentinel://:pw@a,b:1/main/2", "main of the Sentinels a:26379,b:1"),
+            ("rediss+cluster://a,b:1", "the cluster a:6379,b:1"),
+            ("redis+cluster://a/0", "the cluster a:6379"),
+        ] {
+            assert!(is_redis_url(url), "{url}");
+            assert_eq!(address(url).map(|address| address.name()).ok().as_deref(), Some(name), "{url}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_without_a_quotation() {
+        for url in [
+            "host",
+            "http://host",
+            "redis://a,b",
+            "redis://pw@host/x",
+            "redis://host?db=pw",
+            "redis+sentinel://pw@host",
+            "redis+cluster://pw@host/1",
+        ] {
+            match address(url) {
+                Err(OpenError::Settings(sentence)) => {
+                    assert!(sentence.starts_with("REDIS_URL ") && !sentence.contains("pw"), "{sentence}");
+                }
+                Err(other) => panic!("{url}: {other:?}"),
+                Ok(_) => panic!("{url}"),
+            }
+        }
+    }
 }
