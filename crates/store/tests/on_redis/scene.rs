@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -36,15 +37,15 @@ pub(crate) const POLICY: SessionPolicy = SessionPolicy {
 pub(crate) const EMAIL: &str = "ada.lovelace@example.com";
 
 /// A server that listens on a socket in a directory of its own, so that tests cannot meet on a port.
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Server {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("redis.sock");
+    /// Starts in `directory`, whose [`url`] is known before.
+    pub(crate) fn start(directory: TempDir) -> Self {
+        let socket = socket(&directory);
         let process = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--rdbcompression", "no", "--unixsocket"])
             .arg(&socket)
@@ -57,11 +58,7 @@ impl Server {
             assert!(Instant::now() < deadline, "redis-server does not listen");
             sleep(Duration::from_millis(5));
         }
-        Self { process, directory }
-    }
-
-    fn url(&self) -> String {
-        format!("unix://{}", self.directory.path().join("redis.sock").display())
+        Self { process, _directory: directory }
     }
 }
 
@@ -69,6 +66,35 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+}
+
+fn socket(directory: &TempDir) -> PathBuf {
+    directory.path().join("redis.sock")
+}
+
+/// The address of the server that starts in `directory`.
+pub(crate) fn url(directory: &TempDir) -> String {
+    format!("unix://{}", socket(directory).display())
+}
+
+/// A store on the server at `url`, if the server is there.
+pub(crate) async fn connect(url: &str, policy: SessionPolicy, clock: Clock) -> Store {
+    let settings = RedisSettings {
+        url: Secret::new(url.to_owned()),
+        username: None,
+        password: None,
+        key_prefix: "as:".to_owned(),
+        tls: None,
+        wait: None,
+    };
+    Backend::open(&StoreSettings::Redis(settings), policy, clock).unwrap().connect().await
+}
+
+/// Returns when the server serves the store, to which the first attempt to connect may take too long on a busy machine.
+pub(crate) async fn wait_for(store: &Store) {
+    while store.find_user(id()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -84,24 +110,13 @@ pub(crate) struct Scene {
 impl Scene {
     /// Signs up the account.
     pub(crate) async fn new(policy: SessionPolicy) -> Self {
-        let server = Server::start();
-        let url = server.url();
+        let directory = tempfile::tempdir().unwrap();
+        let url = url(&directory);
+        let server = Server::start(directory);
         let client = redis::Client::open(url.as_str()).unwrap();
-        let settings = RedisSettings {
-            url: Secret::new(url),
-            username: None,
-            password: None,
-            key_prefix: "as:".to_owned(),
-            tls: None,
-            wait: None,
-        };
         let clock = Clock::new();
-        let backend = Backend::open(&StoreSettings::Redis(settings), policy, clock.clone()).unwrap();
-        let store = backend.connect().await;
-        // The first attempt may take too long on a busy machine.
-        while store.find_user(id()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let store = connect(&url, policy, clock.clone()).await;
+        wait_for(&store).await;
         let tag = Email::parse(EMAIL).unwrap().tag();
         let scene = Self { store, clock, tag, client, _server: server };
         assert!(scene.store.create_user(tag, &user()).await.unwrap());
