@@ -139,7 +139,8 @@ impl Scene {
 }
 
 fn redis_settings(url: &str) -> StoreSettings {
-    let read = |file: &str| std::fs::read(Certificates::shared().path(file)).unwrap();
+    let certificates = Certificates::shared();
+    let read = |file: &str| std::fs::read(certificates.path(file)).unwrap();
     let tls = url
         .starts_with("rediss")
         .then(|| TlsFiles { authority: Some(read("ca.pem")), client: Some((read("client.pem"), read("client.key"))) });

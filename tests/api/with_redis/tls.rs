@@ -67,7 +67,8 @@ fn tls_with_a_wrong_certificate_is_refused_and_never_plain() {
 
 #[test]
 fn tls_settings_without_tls_stop_the_start() {
-    let authority = Certificates::shared().path("ca.pem");
+    let certificates = Certificates::shared();
+    let authority = certificates.path("ca.pem");
     let said = refused(&[("REDIS_URL", "redis://127.0.0.1"), ("REDIS_TLS_CA_FILE", &authority)]);
     assert_says(&said, &["REDIS_TLS_CA_FILE", "rediss://"]);
     let said = refused(&[("REDIS_URL", "rediss://127.0.0.1"), ("REDIS_TLS_CERT_FILE", &authority)]);
