@@ -139,11 +139,11 @@ impl Scene {
 }
 
 fn redis_settings(url: &str) -> StoreSettings {
-    let certificates = Certificates::shared();
-    let read = |file: &str| std::fs::read(certificates.path(file)).unwrap();
-    let tls = url
-        .starts_with("rediss")
-        .then(|| TlsFiles { authority: Some(read("ca.pem")), client: Some((read("client.pem"), read("client.key"))) });
+    let tls = url.starts_with("rediss").then(|| {
+        let certificates = Certificates::shared();
+        let read = |file: &str| std::fs::read(certificates.path(file)).unwrap();
+        TlsFiles { authority: Some(read("ca.pem")), client: Some((read("client.pem"), read("client.key"))) }
+    });
     StoreSettings::Redis(RedisSettings {
         url: Secret::new(url.to_owned()),
         username: None,
