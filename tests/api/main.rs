@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
+#[expect(dead_code, unused_imports, reason = "the tests of failover use the rest")]
 mod support;
 
 mod contract;

@@ -14,6 +14,9 @@ use crate::http::state::Phase;
 /// For a client to take what was sent to it, in milliseconds. One that reads nothing would keep its place for ever.
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT_MILLIS: u32 = 8_000;
+/// The kernel's memory for answers that a client has not taken. By default it grows to 4 MiB for each client that reads
+/// nothing. The largest answer has about 32 KiB.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// When the system has no file descriptor left, accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,6 +46,10 @@ impl Server {
     pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) {
         let Self { listener, workers, max_connections, shutdown_delay } = self;
         let places = Arc::new(Semaphore::new(max_connections));
+        // Every connection that is accepted inherits the size.
+        if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
+            tracing::debug!(%error, "the kernel chooses the size of the send buffers");
+        }
         tokio::select! {
             () = accept(&listener, &workers, &places) => {}
             () = leave(&phase, stop, shutdown_delay) => {}

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Connection, Store, TestApp, alone, raw, wait_longer, wait_until};
+use serde_json::json;
+
+use crate::support::{Connection, PASSWORD, Session, Store, TestApp, alone, raw, wait_longer, wait_until};
 
 /// The server's own limits are 5 and 8 seconds; the rest is for a busy machine.
 const CUT_OFF: Duration = Duration::from_secs(20);
@@ -169,7 +171,7 @@ fn slow_clients_give_their_places_back() {
     drop(slow);
 }
 
-/// Each of them costs the server two buffers at most.
+/// The largest answer, a full page of sessions, so that each client holds what a client can hold.
 #[test]
 fn clients_that_pipeline_and_never_read_cost_little_memory() {
     let _turn = alone();
@@ -177,11 +179,19 @@ fn clients_that_pipeline_and_never_read_cost_little_memory() {
         Store::Embedded,
         &[("MAX_CONNECTIONS", "2000"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")],
     );
-    let token = app.new_session().access_token;
-    let request = raw::request("GET", "/user", &[("Authorization", &token)], None).repeat(100);
+    let (email, user_agent) = (app.new_account(), "a".repeat(256));
+    let account = json!({"email": email, "password": PASSWORD}).to_string();
+    let sign_in = || app.send("POST", "/authenticate", &[("User-Agent", &user_agent)], Some(&account));
+    for _ in 1..100 {
+        assert_eq!(sign_in().status, 200);
+    }
+    let token = Session::of(&email, &sign_in()).access_token;
+    let page = "/sessions?limit=100";
+    assert!(app.send_as(&token, "GET", page, None).body.len() > 30_000);
+    let request = raw::request("GET", page, &[("Authorization", &token)], None).repeat(100);
     let clients: Vec<_> = (0..1_500)
         .map(|_| {
-            let mut connection = Connection::open(app.port());
+            let mut connection = Connection::open_with_small_buffers(app.port());
             connection.set_write_timeout(Duration::from_millis(10));
             while connection.write(&request).is_ok() {}
             connection

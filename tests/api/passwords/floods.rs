@@ -14,7 +14,7 @@ use crate::support::{
 
 /// Hashes so costly that [`CLIENTS`] ask for more of them than the server can make before the deadline.
 const COSTLY: [(&str, &str); 4] =
-    [PROXY, ("REQUEST_TIMEOUT_SECONDS", "30"), ("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")];
+    [PROXY, ("REQUEST_TIMEOUT_SECONDS", "10"), ("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")];
 /// For each core, as each hashes by itself.
 const CLIENTS: usize = 60;
 const LONG: [(&str, &str); 2] = [("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];

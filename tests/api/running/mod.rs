@@ -4,7 +4,6 @@ mod backup;
 mod command_line;
 mod documentation;
 mod embedded_store;
-mod load_balancer;
 mod printed;
 mod sessions_command;
 mod settings;

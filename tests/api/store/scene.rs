@@ -16,10 +16,7 @@ use auth_service_store::{
     settings::{RedisSettings, StoreSettings, TlsFiles},
 };
 use auth_service_token::Id;
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::JoinSet,
-};
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use crate::support::{Certificates, Shared, Store as On};
@@ -123,17 +120,18 @@ impl Scene {
         session.sid
     }
 
-    /// Runs an operation many times at once, and returns what each answered.
+    /// Runs an operation many times at once, and returns the answers in the order of the numbers.
     pub(super) fn at_once<F>(&self, times: usize, operation: impl Fn(Arc<Store>, usize) -> F) -> Vec<bool>
     where
         F: Future<Output = Result<bool, Error>> + Send + 'static,
     {
         self.runtime.block_on(async {
-            let mut all = JoinSet::new();
-            for n in 0..times {
-                all.spawn(operation(self.store(), n));
+            let tasks: Vec<_> = (0..times).map(|n| tokio::spawn(operation(self.store(), n))).collect();
+            let mut answers = Vec::new();
+            for task in tasks {
+                answers.push(task.await.unwrap().unwrap());
             }
-            all.join_all().await.into_iter().map(Result::unwrap).collect()
+            answers
         })
     }
 }

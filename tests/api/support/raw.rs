@@ -2,10 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use serde_json::Value;
 
 /// A whole answer.
@@ -60,6 +61,8 @@ impl Answer {
 /// One connection, for any number of requests.
 pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
+    /// The answer to a HEAD has a length but no body.
+    sent_head: bool,
 }
 
 impl Connection {
@@ -71,16 +74,30 @@ impl Connection {
         Self::open_at(("127.0.0.1", port))
     }
 
+    /// A connection whose kernel keeps little of what the client has not sent or not read.
+    pub(crate) fn open_with_small_buffers(port: u16) -> Self {
+        // The sizes have an effect only before the connection is there.
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+        sockopt::set_socket_send_buffer_size(&socket, 4096).unwrap();
+        rustix::net::connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        Self::over(socket.into()).unwrap()
+    }
+
     /// An error means that nobody listens.
     pub(crate) fn open_at(address: impl ToSocketAddrs) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Self { reader: BufReader::new(stream) })
+        Ok(Self { reader: BufReader::new(stream), sent_head: false })
     }
 
     /// An error means that the server has closed the connection.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.sent_head = bytes.starts_with(b"HEAD ");
         self.reader.get_mut().write_all(bytes)
     }
 
@@ -108,12 +125,10 @@ impl Connection {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer { status, headers, body: String::new() };
-        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        // The answer to a HEAD has a length but no body.
-        if self.reader.read_exact(&mut body).is_ok() {
-            answer.body = String::from_utf8(body).unwrap();
-        }
+        let length = answer.header("content-length").filter(|_| !self.sent_head);
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.reader.read_exact(&mut body).ok()?;
+        answer.body = String::from_utf8(body).unwrap();
         Some(answer)
     }
 

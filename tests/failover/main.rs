@@ -1,0 +1,17 @@
+//! Replicas, load balancers and Redis servers that stop, freeze, lose their connections or change roles, under load.
+//!
+//! These tests take minutes and need the whole machine. `cargo test` leaves this target out; `cargo test --test failover`
+//! runs it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+
+#[path = "../api/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
+mod support;
+
+mod load_balancer;
+mod majorities;
+mod recorder;
+mod recording;
+mod topologies;
+mod waiting_writes;
