@@ -8,7 +8,7 @@ use super::{
 
 /// The rights that the server's user needs, and those that `doctor` asks for; docs/operations.md shows them.
 pub(crate) const ACL: &str = "~as:* +get +mget +set +del +exists +expire +pexpire +pttl +incrby +hset +hget +hmget \
-    +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +zscore +time +wait +unwatch +script|load +evalsha \
+    +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +time +wait +unwatch +script|load +evalsha \
     +ping +cluster|slots +asking +info +config|get";
 
 /// The Redis that `TEST_TOPOLOGY` names; if unset, a single Redis with a user of the least rights.

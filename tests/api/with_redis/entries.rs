@@ -163,7 +163,7 @@ fn values_are_json_with_a_version_and_refresh_entries_named_fields() {
         assert_eq!(value["v"], 1, "{key}: {value}");
     }
     let names: HashSet<String> = redis.command(&["HKEYS", &keys.refresh()]);
-    for name in ["v", "epoch", "id", "created_at", "last_used_at", "address", "user_agent"] {
+    for name in ["v", "epoch", "id", "last_used", "address", "agent"] {
         assert!(names.contains(name), "{name} is not in {names:?}");
     }
 }

@@ -55,12 +55,12 @@ impl Redis {
             .arg(policy.refresh_seconds.min(longest))
             .arg(policy.max_sessions)
             .arg(&["id", refresh_id.as_str(), "address", &origin.ip])
-            .arg(("created_at", now, "last_used_at", now));
+            .arg(("last_used", now));
         if let Some(longest) = policy.max_age_seconds {
             call = call.arg(("ends_at", now.saturating_add(longest)));
         }
         if !origin.user_agent.is_empty() {
-            call = call.arg(&["user_agent", &origin.user_agent]);
+            call = call.arg(&["agent", &origin.user_agent]);
         }
         self.run(tag, &call).await
     }

@@ -81,7 +81,6 @@ impl Probe {
         self.add("ZRANGE", key, &["0", "-1"], None);
         self.add("ZREVRANGE", key, &["0", "-1"], None);
         self.add("ZREVRANK", key, &["member"], int(0));
-        self.add("ZSCORE", key, &["member"], None);
         // Deletes the key with its last member.
         self.add("ZREM", key, &["member"], int(1));
     }

@@ -16,21 +16,20 @@ if ARGV[1] ~= '' then
 end
 local found, limit, step = {}, tonumber(ARGV[2]), 64
 while #found < limit do
-  local sids = redis.call('ZREVRANGE', KEYS[2], first, first + step - 1)
-  for _, sid in ipairs(sids) do
+  -- Each id is followed by its score, the creation in microseconds.
+  local listed = redis.call('ZREVRANGE', KEYS[2], first, first + step - 1, 'WITHSCORES')
+  for n = 1, #listed, 2 do
     if #found == limit then break end
-    local entry = redis.call('HMGET', base .. 'r:' .. sid, 'v', 'created_at', 'last_used_at', 'address', 'user_agent')
+    local sid, created = listed[n], string.sub(string.format('%.0f', listed[n + 1]), 1, -7)
+    local entry = redis.call('HMGET', base .. 'r:' .. sid, 'v', 'last_used', 'address', 'agent')
     check_version(entry[1])
     if failure then return redis.error_reply(failure) end
-    if entry[1] then
-      found[#found + 1] = { sid, entry[2], entry[3], entry[4] or '', entry[5] or '' }
-    elseif redis.call('EXISTS', base .. 'a:' .. sid) == 1 then
-      -- After a late refresh the access token outlives the refresh entry, which knows the rest.
-      local created = string.sub(string.format('%.0f', redis.call('ZSCORE', KEYS[2], sid)), 1, -7)
-      found[#found + 1] = { sid, created, created, '', '' }
+    -- After a late refresh the access token outlives the refresh entry, which knows the rest.
+    if entry[1] or redis.call('EXISTS', base .. 'a:' .. sid) == 1 then
+      found[#found + 1] = { sid, created, entry[2] or created, entry[3] or '', entry[4] or '' }
     end
   end
-  if #sids < step then break end
+  if #listed < 2 * step then break end
   first = first + step
 end
 return found

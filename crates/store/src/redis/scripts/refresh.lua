@@ -15,7 +15,7 @@ end
 
 local access_ttl = math.min(tonumber(ARGV[3]), entry.left)
 local ttl = access_ttl
-redis.call('HSET', KEYS[3], 'last_used_at', ARGV[6])
+redis.call('HSET', KEYS[3], 'last_used', ARGV[6])
 if standing == 'current' then
   if rotates then
     entry.id, entry.spent_at = ARGV[2], now

@@ -13,7 +13,7 @@ if standing == 'reused' then
 end
 local ttl = math.min(tonumber(ARGV[2]), entry.left, math.floor(redis.call('PTTL', KEYS[3]) / 1000))
 if ttl < 1 then return 0 end
-redis.call('HSET', KEYS[3], 'last_used_at', now)
+redis.call('HSET', KEYS[3], 'last_used', now)
 if standing == 'current' then note_use(KEYS[3], entry) end
 touch_access(KEYS[2], epoch_id, ttl)
 return ttl
