@@ -1,12 +1,13 @@
 # The server in an image without a shell or a package manager. An unprivileged user runs it on a read-only root filesystem.
-# Any builder works: the file uses no feature of BuildKit. docs/operations.md says how to pin the base images by digest.
-# Both must be of the same Debian release, because the program uses the C library of the second.
+# Any builder works, because this file uses no feature of BuildKit. docs/operations.md says how to pin the base images by
+# digest. Both base images must be of the same Debian release, because the program uses the C library of the runtime image.
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
-# The dependencies first, with empty crates in place of ours: the builder repeats this layer only when they change.
+# Builds the dependencies first, with empty crates in place of ours. The builder repeats this layer only when a dependency
+# changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/password/Cargo.toml crates/password/
 COPY crates/records/Cargo.toml crates/records/
@@ -21,20 +22,20 @@ COPY crates crates
 COPY src src
 RUN cargo build --profile dist --locked \
  && mkdir -p -m 0700 /rootfs/var/lib/auth-service
-# deploy/test-docker.sh finds and removes the leftovers of this stage by this label. It comes last, so that no layer above
+# deploy/test-docker.sh finds and removes the leftovers of this stage by this label. The label comes last, so that no layer
 # depends on it.
 ARG BUILD_NAME=auth-service
 LABEL auth-service.build=${BUILD_NAME}
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /build/target/dist/auth-service /usr/local/bin/auth-service
-# The directory of the embedded store, where a volume can be mounted. With REDIS_URL it stays empty.
+# The directory of the embedded store, where a volume can be mounted. With REDIS_URL, the directory stays empty.
 COPY --from=build --chown=65532:65532 /rootfs/var/lib /var/lib
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/auth-service
 WORKDIR /
 USER 65532:65532
 EXPOSE 3000
-# install.sh sets these. Empty means unknown.
+# install.sh sets these three. An empty value means unknown.
 ARG VERSION=
 ARG REVISION=
 ARG SOURCE=

@@ -1,7 +1,7 @@
-"""Checks the imports between files: no circle, no outside crate out of its place, no file over 300 lines.
+"""Checks the source files: no cycle of imports, outside crates only in their folders, no file over 300 lines.
 
-A file imports the files that its paths (`crate::`, `super::`, `self::`, the name of a child) name, and those that it
-declares by `mod`. The compiler allows circles inside a crate, and so they grow; circles between crates it refuses.
+A file imports the files that its paths name (`crate::`, `super::`, `self::`, or the name of a child), and the files that
+it declares with `mod`. The compiler refuses cycles between crates, but allows cycles inside a crate.
 """
 
 import graphlib
@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-# Outside crates of the server's root package, and the folders that may name them. deny.toml says the same by crate.
+# Outside crates, and the folders of the root package that may use each. deny.toml has the same rule for whole crates.
 PLACES = {
     "axum": ["src/http/"],
     "clap": ["src/cli/", "src/config/"],
@@ -22,7 +22,7 @@ LONGEST = 300
 
 
 def modules(root):
-    """The files below a crate's `src` by module path, such as ("store", "redis")."""
+    """Maps each module path of a crate, such as ("store", "redis"), to its file below `src`."""
     found = {}
     for file in sorted(root.rglob("*.rs")):
         path = file.relative_to(root).with_suffix("").parts
@@ -31,13 +31,13 @@ def modules(root):
 
 
 def without_tests(text):
-    """Drops comments, scopes of visibility, and a test module at the end of the file."""
+    """Removes comments, `pub(in …)`, and a test module at the end of the file."""
     text = re.sub(r"//.*|pub\(in [\w:]+\)", "", text)
     return re.split(r"#\[cfg\(test\)\]\s*(?:#\[.*\]\s*)?mod \w+ \{", text)[0]
 
 
 def expand(path):
-    """The paths of a use tree: a::{b, c::{d, e}} is a::b, a::c::d and a::c::e."""
+    """Returns the paths of a use tree: for a::{b, c::{d, e}}, they are a::b, a::c::d and a::c::e."""
     group = re.search(r"\{([^{}]*)\}", path)
     if not group:
         return [re.sub(r"\s+as\s+\w+|\s", "", part) for part in path.split(",")]
@@ -48,7 +48,7 @@ def expand(path):
 
 
 def imports(module, text, files):
-    """The modules that a file imports."""
+    """Returns the modules that a file imports."""
     declared = set(re.findall(r"(?<!\[cfg\(test\)\]\n)^\s*(?:pub(?:\(\w+\))? )?mod (\w+);", text, re.M))
     paths = [path for use in re.findall(r"\buse ([^;]+);", text) for path in expand(use)]
     paths += re.findall(r"\b(?:crate|super|self)(?:::\w+)+", re.sub(r"\buse [^;]+;", "", text))
@@ -68,26 +68,26 @@ def imports(module, text, files):
             yield target
 
 
-def circles(root):
-    """Each circle between the files of a crate, as a line of text."""
+def cycles(root):
+    """Returns each cycle between the files of a crate, as a line of text."""
     files = modules(root)
     graph = {module: set(imports(module, without_tests(file.read_text()), files)) for module, file in files.items()}
-    # A parent declares its children, so a child that imports its parent closes a circle.
+    # A parent declares its children, so a child that imports its parent closes a cycle.
     for module, imported in graph.items():
         for parent in [other for other in imported if other == module[: len(other)]]:
-            yield f"{files[module]} imports {files[parent]}, which declares it"
+            yield f"{files[module]} imports its parent {files[parent]}, which declares it"
             imported.remove(parent)
     while True:
         try:
             graphlib.TopologicalSorter(graph).prepare()
             return
         except graphlib.CycleError as error:
-            circle = error.args[1]
-            yield " imports ".join(str(files[module]) for module in reversed(circle))
-            graph[circle[1]].remove(circle[0])
+            cycle = error.args[1]
+            yield " imports ".join(str(files[module]) for module in reversed(cycle))
+            graph[cycle[1]].remove(cycle[0])
 
 
-problems = [circle for root in [pathlib.Path("src"), *pathlib.Path("crates").glob("*/src")] for circle in circles(root)]
+problems = [cycle for root in [pathlib.Path("src"), *pathlib.Path("crates").glob("*/src")] for cycle in cycles(root)]
 for folder in ["src", "crates", "tests", "benches"]:
     for file in sorted(pathlib.Path(folder).rglob("*.rs")):
         text = file.read_text()
@@ -95,6 +95,6 @@ for folder in ["src", "crates", "tests", "benches"]:
             problems.append(f"{file} has {text.count(chr(10))} lines; at most {LONGEST} are allowed")
         for crate, places in PLACES.items():
             if folder == "src" and re.search(rf"\b{crate}::", text) and not str(file).startswith(tuple(places)):
-                problems.append(f"{file} uses the crate {crate}, which belongs in {' or '.join(places)}")
+                problems.append(f"{file} uses the crate {crate}; only files in {' or '.join(places)} may use it")
 if problems:
     sys.exit("\n".join(problems))
