@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Backs up and restores the Redis of docker-compose.yml.
-#   deploy/backup.sh save FILE       while it runs; FILE holds accounts and password hashes: keep it safe
-#   deploy/backup.sh restore FILE    replaces all data; the replicas answer 503 in the meantime
+#   deploy/backup.sh save FILE       saves while Redis runs; protect FILE, because it contains password hashes
+#   deploy/backup.sh restore FILE    replaces all data; clients get 503 until the restore has ended
 set -euo pipefail
 [[ ${1-}:${2-} =~ ^(save|restore):. ]] || { sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" >&2 && exit 2; }
 file=$(realpath -m -- "$2")
@@ -25,7 +25,7 @@ start_redis() {
         printf .
         sleep 0.5
     done
-    fail "not after 60 s: look at $compose logs redis"
+    fail "Redis is not ready after 60 s: see $compose logs redis"
 }
 
 new='' stopped=''
@@ -33,7 +33,7 @@ clean_up() {
     local status=$?
     trap - EXIT
     [[ -z $new ]] || rm -f "$new"
-    # After any failure or interruption the old data are unchanged, so Redis starts again with them.
+    # After a failure or an interruption, the old data are unchanged, so Redis starts again with the old data.
     [[ -z $stopped ]] || start_redis
     exit $status
 }
@@ -43,17 +43,17 @@ trap 'exit 143' TERM
 
 save() {
     new=$(mktemp "$file.XXXXXX")
-    # Saves to a file first. On standard output redis-cli appends a mark to the data, and Redis refuses to load the
-    # mark.
+    # Saves to a file first, because redis-cli appends a mark to data on standard output, and Redis refuses to load a
+    # file with this mark.
     # shellcheck disable=SC2016 # the shell in the container expands it
     redis '
         export REDISCLI_AUTH=$(cat /run/secrets/redis_password)
         exec setpriv --reuid=redis --regid=redis --clear-groups --inh-caps=-all sh -ec "
             trap \"rm -f /data/backup.rdb\" EXIT
             redis-cli --rdb /data/backup.rdb >&2
-            cat /data/backup.rdb"' >"$new" || fail "nothing was saved, for the reason above: does Redis run?"
-    # A whole RDB file begins with these five bytes.
-    [[ $(head -c 5 "$new") == REDIS ]] || fail "nothing was saved: what Redis sent is no backup"
+            cat /data/backup.rdb"' >"$new" || fail "no backup was saved, for the reason above; check that Redis runs"
+    # An RDB file begins with these five bytes.
+    [[ $(head -c 5 "$new") == REDIS ]] || fail "no backup was saved: the data from Redis are not a backup"
     mv "$new" "$file"
     new=''
     echo "Saved $(stat -c %s "$file") bytes to $file"
@@ -61,10 +61,10 @@ save() {
 
 restore() {
     [[ -r $file ]] || fail "$file cannot be read"
-    [[ $(head -c 5 "$file" | tr -d '\0') == REDIS ]] || fail "$file is no backup"
+    [[ $(head -c 5 "$file" | tr -d '\0') == REDIS ]] || fail "$file is not a backup"
     # The backup becomes the base of the append-only file, which Redis reads at its start. The script writes the backup
-    # beside the old file and checks it before it replaces the old file. An interruption or a broken backup leaves the
-    # old data unchanged.
+    # beside the old file, and checks the backup before it replaces the old file. An interruption or a broken backup
+    # leaves the old data unchanged.
     stopped=yes
     $compose stop redis
     # shellcheck disable=SC2016 # the shell in the container expands it
@@ -79,7 +79,7 @@ restore() {
             if test -e /data/appendonlydir; then mv /data/appendonlydir /data/replaced; fi
             mv /data/restored /data/appendonlydir
             rm -rf /data/replaced"' <"$file" ||
-        fail "$file was not restored, for the reason above; the data are as they were"
+        fail "$file was not restored, for the reason above; the data are unchanged"
     stopped=''
     start_redis
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the base images if no registry answers, from Debian's packages and a Rust toolchain. The images
-# are NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
-#   deploy/stand-ins.sh NAME [TOOLCHAIN]      TOOLCHAIN is what `rustc --print sysroot` says, which root may not know
-# The packages are kept in target/stand-ins, so that the second run takes seconds.
+# Makes stand-ins for the base images, from Debian's packages and a Rust toolchain, for a machine without a registry.
+# The images are NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
+#   deploy/stand-ins.sh NAME [TOOLCHAIN]      TOOLCHAIN is the output of `rustc --print sysroot`; root may have no rustc
+# The script keeps the packages in target/stand-ins, so that the second run takes seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 name=${1:?usage: deploy/stand-ins.sh NAME [TOOLCHAIN]}
@@ -29,8 +29,8 @@ cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 tar -C "$root" -c . | docker import - "$name-redis" >/dev/null
 docker tag "$name-redis" "$name-haproxy"
 
-# The image has the toolchain without its documentation, beside the compiler and linker of the system. The label finds
-# the leftovers of an interrupted build, so that they can be removed.
+# The image has the toolchain without its documentation, and the compiler and linker of Debian. deploy/test-docker.sh
+# finds and removes the leftovers of an interrupted build by the label.
 tar -c -C "$root" . -C "$toolchain" --transform 's,^\(bin\|lib\)\(/\|$\),usr/local/rust/\1\2,S' bin lib |
     docker import --change 'ENV PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
         --change "LABEL auth-service.build=$name" - "$name-rust" >/dev/null

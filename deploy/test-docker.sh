@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Tests the deployment with real containers, by docker-compose and by `docker compose`. Builds the Dockerfile, runs
-# install.sh and docker-compose.yml, and then changes, kills and restores containers, under load through the published
-# port. Makes the base images itself if no registry answers (deploy/stand-ins.sh). Works on a copy of the tree, so that
-# your .env and your secrets stay untouched, and leaves nothing behind except target/. Reports it if no engine answers.
+# Tests the deployment in real containers, with docker-compose and with `docker compose`. Builds the image, runs
+# install.sh, and then changes, kills and restores containers under load through the published port. If no registry
+# answers, makes the base images with deploy/stand-ins.sh. Works on a copy of the tree, so that your .env and your
+# secrets stay untouched, and leaves nothing behind except target/. If no engine answers, the test says so and does
+# nothing.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-docker info >/dev/null 2>&1 || { echo "deploy/test-docker.sh: left out, as no Docker engine answers here" && exit 0; }
+docker info >/dev/null 2>&1 || { echo "deploy/test-docker.sh: skipped, because no Docker engine answers" && exit 0; }
 as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
 prefix=auth-service-test
@@ -16,7 +17,8 @@ export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server" BUILD_NAME=$COMPOSE_PROJECT_N
 repository=$PWD
 work=$(mktemp -d)
 export SECRETS_DIR=$work/secrets STATE_DIR=$work/native
-# As root, a user that is neither root nor the image's user: the replicas must run as the owner of the secrets.
+# As root, sets a user that is neither root nor the image's user, to test that the replicas run as the owner of the
+# secrets.
 if ((EUID == 0)); then export SERVICE_USER=4321:4321; else SERVICE_USER=$(id -u):$(id -g) && export SERVICE_USER; fi
 IMAGE_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 export IMAGE_REVISION IMAGE_SOURCE=https://git.example.com/auth-service
@@ -60,11 +62,11 @@ trap 'exit 143' TERM
 step() { echo "--- $* (at $SECONDS s)"; }
 fail() { echo "deploy/test-docker.sh: $*" >&2 && exit 1; }
 
-# Tests that were killed could not clean up.
+# Removes the leftovers of tests that were killed.
 objects=$(docker ps -a --format '{{.Names}}' && docker volume ls -q && docker images --format '{{.Repository}}')
 # shellcheck disable=SC2013 # there is one on each line
 for project in $(grep -oE "^$prefix-[0-9]+" <<<"$objects" | sort -u); do
-    [[ -e /proc/${project##*-} ]] || { echo "removing what $project left" && remove "$project"; }
+    [[ -e /proc/${project##*-} ]] || { echo "removing the leftovers of $project" && remove "$project"; }
 done
 
 port_is_free() { ! { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; }
@@ -130,7 +132,7 @@ stop_load() {
     # The last line may be incomplete.
     echo "$1: $(grep -c . "$work/statuses") requests sent, $(grep -c -vE '^(200)?$' "$work/statuses" || true) failed"
     ! grep -qvE '^(200)?$' "$work/statuses" || fail "requests failed: $(sort "$work/statuses" | uniq -c)"
-    (($(wc -l <"$work/statuses") > 20)) || fail "hardly a request was sent"
+    (($(wc -l <"$work/statuses") > 20)) || fail "too few requests were sent"
 }
 
 step "install"
@@ -148,17 +150,17 @@ memory() {
     docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' |
         sed -n "s/^${COMPOSE_PROJECT_NAME}[-_]server[-_][0-9]* \([^ ]*\).*/\1/p"
 }
-step "what the containers are"
+step "properties of the containers"
 echo "memory of a replica at rest: $(memory | sort -h | tail -1)"
 labels=$(docker inspect --format '{{json .Config.Labels}}' "$SERVER_IMAGE")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 for label in title:auth-service "version:$version" "revision:$IMAGE_REVISION" "source:$IMAGE_SOURCE"; do
     [[ $labels == *"\"org.opencontainers.image.${label%%:*}\":\"${label#*:}\""* ]] ||
-        fail "the image is not labelled with its $label, but $labels"
+        fail "the image lacks the label $label; it has $labels"
 done
 for id in $(replicas); do
     [[ $(docker inspect --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}' "$id") == "$SERVICE_USER true" ]] ||
-        fail "a replica is not read-only or runs as somebody else"
+        fail "a replica is not read-only or runs as another user"
     docker exec "$id" /usr/local/bin/auth-service health >/dev/null
 done
 docker export "$(replicas | head -1)" | tar -t >"$work/files"
@@ -166,9 +168,9 @@ grep -qx usr/local/bin/auth-service "$work/files" || fail "the image's files can
 ! grep -E '(^|/)s?bin/(sh|bash|dash|busybox|apt|apt-get|dpkg|apk|rpm|dnf|yum|pip|perl|python3?)$' "$work/files" ||
     fail "there is a shell or a package manager in the image"
 for secret in "$SECRETS_DIR"/*; do
-    [[ $(stat -c '%a %u' "$secret") == "600 ${SERVICE_USER%:*}" ]] || fail "$secret is not its user's alone"
+    [[ $(stat -c '%a %u' "$secret") == "600 ${SERVICE_USER%:*}" ]] || fail "$secret has a wrong mode or owner"
 done
-[[ $(post /signup "$account") == 201 ]] || fail "no sign-up"
+[[ $(post /signup "$account") == 201 ]] || fail "the sign-up failed"
 
 step "the API suite on the published port"
 (cd "$repository" && cargo test --quiet --locked --test api --no-run)
@@ -194,20 +196,20 @@ start_load
 echo "PASSWORD_MIN_SCORE=9" >.env
 ! timeout --foreground 300 ./install.sh >"$work/log" 2>&1 || fail "a wrong setting was installed"
 grep -q "PASSWORD_MIN_SCORE must be" "$work/log" || { cat "$work/log" && fail "install.sh does not say what is wrong"; }
-[[ $(replicas) == "$before" ]] || fail "other replicas are there after a failed update"
+[[ $(replicas) == "$before" ]] || fail "a failed update changed the replicas"
 rm .env
 ./install.sh >"$work/log" 2>&1 &
 installer=$!
 for _ in {1..300}; do ! grep -q "new replica is healthy" "$work/log" || break; sleep 0.2; done
 kill -TERM $installer
-! wait $installer || fail "it was not interrupted"
+! wait $installer || fail "install.sh was not interrupted"
 installer=''
-[[ $(replicas) == "$before" ]] || { cat "$work/log" && fail "other replicas are there after an interrupted update"; }
+[[ $(replicas) == "$before" ]] || { cat "$work/log" && fail "an interrupted update changed the replicas"; }
 # The load balancer's new configuration, a new signing secret and fewer replicas, all in one.
 secret=$(cat "$SECRETS_DIR/refresh_secret_key")
 token=$(ask "http://127.0.0.1:$PORT/authenticate" -d "$account" | sed 's/.*"access_token":"\([^"]*\).*/\1/')
 profile() { status "http://127.0.0.1:$PORT/user" -H "Authorization: $token"; }
-[[ $(profile) == 200 ]] || fail "no profile"
+[[ $(profile) == 200 ]] || fail "the profile cannot be fetched"
 rm -f "$SECRETS_DIR/auth_secret_key"
 # Replaces the file, as git does.
 cfg=deploy/haproxy/haproxy.cfg
@@ -216,7 +218,7 @@ mv $cfg.new $cfg
 install --replicas 2
 grep -E '^Ready after' "$work/log" | cut -d. -f1 | sed 's/^Ready/install.sh again, replacing replicas: ready/'
 stop_load "install.sh failing, interrupted, and replacing replicas"
-[[ $(profile) == 401 ]] || fail "a token of the old signing secret is good"
+[[ $(profile) == 401 ]] || fail "a token of the old signing secret is still valid"
 [[ $(cat "$SECRETS_DIR/refresh_secret_key") == "$secret" ]] || fail "a secret was overwritten"
 [[ $(ask -i "http://127.0.0.1:$PORT/readyz") == *[Xx]-[Tt]est:\ new* ]] ||
     fail "the load balancer has its old configuration"
@@ -227,19 +229,20 @@ collect
 step "back up, destroy, restore, sign in"
 (cd "$work" && real/deploy/backup.sh save rdb)
 [[ -z $(find "$work" -maxdepth 1 -name 'rdb.*') ]] || fail "backup.sh leaves files behind"
-! DOCKER_HOST=unix:///nonexistent ./install.sh --uninstall --purge >"$work/log" 2>&1 || fail "purged without the engine"
+! DOCKER_HOST=unix:///nonexistent ./install.sh --uninstall --purge >"$work/log" 2>&1 ||
+    fail "install.sh purged without the engine"
 ! DOCKER_HOST=unix:///nonexistent ./install.sh >>"$work/log" 2>&1 || fail "an empty store replaced the accounts"
 [[ -e $SECRETS_DIR/redis_url && ! -e $STATE_DIR ]] || fail "secrets are lost, or a server without Docker was installed"
 ./install.sh --uninstall --purge >"$work/log" 2>&1
 [[ ! -e $SECRETS_DIR ]] || fail "--purge keeps secrets"
 install
 [[ $(replicas | wc -l) == 2 ]] || fail "the number of replicas was not kept"
-[[ $(post /authenticate "$account") == 401 ]] || fail "the account outlived --purge"
+[[ $(post /authenticate "$account") == 401 ]] || fail "the account still exists after --purge"
 head -c 2000 "$work/rdb" >"$work/broken"
 ! deploy/backup.sh restore "$work/broken" >"$work/log" 2>&1 || fail "a broken backup was restored"
-[[ $(post /signup "$account") == 201 ]] || { cat "$work/log"; fail "a broken backup cost service"; }
+[[ $(post /signup "$account") == 201 ]] || { cat "$work/log"; fail "a broken backup stopped the service"; }
 deploy/backup.sh restore "$work/rdb" >"$work/log" 2>&1 || { cat "$work/log"; fail "the backup was not restored"; }
-[[ $(post /authenticate "$account") == 200 ]] || fail "the account is not back"
+[[ $(post /authenticate "$account") == 200 ]] || fail "the account is missing after the restore"
 collect
 
 step "uninstall keeps data and secrets; a new Redis password; by docker compose v2"
@@ -260,7 +263,7 @@ $TEST_COMPOSE stop >/dev/null 2>&1
 before=$($TEST_COMPOSE ps -aq server)
 [[ $(wc -l <<<"$before") == 2 ]] || fail "the stopped replicas are not listed"
 PUBLISH_ADDRESS=127.0.0.2 install --replicas 3
-are_new 3 || fail "old replicas were revived"
+are_new 3 || fail "install.sh started old replicas again"
 [[ $(post /authenticate "$account" 127.0.0.2) == 200 ]] || fail "the load balancer is not at its new address"
 before=$(replicas)
 PUBLISH_ADDRESS=127.0.0.2 install --replicas 1
@@ -271,16 +274,16 @@ name=name=$COMPOSE_PROJECT_NAME
 [[ -z $(docker ps -aq --filter "$name")$(docker volume ls -q --filter "$name") ]] ||
     fail "containers or a volume are left"
 
-step "no secret was told"
+step "no secret in any output"
 docker history --no-trunc "$SERVER_IMAGE" >>"$work/said"
 # The search below is meaningless if the collected text is incomplete.
 for text in '"route":"/user"' "Made the secret" /run/secrets/redis_url; do
-    grep -qF "$text" "$work/said" || fail "nothing was collected"
+    grep -qF "$text" "$work/said" || fail "the collected text lacks $text"
 done
 sort -u "$work/secret-texts" >"$work/patterns"
 (($(wc -l <"$work/patterns") >= 8)) || fail "the secrets were not collected"
 grep -nF -f "$work/patterns" "$work/said" >"$work/found" || true
-[[ ! -s $work/found ]] || fail "a secret is in what install.sh or the engine said: $(cut -c1-200 "$work/found")"
+[[ ! -s $work/found ]] || fail "the output of install.sh or the engine has a secret: $(cut -c1-200 "$work/found")"
 # The sample request of install.sh is the only exception.
 grep -nF "correct horse" "$work/said" | grep -vF '"email": "ada@example.com"' >"$work/found" || true
 [[ ! -s $work/found ]] || fail "a password was logged: $(cut -c1-200 "$work/found")"

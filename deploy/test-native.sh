@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests install.sh without Docker: --native, the fallback to --native if no engine answers, and the refusals. Scripts
-# stand in for the engine and for cargo. The cargo script builds the server of `cargo test`, which is already built.
+# replace docker and cargo. The script for cargo takes the debug build, which `cargo test` has already made.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 repository=$PWD
@@ -68,14 +68,14 @@ post() {
         "$1" ${#account} "$account" >&3
     read -r -t 9 _ status _ <&3
     exec 3>&-
-    [[ $status == "$2" ]] || fail "POST $1 is answered $status"
+    [[ $status == "$2" ]] || fail "POST $1 returned $status"
 }
 
 refuses "takes a number from 1 to 19" --replicas
 refuses "takes a number from 1 to 19" --replicas 20
 refuses "is only allowed with --uninstall" --purge
 ENGINE_ANSWERS=yes refuses "Docker Compose is not installed"
-! listens || fail "a server was started all the same"
+! listens || fail "install.sh started a server"
 
 install
 says "WITHOUT DOCKER"
@@ -91,8 +91,8 @@ says "cannot be pulled"
 post /authenticate 200
 
 install --uninstall
-! listens || fail "uninstall leaves the server running"
-[[ -e $STATE_DIR/data ]] || fail "uninstall removes the data"
+! listens || fail "the server still runs after --uninstall"
+[[ -e $STATE_DIR/data ]] || fail "--uninstall removed the data"
 python3 -m http.server --bind 127.0.0.1 "$PORT" >/dev/null 2>&1 &
 other=$!
 for _ in {1..100}; do ! listens || break; sleep 0.1; done
@@ -103,12 +103,12 @@ HOST="no address" refuses "the server ended" --native
 install --native
 post /authenticate 200
 
-# A file that an installation by Docker would leave.
+# A file that an installation with Docker would leave.
 mkdir "$SECRETS_DIR"
 touch "$SECRETS_DIR/redis_url"
 refuses "the accounts are in the Redis"
 refuses "can be removed only with the engine" --uninstall --purge
-[[ -e $SECRETS_DIR/redis_url ]] || fail "secrets were removed without the engine"
+[[ -e $SECRETS_DIR/redis_url ]] || fail "install.sh removed secrets without the engine"
 ENGINE_ANSWERS=yes COMPOSE_IS_THERE=yes install --uninstall --purge
-[[ ! -e $SECRETS_DIR && ! -e $STATE_DIR ]] || fail "--purge keeps data"
+[[ ! -e $SECRETS_DIR && ! -e $STATE_DIR ]] || fail "--purge left data or secrets"
 echo "deploy/test-native.sh: all passed in $SECONDS s"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches kustomize and Docker Compose v2 from Debian 13, because older releases lack them. Compose is a plugin
-# (DOCKER_CONFIG=target/tools/docker). Keeps the files in target/tools and installs nothing. Needs apt-get and Debian's
-# keyring.
+# (DOCKER_CONFIG=target/tools/docker). Keeps the files in target/tools and installs nothing on the system. Needs apt-get
+# and Debian's keyring.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p target/tools
@@ -15,10 +15,10 @@ echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.
 options=(-qq -o Dir::Etc::SourceList="$PWD/apt/list" -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State::Lists="$PWD/apt/lists" -o Dir::Cache="$PWD/apt/cache" -o APT::Sandbox::User=)
 rm -f ./*.deb
-# apt-get update only warns if it cannot fetch a list. Then the download fails.
+# If apt-get update cannot fetch a list, it only warns, and then the download fails.
 if ! { apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose kustomize; } >log 2>&1; then
     cat log >&2
-    echo "deploy/tools.sh: apt-get does not get Debian's packages, for the reason above" >&2
+    echo "deploy/tools.sh: apt-get cannot download Debian's packages, for the reason above" >&2
     exit 1
 fi
 for package in ./*.deb; do dpkg-deb --extract "$package" .; done
