@@ -21,8 +21,8 @@ pub(super) fn command(name: &'static str, about: &'static str, help: &str) -> Co
 /// The examples of a command that works on the store, and what else to know about it.
 pub(super) fn store_help(examples: &str, failures: &str) -> String {
     format!(
-        "{examples}\n\nThe command works on the store itself, without the server: on Redis at any time, on the embedded \
-         store only\nwhile the server is stopped. {failures}"
+        "{examples}\n\nThe command accesses the store directly, without the server. On Redis, it works at any time. On \
+         the embedded store,\nit works only while the server is stopped. {failures}"
     )
 }
 
@@ -51,14 +51,14 @@ fn flag(setting: &Setting, name: &str) -> Arg {
     let (value_name, help) = if name == setting.name {
         ("VALUE", format!("{} [default: {}]", setting.help, setting.default))
     } else {
-        ("PATH", format!("File that holds {}", setting.name))
+        ("PATH", format!("File that contains {}", setting.name))
     };
     Arg::new(name.to_owned())
         .long(name.to_ascii_lowercase().replace('_', "-"))
         .value_name(value_name)
         .global(true)
         .hide_short_help(true)
-        .help_heading("Settings (also read from the environment or .env, where --data-dir is DATA_DIR)")
+        .help_heading("Settings (the environment and .env can also set them; there, --data-dir is DATA_DIR)")
         .help(help)
 }
 

@@ -18,7 +18,7 @@ use crate::config::{Config, Sources};
 
 const HELP: &str = "\
 Examples:
-  auth-service health                 asks http://127.0.0.1:3000/readyz
+  auth-service health                 requests http://127.0.0.1:3000/readyz
   auth-service health --port 8080
 
 Exits with 0 if the server on this machine is ready, else with 1.";

@@ -29,9 +29,9 @@ const HELP: &str = "\
 Examples:
   auth-service                                     serve on http://127.0.0.1:3000 from the embedded store
   auth-service --port 8080 --data-dir /var/lib/auth
-  REDIS_URL=redis://127.0.0.1 auth-service         serve from Redis, as one of any number of replicas
+  REDIS_URL=redis://127.0.0.1 auth-service         serve from Redis, which any number of replicas can share
   auth-service secrets generate >> .env            make the two secrets that all replicas share
-  auth-service tokens revoke ada@example.com       end all tokens of a user
+  auth-service tokens revoke ada@example.com       remove all tokens of a user
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or wrong settings.";
 

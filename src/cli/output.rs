@@ -58,8 +58,8 @@ impl From<Error> for Failed {
             Error::Unavailable(outage) => Self::new(outage.code(), format!("{outage}; run the command again later")),
             Error::NotReplicated => Self::new(
                 "not_replicated",
-                "the change is made, but too few replicas have it, so a failover may undo it; run the command again: it \
-                 finds nothing to change once the replicas have it",
+                "the change was made, but too few replicas have it, so a failover may undo it; run the command again \
+                 until it finds nothing to change",
             ),
             Error::Internal(detail) => Self::new("internal_error", detail),
             _ => Self::new("failed", "the store did not carry out the command; run the command again"),

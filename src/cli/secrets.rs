@@ -16,7 +16,8 @@ Examples:
   auth-service secrets generate >> .env
   auth-service secrets generate --json
 
-All replicas must have the same two secrets. New secrets end all tokens that the old ones signed.";
+All replicas must have the same two secrets. If you replace the secrets, the tokens that the old secrets have signed are
+no longer valid.";
 
 pub(super) fn command() -> Command {
     let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);

@@ -24,7 +24,7 @@ Examples:
   auth-service user delete ada@example.com";
 
 pub(super) fn command() -> Command {
-    let help = store_help(EXAMPLES, "It exits with 1 if there is no such account or the store is away.");
+    let help = store_help(EXAMPLES, "It exits with 1 if the account does not exist,\nor if the store is unavailable.");
     let show = arguments::command("show", "Print an account", &help).arg(email());
     let delete = arguments::command("delete", "Delete an account and end all its tokens", &help).arg(email());
     group("user", "Print or delete an account", &help).subcommands([show, delete])
@@ -83,7 +83,7 @@ fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
             }
         }
         let sentence =
-            format!("the account {} changed at each try to delete it; run the command again", email.as_str());
+            format!("the account {} changed during every attempt to delete it; run the command again", email.as_str());
         Err(Failed::new("user_changed", sentence))
     })
 }

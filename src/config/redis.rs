@@ -35,7 +35,7 @@ fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
     let password = reader.secret("REDIS_PASSWORD").unwrap_or(None).map(Secret::new);
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or_else(|| "as:".to_owned());
     if !is_key_prefix(&key_prefix) {
-        let rest = "must be 1 to 64 visible ASCII characters, without blanks and without { } * ? [ ] \\";
+        let rest = "must be 1 to 64 visible ASCII characters, without spaces and without { } * ? [ ] \\";
         reader.problem("REDIS_KEY_PREFIX", rest);
     }
     let tls = tls_files(reader);

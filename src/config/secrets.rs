@@ -32,7 +32,7 @@ pub(super) fn secrets(reader: &mut Reader<'_>, required: bool) -> Option<Secrets
 fn fault(secret: Option<&str>, required: bool) -> Option<&'static str> {
     match secret {
         None if required => Some("is required with Redis; make one with `auth-service secrets generate`"),
-        None => Some("must be set when the other secret is; `auth-service secrets generate` makes both"),
+        None => Some("must be set, because the other secret is set; `auth-service secrets generate` makes both"),
         Some(secret) if secret.len() < SECRET_MIN_BYTES => {
             Some("must have at least 32 bytes; make one with `auth-service secrets generate`")
         }

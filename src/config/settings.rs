@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "REDIS_URL",
         "none",
-        "Where Redis is: redis://host, rediss://host, unix:///path, redis+sentinel://host1,host2/service or \
+        "URL of Redis: redis://host, rediss://host (TLS), unix:///path, redis+sentinel://host1,host2/service or \
          redis+cluster://host1,host2; without a URL, the server uses the embedded store",
     ),
     setting("REDIS_USERNAME", "none", "User name, if REDIS_URL has none"),
@@ -50,7 +50,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "REDIS_WAIT_REPLICAS",
         "0",
-        "How many replicas must have a sign-up, removal, sign-out, password change or deletion before it is acknowledged",
+        "How many Redis replicas must have a sign-up, removal, sign-out, password change or deletion before the server \
+         acknowledges it",
     ),
     setting(
         "REDIS_WAIT_TIMEOUT_MS",
@@ -61,15 +62,17 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "AUTH_SECRET_KEY",
         "none",
-        "Signs access tokens, at least 32 bytes; required with Redis, else generated in DATA_DIR",
+        "Key that signs access tokens, at least 32 bytes; required with Redis; with the embedded store, the server \
+         generates it in DATA_DIR",
     ),
     secret(
         "REFRESH_SECRET_KEY",
         "none",
-        "Signs refresh tokens, at least 32 bytes; required with Redis, else generated in DATA_DIR",
+        "Key that signs refresh tokens, at least 32 bytes; required with Redis; with the embedded store, the server \
+         generates it in DATA_DIR",
     ),
     setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
-    setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token"),
+    setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token, at least that of an access token"),
     setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),
     setting("TOKEN_REMOVAL", "open", "Who may call DELETE /access-token: open (anyone), owner, off"),
     setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash"),
@@ -77,28 +80,37 @@ pub const SETTINGS: &[Setting] = &[
     setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
     setting("PASSWORD_MIN_SCORE", "0", "Lowest zxcvbn score of a new password, 0 (any) to 4 (very hard to guess)"),
     setting("REFRESH_TOKEN_ROTATION", "off", "on: a refresh also gives a new refresh token and spends the old one"),
-    setting("REFRESH_GRACE_SECONDS", "10", "With rotation: how long a spent refresh token still gives its successor"),
+    setting(
+        "REFRESH_GRACE_SECONDS",
+        "10",
+        "With rotation: how long a refresh with a spent token returns the same new token again",
+    ),
     setting("SESSION_MAX_AGE_SECONDS", "0", "Longest life of a session, however often it is refreshed; 0 for no limit"),
-    setting("MAX_SESSIONS_PER_USER", "100", "A sign-in beyond this number ends the oldest session of the user"),
+    setting("MAX_SESSIONS_PER_USER", "100", "Most sessions of one user; one more sign-in ends the oldest session"),
     setting(
         "ADDRESS_LIMIT",
         "100",
-        "Failed sign-ins, and open token removals, of one client address in 15 minutes; 0 for no limit",
+        "Failed sign-ins, and token removals under TOKEN_REMOVAL=open, from one client address in 15 minutes; 0 for no \
+         limit",
     ),
-    setting("SIGNUP_LIMIT_PER_HOUR", "0", "Sign-ups of one client address in an hour; 0 for no limit"),
+    setting("SIGNUP_LIMIT_PER_HOUR", "0", "Sign-ups from one client address in an hour; 0 for no limit"),
     setting(
         "TRUSTED_PROXIES",
         "none",
-        "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header is believed",
+        "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header the server trusts",
     ),
     setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
-    setting("MAX_CONNECTIONS", "10000", "Open client connections; more wait to be accepted"),
+    setting("MAX_CONNECTIONS", "10000", "Most open client connections; further connections wait until one closes"),
     setting("KEEP_ALIVE_SECONDS", "75", "How long an idle client connection stays open"),
-    setting("REQUEST_TIMEOUT_SECONDS", "2", "Deadline of a request once it has arrived; after it the answer is 503"),
+    setting(
+        "REQUEST_TIMEOUT_SECONDS",
+        "2",
+        "Deadline of a request, counted from its full arrival; after the deadline, the answer is 503",
+    ),
     setting(
         "SHUTDOWN_DELAY_SECONDS",
         "1",
-        "After SIGTERM: how long /readyz is 503 while everything else is still served",
+        "After SIGTERM: how long /readyz is 503 while the server still serves everything else",
     ),
     setting("SHUTDOWN_TIMEOUT_SECONDS", "10", "After that delay: how long requests in flight may take"),
     setting("LOG_FORMAT", "text on a terminal, else json", "text or json; RUST_LOG in the environment sets the level"),

@@ -48,7 +48,7 @@ impl Sources {
     pub(super) fn secret(&self, name: &str) -> Result<Option<String>, String> {
         let file_name = format!("{name}_FILE");
         let path = match (self.text(name), self.text(&file_name)) {
-            (Some(_), Some(_)) => return Err(format!("{name} and {file_name} are both set; keep one")),
+            (Some(_), Some(_)) => return Err(format!("{name} and {file_name} are both set; set only one of them")),
             (value, None) => return Ok(value.map(str::to_owned)),
             (None, Some(path)) => path,
         };

@@ -119,7 +119,7 @@ fn redis_needs_both_secrets() {
 #[test]
 fn one_secret_alone_stops_the_start() {
     let text = refused(&[("AUTH_SECRET_KEY", ACCESS_SECRET)], &["REFRESH_SECRET_KEY"]);
-    assert!(text.contains("must be set when the other secret is"), "{text}");
+    assert!(text.contains("must be set, because the other secret is set"), "{text}");
     refused(&[("REFRESH_SECRET_KEY", REFRESH_SECRET)], &["AUTH_SECRET_KEY"]);
 }
 
@@ -132,7 +132,7 @@ fn a_setting_and_its_file_both_set_stop_the_start() {
     ]);
     fs::write(directory.path().join("access"), ACCESS_SECRET).unwrap();
     let text = assert_refused(&run_to_end(command), &["AUTH_SECRET_KEY"]);
-    assert!(text.contains("AUTH_SECRET_KEY and AUTH_SECRET_KEY_FILE are both set; keep one"), "{text}");
+    assert!(text.contains("AUTH_SECRET_KEY and AUTH_SECRET_KEY_FILE are both set; set only one of them"), "{text}");
 }
 
 #[test]
