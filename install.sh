@@ -55,7 +55,12 @@ setting() {
     [[ -z ${!1-} ]] || { echo "${!1}" && return; }
     line=$(grep -E "^$1=" .env 2>/dev/null | tail -1) || true
     line=${line#*=}
-    if [[ $line =~ ^\"(.*)\"$ || $line =~ ^\'(.*)\'$ ]]; then line=${BASH_REMATCH[1]}; fi
+    # As the server and Compose read it: a comment may follow the value, after a space.
+    if [[ $line =~ ^\"([^\"]*)\" || $line =~ ^\'([^\']*)\' ]]; then
+        line=${BASH_REMATCH[1]}
+    else
+        line=$(sed -E 's/(^|[[:space:]]+)#.*//; s/[[:space:]]+$//' <<<"$line")
+    fi
     echo "$line"
 }
 # remember NAME VALUE: writes a setting to .env, for later runs and for direct use of Compose.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub(crate) struct TestApp {
     /// None for a deployment that the test did not start.
     process: Option<Process>,
     output: Arc<Mutex<Vec<String>>>,
+    /// One for standard output and one for standard error.
+    collectors: Vec<JoinHandle<()>>,
     settings: Settings,
     /// The working directory. The data directory is in it.
     directory: Arc<TempDir>,
@@ -73,6 +75,7 @@ impl TestApp {
             port,
             process: None,
             output: Arc::default(),
+            collectors: Vec::new(),
             settings: Settings::new(),
             directory,
             redis: None,
@@ -120,12 +123,15 @@ impl TestApp {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(command);
         let output = Arc::new(Mutex::new(Vec::new()));
-        collect(process.child().stdout.take().unwrap(), Arc::clone(&output));
-        collect(process.child().stderr.take().unwrap(), Arc::clone(&output));
+        let collectors = vec![
+            collect(process.child().stdout.take().unwrap(), Arc::clone(&output)),
+            collect(process.child().stderr.take().unwrap(), Arc::clone(&output)),
+        ];
         let mut app = Self {
             port: 0,
             process: Some(process),
             output,
+            collectors,
             settings,
             directory,
             redis: None,
@@ -214,9 +220,13 @@ impl TestApp {
         signal(self.pid(), "TERM");
     }
 
-    /// Waits until the server has ended by itself.
+    /// Waits until the server has ended by itself and all that it printed is in [`TestApp::output`].
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.process().wait()
+        let status = self.process().wait();
+        for collector in self.collectors.drain(..) {
+            collector.join().unwrap();
+        }
+        status
     }
 
     /// Runs the command line with this server's settings and data.
@@ -230,10 +240,10 @@ fn published_port() -> Option<u16> {
     Some(std::env::var("TEST_PUBLISHED_PORT").ok()?.parse().unwrap())
 }
 
-fn collect(stream: impl Read + Send + 'static, output: Arc<Mutex<Vec<String>>>) {
+fn collect(stream: impl Read + Send + 'static, output: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             output.lock().unwrap().push(line);
         }
-    });
+    })
 }
