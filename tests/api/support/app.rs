@@ -31,13 +31,13 @@ pub(crate) struct TestApp {
     settings: Settings,
     /// The working directory. The data directory is in it.
     directory: Arc<TempDir>,
-    /// The shared Redis runs as long as a server uses it.
+    /// Keeps the shared Redis running as long as a server uses it.
     redis: Option<Arc<Shared>>,
-    /// The files are there as long as a server uses them.
+    /// Keeps the certificate files as long as a server uses them.
     _certificates: Option<Arc<Certificates>>,
 }
 
-/// A server that can be started with other settings on the same data.
+/// The data of servers that start one after the other, with different settings.
 pub(crate) enum Data {
     Redis(Arc<Shared>),
     Embedded(Arc<TempDir>),
@@ -61,7 +61,7 @@ impl Data {
 
 impl TestApp {
     /// A server with the default settings, on the shared Redis or on an embedded store of its own. With
-    /// `TEST_PUBLISHED_PORT`, the deployment at that port.
+    /// `TEST_PUBLISHED_PORT`, the deployment on that port.
     pub(crate) fn start(store: Store) -> Self {
         match published_port() {
             Some(port) => Self::at(port),
@@ -83,7 +83,7 @@ impl TestApp {
         }
     }
 
-    /// A server with `settings` over the tests' defaults.
+    /// A server with `settings`, which override the defaults of the tests.
     pub(crate) fn start_with(store: Store, settings: &[(&str, &str)]) -> Self {
         Data::new(store).start(settings)
     }
@@ -100,13 +100,14 @@ impl TestApp {
         Self::start_in(tempfile::tempdir().unwrap().into(), &[&url, &SECRETS[..], settings].concat())
     }
 
-    /// A server in a working directory of the test's. An embedded store that an earlier server left there is used.
+    /// A server in a working directory that the test provides. The server uses an embedded store that an earlier server
+    /// left there.
     pub(crate) fn start_in(directory: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
         Self::run(directory, with_defaults(settings), command)
     }
 
-    /// A server on an embedded store whose disk the test can fill by `prlimit --fsize`. The shell has the server ignore
-    /// the signal that would end it at the limit.
+    /// A server on an embedded store whose disk the test can fill by `prlimit --fsize`. The shell makes the server
+    /// ignore SIGXFSZ, which would kill the server at the limit.
     pub(crate) fn start_on_small_disk(settings: &[(&str, &str)]) -> Self {
         Self::run(Arc::new(tempfile::tempdir().unwrap()), with_defaults(settings), |directory, settings| {
             let mut shell = program("/bin/sh");
@@ -137,7 +138,7 @@ impl TestApp {
             redis: None,
             _certificates: certificates,
         };
-        // A server makes one hash first, which takes a while with the costliest parameters.
+        // A server computes one hash before it listens, which takes a while with the costliest parameters.
         wait_longer(60, "the server listens", || {
             if let Some(status) = app.process().status() {
                 panic!("the server ended with {status}: {}", app.output());
@@ -160,7 +161,7 @@ impl TestApp {
         self.restart()
     }
 
-    /// Starts a server that has ended again, with the same settings and data, on a new port.
+    /// Restarts a server that has ended, with the same settings and data, on a new port.
     pub(crate) fn restart(self) -> Self {
         let (directory, settings) = (Arc::clone(&self.directory), self.settings.clone());
         let mut app = Self::run(directory, settings, command);
@@ -199,7 +200,7 @@ impl TestApp {
         self.log().into_iter().filter(|line| line["message"] == "request").collect()
     }
 
-    /// A size in the process's status, such as `VmRSS`, in MiB; Linux only.
+    /// A size from `/proc/PID/status` in MiB, such as `VmRSS`. Linux only.
     pub(crate) fn memory(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
@@ -235,7 +236,7 @@ impl TestApp {
     }
 }
 
-/// The port of a deployment that `deploy/test-docker.sh` has brought up, for the tests in `contract/`.
+/// The port of a deployment that `deploy/test-docker.sh` has started, for the tests in `contract/`.
 fn published_port() -> Option<u16> {
     Some(std::env::var("TEST_PUBLISHED_PORT").ok()?.parse().unwrap())
 }

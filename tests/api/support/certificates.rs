@@ -13,8 +13,8 @@ use super::{ports::free_port, process::program, redis_server::RedisServer, senti
 pub(crate) struct Certificates(TempDir);
 
 impl Certificates {
-    /// The certificates that tests share, since keys take time to make. The files are there until the last user drops
-    /// them.
+    /// The certificates that tests share, because it takes time to generate keys. The files exist until the last user
+    /// drops them.
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Certificates>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl Certificates {
         ]
     }
 
-    /// The directives of a Redis that wants client certificates on `tls_port`.
+    /// The directives of a Redis that requires client certificates on `tls_port`.
     fn directives(&self, tls_port: u16) -> [(&'static str, String); 4] {
         [
             ("tls-port", tls_port.to_string()),
@@ -67,7 +67,7 @@ impl Certificates {
         ]
     }
 
-    /// A Redis that wants client certificates on `tls_port` and speaks without TLS on its other port.
+    /// A Redis that requires client certificates on `tls_port`, and accepts plain connections on its other port.
     pub(crate) fn start_redis(&self, tls_port: u16) -> RedisServer {
         self.start_redis_at(free_port(), tls_port, &[])
     }
@@ -81,7 +81,7 @@ impl Certificates {
         RedisServer::start_at(port, &arguments)
     }
 
-    /// One Sentinel that speaks TLS only, to its clients and to the primary.
+    /// A single Sentinel that uses only TLS, to its clients and to the primary.
     pub(crate) fn start_sentinel(&self, tls_port: u16, primary: u16) -> LoneSentinel {
         let mut lines: Vec<_> =
             self.directives(tls_port).into_iter().map(|(name, value)| format!("{name} {value}")).collect();

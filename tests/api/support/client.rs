@@ -1,4 +1,4 @@
-//! What clients of a server send: one method for each route.
+//! The requests of clients: one method for each route, and shorthands.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
@@ -32,15 +32,15 @@ impl TestApp {
             headers.push(("Content-Type", "application/json"));
         }
         let bytes = raw::request(method, path, &headers, body);
-        raw::exchange(self.port(), &bytes).unwrap_or_else(|| panic!("no answer; the server says: {}", self.output()))
+        raw::exchange(self.port(), &bytes).unwrap_or_else(|| panic!("no answer; the server printed: {}", self.output()))
     }
 
-    /// A request with a JSON body and no more headers.
+    /// A request with a JSON body and no other headers.
     pub(crate) fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.send(method, path, &[], Some(&body.to_string()))
     }
 
-    /// A protected request, with a JSON body if there is one.
+    /// A request with an access token and an optional JSON body.
     pub(crate) fn send_as(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string);
         self.send(method, path, &[("Authorization", &format!("Bearer {token}"))], body.as_deref())
@@ -54,7 +54,7 @@ impl TestApp {
         self.send_json("POST", "/authenticate", &json!({"email": email, "password": password}))
     }
 
-    /// A sign-in from `address`, as a proxy in `TRUSTED_PROXIES` tells it.
+    /// A sign-in from `address`, as a proxy in `TRUSTED_PROXIES` reports it.
     pub(crate) fn authenticate_from(&self, address: &str, email: &str, password: &str) -> Answer {
         let body = json!({"email": email, "password": password}).to_string();
         self.send("POST", "/authenticate", &[("X-Forwarded-For", address)], Some(&body))
@@ -91,7 +91,7 @@ impl TestApp {
         body["data"].as_array().unwrap().clone()
     }
 
-    /// The ids of `GET /sessions`, in its order.
+    /// The ids of `GET /sessions`, in the order of the list.
     pub(crate) fn session_ids(&self, token: &str) -> Vec<String> {
         self.sessions(token).iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
     }

@@ -1,4 +1,4 @@
-//! Redis Cluster of three primaries and three replicas.
+//! A Redis Cluster whose connections a test can cut.
 
 use std::process::Stdio;
 
@@ -11,8 +11,8 @@ use super::{
     wait::wait_until,
 };
 
-/// Three primaries and three replicas. Clients and replication reach each through a network that the test can cut, while
-/// the nodes still hear each other.
+/// Three primaries and three replicas. Clients and replication reach each server through a network that the test can
+/// cut. The bus of the cluster does not use this network, so the nodes still hear each other.
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<RedisServer>,
     pub(crate) networks: Vec<Proxy>,
@@ -47,7 +47,7 @@ impl Cluster {
         format!("redis+cluster://{}", hosts[..3].join(","))
     }
 
-    /// Whether each of the six servers finds all of them well, and each primary has a replica that follows.
+    /// Whether each of the six servers sees all six as healthy, and each primary has a connected replica.
     pub(crate) fn is_whole(&self) -> bool {
         let well = |server: &RedisServer| {
             let info: Option<String> = server.try_command(&["CLUSTER", "INFO"]);
@@ -61,7 +61,7 @@ impl Cluster {
         self.servers.iter().all(well)
     }
 
-    /// Waits until the replica of the primary that has the slot of `key` has everything that was written.
+    /// Waits until all writes to the primary of the slot of `key` have reached its replica.
     pub(crate) fn wait_for_replica(&self, key: &str) {
         let mut connection = self.servers[self.owner(0, key)].connect();
         let set = redis::cmd("SET").arg(&[key, "1"]).arg(&["EX", "60"]).clone();
@@ -69,7 +69,7 @@ impl Cluster {
         assert_eq!(redis::cmd("WAIT").arg(&[1, 5_000]).query::<u32>(&mut connection).unwrap(), 1);
     }
 
-    /// The primary that has the slot of `key`, as the server `asked` knows it.
+    /// The primary of the slot of `key`, according to the server `asked`.
     pub(crate) fn owner(&self, asked: usize, key: &str) -> usize {
         let slot: u16 = self.servers[asked].command(&["CLUSTER", "KEYSLOT", key]);
         self.owner_of_slot(asked, slot).unwrap()
@@ -87,7 +87,7 @@ impl Cluster {
         self.networks.iter().position(|network| network.port() == port)
     }
 
-    /// The replica of a primary, once the primary knows it.
+    /// Waits until a primary knows its replica, and returns the replica.
     pub(crate) fn replica_of(&self, primary: usize) -> usize {
         let id: String = self.servers[primary].command(&["CLUSTER", "MYID"]);
         let mut replicas: Vec<String> = Vec::new();
@@ -98,7 +98,7 @@ impl Cluster {
         self.networks.iter().position(|network| replicas[0].contains(&format!(":{}@", network.port()))).unwrap()
     }
 
-    /// Waits until a server other than `old` has the slot of `key`, as the remaining servers know it.
+    /// Waits until a server other than `old` owns the slot of `key`, according to one of the remaining servers.
     pub(crate) fn wait_for_failover(&self, old: usize, key: &str) -> usize {
         let asked = (0..6).find(|n| *n != old && self.servers[*n].is_running()).unwrap();
         let slot: u16 = self.servers[asked].command(&["CLUSTER", "KEYSLOT", key]);

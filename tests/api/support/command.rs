@@ -1,4 +1,4 @@
-//! The server as a command: its settings, and what it says when it does not start.
+//! The server as a command: its settings, and its output if it refuses to start.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,8 @@ pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the tests, 32+ byte
 pub(crate) const SECRETS: [(&str, &str); 2] =
     [("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)];
 
-/// One hash takes longer than a request may. So an answer other than 503 shows that nothing was hashed, and a 503 that the
-/// server did not answer before the work.
+/// One hash takes longer than the deadline of a request. So a 503 shows that the server hashed before it answered, and
+/// any other answer shows that the server did not hash.
 pub(crate) const SLOW_HASH: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "32"), ("REQUEST_TIMEOUT_SECONDS", "1")];
 
@@ -28,14 +28,14 @@ pub(crate) type Settings = BTreeMap<String, String>;
 
 pub(super) const SERVER: &str = env!("CARGO_BIN_EXE_auth-service");
 
-/// The server in a directory and with these settings alone: nothing of the tests' own environment reaches it.
+/// A command that runs the server in `directory` with only these settings, and without the environment of the tests.
 pub(crate) fn command(directory: &Path, settings: &Settings) -> Command {
     let mut command = program(SERVER);
     command.current_dir(directory).env_clear().envs(settings).stdin(Stdio::null());
     command
 }
 
-/// What a server that refuses to start prints, after its exit status.
+/// The exit status and the output of a server that refuses to start.
 pub(crate) fn refused_in(directory: &Path, settings: &[(&str, &str)]) -> (i32, String) {
     let settings = settings.iter().chain(&[("PORT", "0")]).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
     let output = run_to_end(command(directory, &settings));
@@ -43,8 +43,8 @@ pub(crate) fn refused_in(directory: &Path, settings: &[(&str, &str)]) -> (i32, S
     (output.status.code().unwrap_or_else(|| panic!("killed: {said}")), said)
 }
 
-/// What a server prints that wrong settings keep from starting: the exit status is 2, and no secret is shown. A secret
-/// has `planted` in it.
+/// The output of a server that refuses to start because of wrong settings. Asserts that the exit status is 2, and that
+/// the output shows no secret. A secret of a test contains `planted`.
 #[track_caller]
 pub(crate) fn refused(settings: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ pub(crate) fn refused(settings: &[(&str, &str)]) -> String {
     said
 }
 
-/// Asserts that a message has all of these words.
+/// Asserts that a message contains all of these words.
 #[track_caller]
 pub(crate) fn assert_says(said: &str, words: &[&str]) {
     for word in words {
@@ -62,7 +62,7 @@ pub(crate) fn assert_says(said: &str, words: &[&str]) {
     }
 }
 
-/// Runs a program that should end by itself; panics when it does not.
+/// Runs a program to its end. Panics if the program does not end by itself.
 #[track_caller]
 pub(crate) fn run_to_end(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -74,10 +74,11 @@ pub(crate) fn run_to_end(mut command: Command) -> Output {
     Output { status, stdout, stderr }
 }
 
-/// The settings of a test over the tests' defaults.
+/// The settings of a test, and the defaults of the tests for all other settings.
 pub(super) fn with_defaults(settings: &[(&str, &str)]) -> Settings {
-    // The cheapest hash, and no limit for the one address that all tests come from: the tests of these set their own.
-    // Hashing has the lowest priority, so on a busy machine a request needs a long deadline.
+    // The cheapest hash saves time. All tests share one address, so this address has no limit. Tests of hashes and of
+    // limits set their own values. Hashing has the lowest priority, so a request needs a long deadline on a busy
+    // machine.
     let defaults = [
         ("PORT", "0"),
         ("ARGON2_MEMORY_KIB", "7168"),
@@ -89,7 +90,7 @@ pub(super) fn with_defaults(settings: &[(&str, &str)]) -> Settings {
     defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-/// Adds the files that TLS to Redis needs, unless the test has set others.
+/// Adds the certificate files for TLS to Redis, unless the test has set other files.
 pub(super) fn add_certificates(settings: &mut Settings) -> Option<Arc<Certificates>> {
     settings.get("REDIS_URL").filter(|url| url.starts_with("rediss"))?;
     let certificates = Certificates::shared();

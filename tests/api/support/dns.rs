@@ -1,4 +1,4 @@
-//! A name server on loopback that knows one name, like the one of a container network.
+//! A name server on loopback, like the name server of a container network.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -9,7 +9,7 @@ use std::{
 
 const A: [u8; 2] = [0, 1];
 
-/// Answers every name with its addresses. Stops soon after it is dropped.
+/// Answers a query for any name with the same addresses. Stops soon after it is dropped.
 pub(crate) struct NameServer {
     address: SocketAddr,
     addresses: Arc<Mutex<Vec<Ipv4Addr>>>,
@@ -53,11 +53,11 @@ fn answer(query: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
     let name_end = HEADER + query[HEADER..].iter().position(|byte| *byte == 0).unwrap() + 1;
     let addresses = if query[name_end..name_end + 2] == A { addresses } else { &[] };
     let mut answer = query[..2].to_vec();
-    // A response without error to one question, with recursion.
+    // A response without an error, with recursion. It has one question, and an answer for each address.
     answer.extend([0x81, 0x80, 0, 1, 0, u8::try_from(addresses.len()).unwrap(), 0, 0, 0, 0]);
     answer.extend(&query[HEADER..name_end + 4]);
     for address in addresses {
-        // The name of the question, type A, class IN, a TTL of 0, four bytes.
+        // A pointer to the name in the question, type A, class IN, a TTL of 0, a length of four bytes.
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
         answer.extend(address.octets());
     }

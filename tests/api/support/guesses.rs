@@ -1,4 +1,4 @@
-//! Guesses at passwords, one after the other and many at once.
+//! Guesses at passwords, in sequence and at once.
 
 use std::{
     thread,
@@ -7,10 +7,10 @@ use std::{
 
 use super::{app::TestApp, raw::Answer, wait::wait_until};
 
-/// Failures in a row up to the one that brings the first wait.
+/// The number of failures in a row that starts the first wait.
 pub(crate) const BEFORE_THE_FIRST_WAIT: usize = 5;
 
-/// The networks whose `X-Forwarded-For` is believed: tests send from any address that way.
+/// The server trusts `X-Forwarded-For` from this network, so tests can send requests from any address.
 pub(crate) const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 
 /// Asserts a 429 and returns its `Retry-After`.
@@ -22,8 +22,9 @@ pub(crate) fn assert_throttled(answer: &Answer) -> u64 {
     seconds
 }
 
-/// Guesses until a guess must wait. Returns how many were compared, and the 429. A wait starts when its guess is admitted,
-/// so on a slow machine the first ones may have passed before the next guess; but the waits double.
+/// Guesses until the answer is 429. Returns the number of guesses that the server compared, and the 429. A wait starts
+/// when the server admits a guess, so on a slow machine the first waits may pass before the next guess. But the waits
+/// double.
 #[track_caller]
 pub(crate) fn guess_until_throttled(guess: impl Fn() -> Answer) -> (usize, Answer) {
     for compared in 0..12 {
@@ -34,14 +35,14 @@ pub(crate) fn guess_until_throttled(guess: impl Fn() -> Answer) -> (usize, Answe
         }
         assert!([401, 403].contains(&answer.status), "{answer:?}");
     }
-    panic!("twelve guesses in a row, and none must wait");
+    panic!("none of twelve guesses in a row got a 429");
 }
 
-/// The answers to guesses at the same moment.
+/// The answers to simultaneous guesses.
 pub(crate) struct Burst {
-    /// How many were compared.
+    /// The number of guesses that the server compared.
     pub(crate) compared: usize,
-    /// The `Retry-After` of the others.
+    /// The `Retry-After` of all other guesses.
     pub(crate) waits: Vec<u64>,
     took: Duration,
 }
@@ -62,8 +63,8 @@ impl Burst {
         Self { compared: compared.len(), waits: throttled.into_iter().map(assert_throttled).collect(), took }
     }
 
-    /// Asserts that no more guesses were compared than the limits of one account admit: five, and one for each wait that
-    /// has passed meanwhile.
+    /// Asserts that the server compared as many guesses as the limits of one account admit: five, and at most one more
+    /// for each wait that passed during the burst.
     #[track_caller]
     pub(crate) fn assert_limited(&self) {
         let (mut passed, mut wait) = (0, Duration::from_secs(1));
@@ -72,7 +73,7 @@ impl Burst {
             (left, wait, passed) = (left - wait, wait * 2, passed + 1);
         }
         let admitted = BEFORE_THE_FIRST_WAIT..=BEFORE_THE_FIRST_WAIT + passed;
-        assert!(admitted.contains(&self.compared), "{} were compared in {:?}", self.compared, self.took);
+        assert!(admitted.contains(&self.compared), "{} guesses were compared in {:?}", self.compared, self.took);
     }
 }
 

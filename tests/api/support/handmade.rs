@@ -14,7 +14,7 @@ use super::{
     wait::unix_seconds,
 };
 
-/// One kind of token: how the server signs it, and the route that takes it.
+/// One kind of token: how the server signs it, and the route that accepts it.
 pub(crate) struct Kind {
     pub(crate) secret: &'static str,
     pub(crate) typ: &'static str,
@@ -118,13 +118,13 @@ pub(crate) fn sign(header: &str, claims: &str, secret: &str) -> String {
     sign_by(hmac::HMAC_SHA256, &message(header, claims), secret)
 }
 
-/// The message with its signature by another algorithm.
+/// A token signed with any algorithm.
 pub(crate) fn sign_by(algorithm: hmac::Algorithm, message: &str, secret: &str) -> String {
     let signature = hmac::sign(&hmac::Key::new(algorithm, secret.as_bytes()), message.as_bytes());
     format!("{message}.{}", encode(signature))
 }
 
-/// Asserts a 401 with its challenge, whose body repeats no part of the token.
+/// Asserts a 401 with its challenge, and that the body repeats no part of the token.
 #[track_caller]
 pub(crate) fn assert_refusal(answer: &Answer, token: &str, code: &str, why: &str) {
     assert_eq!((answer.status, &answer.json()["code"]), (401, &json!(code)), "{why}: {answer:?}");
@@ -132,12 +132,12 @@ pub(crate) fn assert_refusal(answer: &Answer, token: &str, code: &str, why: &str
     assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{why}");
     let parts = token.split('.').filter(|part| part.len() > 8);
     for part in parts {
-        assert!(!answer.body.contains(part), "{why}: the answer repeats what was sent");
+        assert!(!answer.body.contains(part), "{why}: the answer repeats the token");
     }
 }
 
-/// Runs a check for both kinds of tokens of a live session. The session still lives afterwards, so each token that the
-/// check saw refused was refused for itself.
+/// Runs a check for both kinds of tokens of a live session. Asserts that the session is still alive afterwards. So the
+/// server refused a token because of the token, and not because the session had ended.
 pub(crate) fn for_both_kinds(store: Store, check: impl Fn(&TestApp, &Kind)) {
     let app = start(store);
     for kind in kinds(&app.new_session()) {
@@ -147,12 +147,12 @@ pub(crate) fn for_both_kinds(store: Store, check: impl Fn(&TestApp, &Kind)) {
     }
 }
 
-/// Signs and verifies as a server with the tests' secrets does.
+/// Signs and verifies tokens like a server with the secrets of the tests.
 pub(crate) fn tokens() -> Tokens {
     Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes())
 }
 
-/// The session's access token as if it had ended ten seconds ago. The server must have the tests' secrets.
+/// The session's access token, as if it had expired ten seconds ago. The server must have the secrets of the tests.
 pub(crate) fn expired_access_token(session: &Session) -> String {
     let now = unix_seconds();
     let claims = tokens().access.verify_expired(&session.access_token, now).unwrap();

@@ -18,7 +18,7 @@ pub(crate) struct Keys {
     sid: String,
 }
 
-/// The part of a key between braces, which says nothing about the email.
+/// The part of a key between braces. It does not reveal the email.
 pub(crate) fn tag(email: &str) -> String {
     Email::parse(email).unwrap().tag().to_string()
 }
@@ -52,7 +52,7 @@ impl Keys {
         self.key("s")
     }
 
-    /// All keys of a user with this session alone, sorted.
+    /// All keys of a user whose only session is this one, sorted.
     pub(crate) fn all(&self) -> Vec<String> {
         let mut all = vec![self.user(), self.epoch(), self.access(), self.refresh(), self.sessions()];
         all.sort();
@@ -65,7 +65,7 @@ impl Keys {
 }
 
 impl RedisServer {
-    /// All keys but the one that readiness checks write, sorted.
+    /// All keys except the key that readiness checks write, sorted.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.command(&["KEYS", "*"]);
         keys.retain(|key| !key.ends_with("probe"));
@@ -73,26 +73,26 @@ impl RedisServer {
         keys
     }
 
-    /// Milliseconds until a key expires; -1 for a key that never does, -2 for no key.
+    /// Milliseconds until a key expires; -1 for a key without a TTL, -2 for a missing key.
     pub(crate) fn life(&self, key: &str) -> i64 {
         self.command(&["PTTL", key])
     }
 
-    /// Asserts that a key lives for `seconds`, less at most ten: a test takes no longer than that.
+    /// Asserts that the TTL of a key is `seconds`, or up to ten seconds less, because the test itself takes time.
     #[track_caller]
     pub(crate) fn assert_life(&self, key: &str, seconds: i64) {
         let life = self.life(key);
         assert!((((seconds - 10).max(0) * 1_000 + 1)..=seconds * 1_000).contains(&life), "{key} lives for {life} ms");
     }
 
-    /// Whether the value of a key holds a text. Redis must run with `--rdbcompression no`.
+    /// Whether the value of a key contains a text. Redis must run with `--rdbcompression no`.
     pub(crate) fn holds(&self, key: &str, text: &str) -> bool {
         let value: Vec<u8> = self.command(&["DUMP", key]);
         value.windows(text.len()).any(|window| window == text.as_bytes())
     }
 }
 
-/// The commands that clients send to a Redis.
+/// The commands that a Redis receives from clients.
 pub(crate) struct Monitor(Receiver<Vec<String>>);
 
 impl Monitor {
@@ -102,7 +102,7 @@ impl Monitor {
         let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
         assert_eq!(lines.next().as_deref(), Some("+OK"));
         let (sender, commands) = mpsc::channel();
-        // The thread ends with the connection, which ends with the server.
+        // The thread ends with the connection, and the connection ends with Redis.
         thread::spawn(move || {
             for line in lines {
                 let words = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
@@ -114,7 +114,7 @@ impl Monitor {
         Self(commands)
     }
 
-    /// The arguments of the next such command.
+    /// Waits for the next command of this name, and returns its arguments.
     pub(crate) fn wait_for(&self, name: &str) -> Vec<String> {
         loop {
             let words = self.0.recv_timeout(Duration::from_secs(10)).unwrap();

@@ -21,12 +21,12 @@ use super::{
 };
 
 pub(crate) const CLIENTS: usize = 8;
-/// Between two requests of a client, so that the load is steady and not the most that the machine can do.
+/// The pause between two requests of a client. It keeps the load steady and below the capacity of the machine.
 const PAUSE: Duration = Duration::from_millis(5);
-/// A client signs in again after this time, before its access token ends.
+/// A client signs in again after this time, before its access token expires.
 const TOKENS_AGE: Duration = Duration::from_secs(40);
 
-/// Clients of one port. Each reads its profile, and at times refreshes its access token or signs in again.
+/// Clients on one port. Each reads its profile, and at times refreshes its access token or signs in again.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -75,13 +75,13 @@ pub(crate) fn new_session(port: u16) -> Session {
 }
 
 impl Load {
-    /// Returns when every client has signed in and requests are answered.
+    /// Starts the clients. Returns when every client has signed in and the server answers requests.
     pub(crate) fn start(port: u16) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let clients = (0..CLIENTS).map(|n| {
             let session = new_session(port);
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            // Half of them keep their connection.
+            // Half of the clients keep their connection open.
             thread::spawn(move || client(port, session, n % 2 == 0, &stop, &answered))
         });
         let load = Self { clients: clients.collect(), stop, answered };
@@ -151,8 +151,8 @@ fn client(port: u16, mut session: Session, keeps: bool, stop: &AtomicBool, answe
     sent
 }
 
-/// Freezes a replica and then kills it, so that requests are in flight on it. The load balancer sends reads to another
-/// replica, and repeats no sign-up.
+/// Freezes a replica and then kills it, so that requests are in flight on this replica. Asserts that the load balancer
+/// sends reads to another replica, and does not repeat sign-ups.
 pub(crate) fn kill_in_flight(port: u16, freeze: impl FnOnce(), kill: impl FnOnce()) {
     let session = new_session(port);
     let accounts: Vec<_> = (0..8).map(|_| json!({"email": unique_email(), "password": PASSWORD})).collect();
@@ -180,7 +180,7 @@ pub(crate) fn kill_in_flight(port: u16, freeze: impl FnOnce(), kill: impl FnOnce
     });
     assert!(statuses.contains(&502), "{statuses:?}");
     for (account, status) in accounts.iter().zip(statuses) {
-        // A sign-up that the load balancer sends again would make the account on the other replica.
+        // If the load balancer had repeated a sign-up with a 502, the account would already exist.
         let expected = match status {
             201 => 409,
             502 => 201,
@@ -203,7 +203,7 @@ pub(crate) fn flood_of_signups(app: &TestApp, stop: impl FnOnce()) -> Vec<String
                     let request = raw::request("POST", "/signup", &headers, Some(&body));
                     match raw::exchange(app.port(), &request) {
                         Some(answer) if answer.status == 201 => acknowledged.lock().unwrap().push(email),
-                        // More hashes than the server can make in time.
+                        // The server cannot compute all hashes before the deadline.
                         Some(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
                         None => return,
                     }

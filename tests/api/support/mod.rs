@@ -1,4 +1,4 @@
-//! What tests share: servers, clients, Redis in every form, and waiting for conditions.
+//! Code that tests share: servers, clients, Redis in every topology, and waiting for conditions.
 
 mod app;
 mod bodies;

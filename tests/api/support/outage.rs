@@ -1,4 +1,4 @@
-//! What clients see while Redis is away and when it is back.
+//! The answers that clients get while Redis is unavailable and after it has recovered.
 
 use std::{
     thread,
@@ -37,7 +37,7 @@ pub(crate) fn in_time(what: &str, call: impl FnOnce() -> Answer) -> Answer {
     answer
 }
 
-/// Asserts a 503 with a reason that passes.
+/// Asserts a 503 with the code of a temporary failure.
 #[track_caller]
 pub(crate) fn assert_away(answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -46,15 +46,15 @@ pub(crate) fn assert_away(answer: &Answer) {
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
 }
 
-/// Waits until every worker serves, since each has a link of its own to Redis.
+/// Waits until every worker serves the session. Each worker has its own connection to Redis.
 pub(crate) fn wait_until_ready(app: &TestApp, session: &Session) {
     let headers = [("Authorization", session.access_token.as_str())];
     let request = raw::request("GET", "/user", &headers, None);
     wait_until("every worker serves", || every_worker(app.port(), &request, |answer| answer.status == 200));
 }
 
-/// Whether the answer of every worker to a request `holds`. The listener gives a connection to the worker with the fewest,
-/// so twice as many connections as workers reach all.
+/// Whether `holds` is true for the answer of every worker. The listener gives a new connection to the worker with the
+/// fewest connections, so twice as many connections as workers reach every worker.
 pub(crate) fn every_worker(port: u16, request: &[u8], holds: impl Fn(&Answer) -> bool) -> bool {
     let workers = thread::available_parallelism().unwrap().get();
     let mut connections: Vec<_> = (0..2 * workers).map(|_| Connection::open(port)).collect();
@@ -64,7 +64,8 @@ pub(crate) fn every_worker(port: u16, request: &[u8], holds: impl Fn(&Answer) ->
     })
 }
 
-/// Every other route that needs the store and keeps the session is served, or answers 503 within a second.
+/// Asserts that no other route gives a wrong answer: each route that needs the store and keeps the session is served,
+/// or answers 503 within a second.
 pub(crate) fn assert_no_route_lies(app: &TestApp, session: &Session) {
     let Session { email, access_token, refresh_token } = session;
     let account = json!({"email": email, "password": PASSWORD});
@@ -83,7 +84,7 @@ pub(crate) fn assert_no_route_lies(app: &TestApp, session: &Session) {
         ("GET", "/readyz", None),
     ];
     for (method, path, body) in routes {
-        // A removal by email takes no token.
+        // A removal by email needs no token.
         let authorization = [("Authorization", access_token.as_str())];
         let headers = if path.starts_with("/user") || path.starts_with("/sessions") { &authorization[..] } else { &[] };
         let start = Instant::now();

@@ -12,8 +12,9 @@ use std::{
 /// How far above its own port a cluster node listens for other nodes.
 pub(crate) const BUS: u16 = 10_000;
 
-/// A port in 10,000 to 19,999, another one each time. The system gives these to no outgoing connection, which could
-/// take the port before the test does. The ports above are for the buses of cluster nodes.
+/// A free port from 10,000 to 19,999, a different one each time. The system does not use these ports for outgoing
+/// connections, so no connection takes the port before the test does. Ports from 20,000 are for the buses of cluster
+/// nodes.
 pub(crate) fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(process::id().wrapping_mul(97)));
     loop {

@@ -1,4 +1,4 @@
-//! Programs that tests start. None of them outlives the test process, however that ends.
+//! Programs that tests start. No program outlives the test process, even if the test process is killed.
 
 use std::{
     env,
@@ -28,7 +28,7 @@ fn find(name: &OsStr) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     // Debian has haproxy in /usr/sbin, which is not on every user's PATH.
     let directories = env::split_paths(&path).chain(["/usr/sbin".into()]);
-    // `join` returns an absolute path as it is.
+    // `join` returns an absolute path unchanged.
     let found = directories.map(|directory| directory.join(name)).find(|file| file.is_file());
     found
         .unwrap_or_else(|| panic!("{} is not installed; ./test.sh installs what is missing", Path::new(name).display()))
@@ -36,15 +36,15 @@ fn find(name: &OsStr) -> PathBuf {
 
 /// Starts a command from [`program`].
 ///
-/// The kernel watches the thread that starts a process, and the thread of a test may end before the process should. So
-/// one thread, which lasts as long as the test process, starts all of them.
+/// The kernel kills the process when the thread that started it ends. The thread of a test may end too early. So one
+/// thread, which lasts as long as the test process, starts all programs.
 fn spawn(command: Command) -> io::Result<Child> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static STARTER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
         let (sender, jobs) = mpsc::channel::<Job>();
         thread::spawn(move || {
             for (mut command, child) in jobs {
-                // A test that has given up no longer waits for the child.
+                // Fails if the test has given up and no longer waits for the child.
                 let _ = child.send(command.spawn());
             }
         });
@@ -67,17 +67,17 @@ impl Process {
         self.0.id()
     }
 
-    /// For its pipes.
+    /// The child, for access to its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    /// How it ended, or `None` while it runs.
+    /// The exit status, or `None` while the process runs.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_longer(60, "the process ends", || {
@@ -96,7 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

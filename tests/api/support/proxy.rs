@@ -1,4 +1,4 @@
-//! A network between the server and Redis. It can swallow what comes on a connection and leave the connection open.
+//! A network between the server and Redis. It can drop all bytes of a connection and keep the connection open.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// Forwards to Redis.
+/// Forwards connections to Redis.
 pub(crate) struct Proxy {
     port: u16,
     generation: Arc<AtomicU64>,
@@ -23,7 +23,7 @@ impl Proxy {
         let proxy =
             Self { port: listener.local_addr().unwrap().port(), generation: Arc::default(), cut_off: Arc::default() };
         let (generation, cut_off) = (Arc::clone(&proxy.generation), Arc::clone(&proxy.cut_off));
-        // The thread ends with the tests, and each copying thread with its connection.
+        // This thread ends with the test process, and each forwarding thread ends with its connection.
         thread::spawn(move || {
             let mut unheard = Vec::new();
             for client in listener.incoming().map_while(Result::ok) {
@@ -46,12 +46,12 @@ impl Proxy {
         self.port
     }
 
-    /// Swallows everything on the connections that are open now.
+    /// Drops all bytes on the connections that are open now, and keeps the connections open.
     pub(crate) fn forget_connections(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Swallows everything, on open connections and new ones.
+    /// Drops all bytes, on open connections and on new ones.
     pub(crate) fn cut_off(&self) {
         self.cut_off.store(true, Ordering::SeqCst);
         self.forget_connections();

@@ -101,7 +101,7 @@ impl Connection {
         self.reader.get_mut().write_all(bytes)
     }
 
-    /// The next answer, but for 1xx. `None` when the server closes or resets the connection first.
+    /// The next answer other than 1xx. `None` when the server closes or resets the connection first.
     pub(crate) fn read(&mut self) -> Option<Answer> {
         loop {
             let answer = self.read_one()?;
@@ -132,7 +132,7 @@ impl Connection {
         Some(answer)
     }
 
-    /// Ends one direction, or both.
+    /// Shuts down one direction, or both.
     pub(crate) fn shutdown(&self, how: std::net::Shutdown) {
         self.reader.get_ref().shutdown(how).unwrap();
     }
@@ -146,7 +146,7 @@ impl Connection {
         matches!(self.reader.get_ref().take_error(), Ok(Some(_)))
     }
 
-    /// Whether the server neither sends nor closes for so long.
+    /// Whether the server neither sends anything nor closes the connection for `time`.
     pub(crate) fn is_silent(&mut self, time: Duration) -> bool {
         let stream = self.reader.get_ref();
         let before = stream.read_timeout().unwrap();
@@ -183,7 +183,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
 /// Sends bytes on a new connection and reads one answer. `None` when the server is gone, or closes without an answer.
 pub(crate) fn exchange(port: u16, bytes: &[u8]) -> Option<Answer> {
     let mut connection = Connection::try_open(port).ok()?;
-    // The server may answer and close before it has read all.
+    // The server may answer and close the connection before it has read all bytes.
     let _ = connection.write(bytes);
     connection.read()
 }

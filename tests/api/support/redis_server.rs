@@ -1,4 +1,4 @@
-//! A real `redis-server` of the tests' own.
+//! A real `redis-server` that a test starts.
 
 use std::{
     process::{Command, Stdio},
@@ -22,7 +22,7 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// A server for a test that looks at all of it, or that harms it. It persists nothing unless asked to.
+    /// A server for a test that inspects all keys or causes failures. It persists nothing, unless `arguments` say so.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_at(free_port(), arguments)
     }
@@ -36,7 +36,7 @@ impl RedisServer {
         server
     }
 
-    /// `redis-server`, or what `TEST_REDIS_SERVER` names in its place.
+    /// `redis-server`, or the program that `TEST_REDIS_SERVER` names.
     pub(crate) fn program() -> Command {
         program(std::env::var_os("TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into()))
     }
@@ -57,7 +57,7 @@ impl RedisServer {
         self.process.as_ref().unwrap().pid()
     }
 
-    /// A connection of the test's own.
+    /// Opens a new connection for the test.
     pub(crate) fn connect(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
@@ -71,7 +71,7 @@ impl RedisServer {
         command.query(&mut self.connect()).unwrap()
     }
 
-    /// Runs one command on a server that may be away, without waiting for it.
+    /// Runs one command on a server that may be down, without a long wait for the server.
     pub(crate) fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> Option<T> {
         let patience = Duration::from_millis(300);
         let client = redis::Client::open(self.url()).unwrap();
@@ -86,7 +86,7 @@ impl RedisServer {
         let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
         let words = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
         let () = self.command(&words.collect::<Vec<_>>());
-        wait_until("the node is well", || self.command::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+        wait_until("the node is healthy", || self.command::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
     }
 
     /// Starts a stopped server, on the same port and in the same directory, and waits until it accepts connections.
@@ -103,7 +103,7 @@ impl RedisServer {
 
     /// Starts a stopped server with more arguments, without waiting until it accepts connections.
     pub(crate) fn spawn(&mut self, more: &[&str]) {
-        assert!(self.process.is_none(), "it is running");
+        assert!(self.process.is_none(), "redis-server is already running");
         let mut command = Self::program();
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.arg("--dir").arg(self.directory.path()).args(&self.arguments).args(more);
@@ -116,7 +116,7 @@ impl RedisServer {
         self.process.take().unwrap().kill();
     }
 
-    /// SIGSTOP: connections stay, nothing is answered.
+    /// SIGSTOP: connections stay open, but the server answers nothing.
     pub(crate) fn freeze(&self) {
         signal(self.pid(), "STOP");
     }

@@ -14,7 +14,7 @@ pub(crate) fn sentinel_scene(settings: &[(&str, &str)]) -> (Sentinels, TestApp, 
     (sentinels, app, session)
 }
 
-/// Waits until both replicas have everything that was written. Returns how many have.
+/// Waits until both replicas have all writes. Returns the number of replicas that have them.
 pub(crate) fn wait_for_replicas(primary: &RedisServer) -> u32 {
     let mut connection = primary.connect();
     let (replicas,): (u32,) = redis::pipe()
@@ -28,7 +28,7 @@ pub(crate) fn wait_for_replicas(primary: &RedisServer) -> u32 {
     replicas
 }
 
-/// The slot of a user's keys on its way to another node. Commands get ASK or TRYAGAIN meanwhile, and MOVED afterwards.
+/// Moves the slot of a user's keys to another node. Commands get ASK or TRYAGAIN during the move, and MOVED afterwards.
 pub(crate) struct MovingSlot<'c> {
     from: &'c RedisServer,
     to: &'c RedisServer,
@@ -63,7 +63,7 @@ impl<'c> MovingSlot<'c> {
 
 /// A cluster, a server, and a session on each primary, which the replicas have.
 pub(crate) fn cluster_scene(settings: &[(&str, &str)]) -> (Cluster, TestApp, Vec<(usize, Session)>) {
-    // Without this the whole cluster stops when a part of the slots is away.
+    // With the default setting, the whole cluster stops when some slots have no primary.
     let cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]);
     let app = TestApp::start_on(&cluster.url(), settings);
     let mut sessions: Vec<(usize, Session)> = Vec::new();

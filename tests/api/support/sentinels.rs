@@ -44,7 +44,7 @@ impl Sentinels {
             servers.push(RedisServer::start_at(port, &arguments));
             networks.push(network);
         }
-        // A Sentinel looks for replicas at once and then every ten seconds.
+        // A Sentinel discovers replicas at its start and then only every ten seconds.
         wait_until("both replicas follow", || servers.iter().filter(|server| follows(server)).count() == 2);
         let directory = tempfile::tempdir().unwrap();
         let ports: Vec<_> = (0..3).map(|_| free_port()).collect();
@@ -78,7 +78,7 @@ impl Sentinels {
         command.query(&mut client.get_connection()?)
     }
 
-    /// The server that all Sentinels take for the primary, once they agree.
+    /// Waits until all Sentinels agree on a primary, and returns this server.
     pub(crate) fn primary(&self) -> usize {
         let mut primary = None;
         wait_until("the Sentinels agree on a primary", || {
@@ -122,7 +122,7 @@ fn follows(server: &RedisServer) -> bool {
     info.is_some_and(|info| info.contains("role:slave") && info.contains("master_link_status:up"))
 }
 
-/// A Sentinel that needs no other to agree with it.
+/// A single Sentinel with a quorum of one.
 pub(crate) struct LoneSentinel {
     _process: Process,
     _directory: TempDir,

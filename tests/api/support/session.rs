@@ -1,4 +1,4 @@
-//! A session as a client sees it: its tokens, what they say, and where they are accepted.
+//! A session as a client sees it: its tokens, their claims, and the servers that accept them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub(crate) struct Session {
     pub(crate) refresh_token: String,
 }
 
-/// Three replicas on the shared Redis, or the one server that an embedded store has.
+/// Three replicas on the shared Redis, or the only server that an embedded store allows.
 pub(crate) fn replicas(store: Store, settings: &[(&str, &str)]) -> Vec<TestApp> {
     let count = if store == Store::Redis { 3 } else { 1 };
     (0..count).map(|_| TestApp::start_with(store, settings)).collect()
@@ -30,13 +30,13 @@ pub(crate) fn time(token: &str, claim: &str) -> u64 {
     claims(token)[claim].as_u64().unwrap()
 }
 
-/// A field of an answer that is text.
+/// A text field of an answer.
 #[track_caller]
 pub(crate) fn text(answer: &Answer, field: &str) -> String {
     answer.json()[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer:?}")).to_owned()
 }
 
-/// A field of an answer that is a number.
+/// A number field of an answer.
 #[track_caller]
 pub(crate) fn number(answer: &Answer, field: &str) -> u64 {
     answer.json()[field].as_u64().unwrap_or_else(|| panic!("no {field} in {answer:?}"))
@@ -58,7 +58,7 @@ impl Session {
         claims(&self.access_token)["sid"].as_str().unwrap().to_owned()
     }
 
-    /// Every server accepts both tokens. Rotation must be off, since the refresh token is used.
+    /// Asserts that every server accepts both tokens. Rotation must be off, or the check would spend the refresh token.
     #[track_caller]
     pub(crate) fn assert_lives<'a>(&self, replicas: impl IntoIterator<Item = &'a TestApp>) {
         for app in replicas {
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// No server accepts either token.
+    /// Asserts that no server accepts either token.
     #[track_caller]
     pub(crate) fn assert_dead<'a>(&self, replicas: impl IntoIterator<Item = &'a TestApp>) {
         for app in replicas {
@@ -80,7 +80,7 @@ impl Session {
     }
 }
 
-/// The access token opens this user's profile.
+/// Asserts that the access token gives access to this user's profile.
 #[track_caller]
 pub(crate) fn assert_accepted(app: &TestApp, access_token: &str, email: &str) {
     let answer = app.current_user(access_token);

@@ -1,4 +1,4 @@
-//! The Redis that tests of every store share.
+//! The Redis that the tests of all stores share.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -6,12 +6,12 @@ use super::{
     certificates::Certificates, cluster::Cluster, ports::free_port, redis_server::RedisServer, sentinels::Sentinels,
 };
 
-/// The rights that the server's user needs, and those that `doctor` asks for; docs/operations.md shows them.
+/// The rights that the server and `doctor` need on Redis. docs/operations.md shows the same rights.
 pub(crate) const ACL: &str = "~as:* +get +mget +set +del +exists +expire +pexpire +pttl +incrby +hset +hget +hmget \
     +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +time +wait +unwatch +script|load +evalsha \
     +ping +cluster|slots +asking +info +config|get";
 
-/// The Redis that `TEST_TOPOLOGY` names; if unset, a single Redis with a user of the least rights.
+/// The Redis in the topology that `TEST_TOPOLOGY` names; by default, a single Redis with a user that has only [`ACL`].
 pub(crate) enum Shared {
     Single(RedisServer),
     Tls { _redis: RedisServer, _certificates: Arc<Certificates>, port: u16 },
@@ -20,7 +20,7 @@ pub(crate) enum Shared {
 }
 
 impl Shared {
-    /// Starts it, unless a test uses it already. It runs until the last of its users drops it.
+    /// Starts the shared Redis, unless a test already uses it. It runs until the last user drops it.
     pub(crate) fn get() -> Arc<Self> {
         static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);

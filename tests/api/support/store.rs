@@ -1,10 +1,10 @@
 //! The stores that a test runs on.
 
-/// The store under a test's server. A test of every store takes `#[values(Redis, Embedded)] store: Store`.
+/// The store of a test's server. A test that runs on every store takes `#[values(Redis, Embedded)] store: Store`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
-    /// The Redis that tests share, in the form that `TEST_TOPOLOGY` names.
+    /// The Redis that tests share, in the topology that `TEST_TOPOLOGY` names.
     Redis,
-    /// A store of the server's own.
+    /// An embedded store, which only this server uses.
     Embedded,
 }

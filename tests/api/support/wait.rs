@@ -1,4 +1,4 @@
-//! Waiting for a condition instead of for a time, and for a turn.
+//! Waits for a condition instead of a fixed time, and a lock for tests that need the whole machine.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -12,12 +12,12 @@ pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     wait_longer(10, what, condition);
 }
 
-/// Waits until `condition` holds; panics after so many seconds.
+/// Waits until `condition` holds; panics after `seconds`.
 #[track_caller]
 pub(crate) fn wait_longer(seconds: u64, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "waited {seconds} seconds in vain until {what}");
+        assert!(start.elapsed() < Duration::from_secs(seconds), "still not true after {seconds} seconds: {what}");
         sleep(Duration::from_millis(5));
     }
 }
@@ -34,7 +34,7 @@ pub(crate) fn wait_until_after(seconds: u64) {
     wait_longer(left, "the clock has moved on", || unix_seconds() > seconds);
 }
 
-/// A turn for a test that loads the whole machine or needs it: one such test runs at a time.
+/// A lock for tests that load or need the whole machine: only one of these tests runs at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
