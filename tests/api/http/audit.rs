@@ -13,7 +13,7 @@ fn audit_lines(app: &TestApp) -> Vec<Value> {
     app.log().into_iter().filter(|line| line["target"] == "audit").collect()
 }
 
-/// The one audit line of the request with this answer.
+/// The only audit line of the request that got this answer.
 #[track_caller]
 fn line_of(app: &TestApp, answer: &Answer) -> Value {
     let id = answer.header("x-request-id").unwrap();
@@ -79,7 +79,7 @@ fn each_event_is_one_line_with_user_session_and_address(#[values(Redis, Embedded
 }
 
 #[test]
-fn emails_are_in_it_only_if_the_setting_says_so() {
+fn audit_emails_on_adds_the_email() {
     let app = TestApp::start_with(Embedded, &[("AUDIT_EMAILS", "on")]);
     let email = unique_email();
     let answer = app.sign_up(&email, PASSWORD);
@@ -87,7 +87,7 @@ fn emails_are_in_it_only_if_the_setting_says_so() {
 }
 
 #[test]
-fn it_is_routed_by_its_target() {
+fn the_log_filter_selects_the_audit_trail_by_its_target() {
     for (filter, audit, requests) in
         [("info,audit=off", false, true), ("warn,auth_service=info,audit=info", true, true)]
     {
@@ -100,10 +100,10 @@ fn it_is_routed_by_its_target() {
 }
 
 #[test]
-fn the_start_warns_in_it() {
+fn the_start_logs_its_warnings_in_the_audit_trail() {
     let app = TestApp::start(Embedded);
     let settings = ["AUTH_SECRET_KEY", "TOKEN_REMOVAL"];
-    wait_until("the start has warned", || audit_lines(&app).len() >= settings.len());
+    wait_until("the start has logged its warnings", || audit_lines(&app).len() >= settings.len());
     for (line, setting) in audit_lines(&app).iter().zip(settings) {
         assert_eq!((&line["event"], &line["setting"]), (&"settings_warning".into(), &setting.into()), "{line}");
         assert_eq!(line["level"], "WARN");

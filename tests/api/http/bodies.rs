@@ -1,4 +1,4 @@
-//! Request bodies before their JSON: size, type, framing, and bodies that nobody reads.
+//! Request bodies before the JSON parser: size, type, framing, and bodies that the server does not read.
 
 use std::net::Shutdown;
 
@@ -11,7 +11,7 @@ use crate::support::{
 
 const LIMIT: usize = 16 * 1024;
 
-/// A good sign-up, padded with spaces to `length`.
+/// The body of a valid sign-up, padded with spaces to `length`.
 fn padded(email: &str, length: usize) -> String {
     let mut body = json!({"email": email, "password": PASSWORD}).to_string();
     body += &" ".repeat(length - body.len());
@@ -29,8 +29,8 @@ fn bodies_over_16_kib_are_413_before_parsing() {
     assert_eq!(sign_up_with(&app, padded(&unique_email(), LIMIT)).status, 201);
     let email = unique_email();
     sign_up_with(&app, padded(&email, LIMIT + 1)).assert_error(413, "body_too_large");
-    assert_eq!(app.authenticate(&email, PASSWORD).status, 401, "no account was made");
-    // The announced length is enough: no byte of the body comes.
+    assert_eq!(app.authenticate(&email, PASSWORD).status, 401, "no account was created");
+    // The announced length is enough for a 413: the client sends no byte of the body.
     let head = raw::request("POST", "/signup", &[JSON, ("Content-Length", "10737418240")], None);
     raw::exchange(app.port(), &head).unwrap().assert_error(413, "body_too_large");
     let asking =
@@ -39,7 +39,7 @@ fn bodies_over_16_kib_are_413_before_parsing() {
 }
 
 #[test]
-fn chunked_bodies_over_16_kib_are_413_and_not_read_on() {
+fn chunked_bodies_over_16_kib_are_413_and_the_rest_is_not_read() {
     let app = TestApp::start(Store::Embedded);
     let head = raw::request("POST", "/signup", &[JSON, ("Transfer-Encoding", "chunked")], None);
     let chunked = |body: &str| {
@@ -77,7 +77,7 @@ fn a_body_that_is_longer_or_shorter_than_it_says_is_never_used() {
     let mut longer = Connection::open(app.port());
     longer.write(&says(10)).unwrap();
     longer.read().unwrap().assert_error(400, "invalid_json");
-    // The rest counts as the next request, which is malformed.
+    // The server reads the rest as the next request, which is malformed.
     assert_eq!(longer.read().map(|answer| answer.status), Some(400));
     assert!(longer.is_closed());
 
@@ -94,11 +94,11 @@ fn a_body_that_is_longer_or_shorter_than_it_says_is_never_used() {
     cut_off.write(&cut).unwrap();
     cut_off.read().unwrap().assert_error(400, "invalid_body");
     assert!(cut_off.is_closed());
-    assert_eq!(sign_up_with(&app, &body).status, 201, "none of them made the account");
+    assert_eq!(sign_up_with(&app, &body).status, 201, "none of the requests created the account");
 }
 
 #[test]
-fn a_body_that_is_not_json_by_its_content_type_is_415() {
+fn a_content_type_other_than_json_is_415() {
     let app = TestApp::start(Store::Embedded);
     let token = app.new_session().access_token;
     for (method, path) in BODY_ROUTES {
@@ -128,7 +128,7 @@ fn a_body_that_is_not_json_by_its_content_type_is_415() {
 }
 
 #[test]
-fn a_password_over_1024_bytes_is_refused_unhashed() {
+fn a_password_over_1024_bytes_is_refused_before_hashing() {
     let app = TestApp::start_with(Store::Embedded, &SLOW_HASH);
     for path in ["/signup", "/authenticate"] {
         let with = |length| {
@@ -139,7 +139,7 @@ fn a_password_over_1024_bytes_is_refused_unhashed() {
         let answer = with(1025);
         answer.assert_invalid(&["password"]);
         assert_eq!(answer.json()["fields"][0]["message"], "must not have more than 1024 bytes");
-        assert_eq!(with(1024).status, 503, "the longest password is hashed");
+        assert_eq!(with(1024).status, 503, "a password of 1024 bytes is hashed");
     }
 }
 

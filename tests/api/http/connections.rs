@@ -1,4 +1,5 @@
-//! Clients that are slow, silent or idle, or that read nothing, are cut off; and connections are limited in number.
+//! The server cuts off clients that are slow, silent or idle, or that read nothing, and limits the number of
+//! connections.
 
 use std::{
     thread,
@@ -9,11 +10,11 @@ use serde_json::json;
 
 use crate::support::{Connection, PASSWORD, Session, Store, TestApp, alone, raw, wait_longer, wait_until};
 
-/// The server's own limits are 5 and 8 seconds; the rest is for a busy machine.
+/// The limits of the server are 5 and 8 seconds. The rest allows for a busy machine.
 const CUT_OFF: Duration = Duration::from_secs(20);
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Writes one byte after the other, slowly, until the server ends the connection.
+/// Writes `byte` again and again, slowly, until the server ends the connection.
 #[track_caller]
 fn drip(connection: &mut Connection, byte: &[u8]) {
     let start = Instant::now();
@@ -22,7 +23,7 @@ fn drip(connection: &mut Connection, byte: &[u8]) {
     }
 }
 
-/// Waits for the end of a connection on which nothing more comes.
+/// Waits until the server ends the connection without sending anything more.
 #[track_caller]
 fn assert_ends(connection: &mut Connection) {
     let start = Instant::now();
@@ -37,7 +38,7 @@ fn a_slow_header_ends_the_connection() {
     connection.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
     drip(&mut connection, b"y");
     assert_ends(&mut connection);
-    // Empty lines before a request may be skipped, but only for so long.
+    // A server may skip empty lines before a request, but the time limit must apply to them, too.
     let mut connection = Connection::open(app.port());
     drip(&mut connection, b"\r\n");
     assert_ends(&mut connection);
@@ -50,7 +51,7 @@ fn a_silent_connection_ends() {
 }
 
 #[test]
-fn an_idle_connection_ends_after_the_time_of_the_setting() {
+fn an_idle_connection_ends_after_keep_alive_seconds() {
     let app = TestApp::start_with(Store::Embedded, &[("KEEP_ALIVE_SECONDS", "1")]);
     let mut connection = Connection::open(app.port());
     for _ in 0..2 {
@@ -58,7 +59,7 @@ fn an_idle_connection_ends_after_the_time_of_the_setting() {
         assert_eq!(connection.read().unwrap().status, 200);
     }
     assert_ends(&mut connection);
-    // By default a load balancer ends the connection first.
+    // The default is long, so that a load balancer ends the idle connection before the server does.
     let app = TestApp::start(Store::Embedded);
     let mut connection = Connection::open(app.port());
     connection.write(LIVEZ.as_bytes()).unwrap();
@@ -66,7 +67,8 @@ fn an_idle_connection_ends_after_the_time_of_the_setting() {
     assert!(connection.is_silent(Duration::from_secs(10)), "the connection has ended");
 }
 
-/// A request whose first bytes arrive just before the idle time is over. Many connections try the moments around it.
+/// The first bytes of a request may arrive just before the idle time is over. Many connections try the moments around
+/// this time.
 #[test]
 fn a_request_that_has_begun_is_never_cut_off_as_idle() {
     let app = TestApp::start_with(Store::Embedded, &[("KEEP_ALIVE_SECONDS", "1")]);
@@ -87,7 +89,7 @@ fn a_request_that_has_begun_is_never_cut_off_as_idle() {
                     return false;
                 }
                 connection.write(rest.as_bytes()).unwrap();
-                assert_eq!(connection.read().map(|answer| answer.status), Some(200), "after {n}");
+                assert_eq!(connection.read().map(|answer| answer.status), Some(200), "connection {n}");
                 true
             })
         });
@@ -106,7 +108,7 @@ fn a_slow_body_is_408_and_ends_the_connection() {
             let mut connection = Connection::open(port);
             connection.write(&raw::request("GET", "/authenticate", &headers, None)).unwrap();
             if part.is_empty() {
-                assert!(connection.is_silent(Duration::from_secs(1)), "the body has time");
+                assert!(connection.is_silent(Duration::from_secs(1)), "the server waits for the body");
             } else {
                 drip(&mut connection, part);
             }
@@ -126,9 +128,9 @@ fn a_client_that_reads_nothing_is_cut_off() {
     let mut connection = Connection::open(app.port());
     connection.set_write_timeout(Duration::from_secs(2));
     let requests = LIVEZ.repeat(1000);
-    // Until the buffers of both sides are full.
+    // Writes until the buffers of both sides are full.
     while connection.write(requests.as_bytes()).is_ok() {}
-    // Linux probes a client that takes nothing at growing intervals.
+    // At growing intervals, Linux checks whether the client reads again, so the reset may come late.
     wait_longer(60, "the server resets the connection", || connection.was_reset());
 }
 
@@ -145,15 +147,15 @@ fn connections_over_the_limit_wait_until_another_ends() {
     let mut second = served();
     let mut third = Connection::open(app.port());
     third.write(LIVEZ.as_bytes()).unwrap();
-    assert!(third.is_silent(Duration::from_secs(1)), "it was served beyond the limit");
+    assert!(third.is_silent(Duration::from_secs(1)), "a connection beyond the limit waits");
     second.write(LIVEZ.as_bytes()).unwrap();
-    assert_eq!(second.read().unwrap().status, 200, "those inside are served on");
+    assert_eq!(second.read().unwrap().status, 200, "a connection within the limit is still served");
     drop(first);
     assert_eq!(third.read().unwrap().status, 200);
 }
 
 #[test]
-fn slow_clients_give_their_places_back() {
+fn connections_of_slow_clients_end_and_make_room_for_others() {
     let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "20")]);
     let slow: Vec<_> = (0..20)
         .map(|n| {
@@ -165,7 +167,7 @@ fn slow_clients_give_their_places_back() {
         .collect();
     let mut next = Connection::open(app.port());
     next.write(LIVEZ.as_bytes()).unwrap();
-    assert!(next.is_silent(Duration::from_millis(500)), "all places are taken");
+    assert!(next.is_silent(Duration::from_millis(500)), "no connection is free");
     assert_eq!(next.read().unwrap().status, 200);
     wait_until("new clients are served", || app.send("GET", "/livez", &[], None).status == 200);
     drop(slow);

@@ -1,4 +1,4 @@
-//! What every answer has: a request id, no-store, and the right challenge.
+//! The headers of every answer: a request id, `no-store`, and the right challenge.
 
 use rstest::rstest;
 use serde_json::json;
@@ -65,12 +65,12 @@ fn every_answer_has_a_request_id_and_no_store(#[values(Redis, Embedded)] store: 
 }
 
 #[test]
-fn answers_without_a_store_have_a_request_id_and_no_store_too() {
+fn answers_during_an_outage_have_a_request_id_and_no_store_too() {
     let mut redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();
     redis.kill();
-    wait_until("the server has noticed", || app.send("GET", "/readyz", &[], None).status == 503);
+    wait_until("the server notices the outage", || app.send("GET", "/readyz", &[], None).status == 503);
     let id = ("X-Request-Id", "id-of-the-test");
     let credentials = json!({"email": session.email, "password": PASSWORD}).to_string();
     let refresh = json!({"refresh_token": session.refresh_token}).to_string();
@@ -97,7 +97,7 @@ fn livez_with(app: &TestApp, id: &str) -> String {
 }
 
 #[test]
-fn a_sane_request_id_is_kept() {
+fn a_valid_request_id_is_kept() {
     let app = TestApp::start(Embedded);
     for id in ["x", "0", "a.B-c_9", "01890a5d-ac96-774b-bcce-b302099a8057", &"x".repeat(64)] {
         assert_eq!(livez_with(&app, id), id);
@@ -105,7 +105,7 @@ fn a_sane_request_id_is_kept() {
 }
 
 #[test]
-fn an_insane_request_id_is_replaced_by_a_new_one() {
+fn an_invalid_request_id_is_replaced_by_a_new_one() {
     let app = TestApp::start(Embedded);
     let mut new = Vec::new();
     for id in [
@@ -135,19 +135,19 @@ fn an_insane_request_id_is_replaced_by_a_new_one() {
     let count = new.len();
     new.sort();
     new.dedup();
-    assert_eq!(new.len(), count, "each is new");
+    assert_eq!(new.len(), count, "each id is new");
 }
 
 const CHALLENGE: Option<&str> = Some("Bearer");
 const CHALLENGE_INVALID: Option<&str> = Some("Bearer error=\"invalid_token\"");
 
 #[test]
-fn the_challenge_is_bare_without_a_token_and_says_invalid_token_with_one() {
+fn the_challenge_says_invalid_token_only_if_a_token_was_sent() {
     let app = TestApp::start_with(Embedded, &[("TOKEN_REMOVAL", "owner")]);
     let session = app.new_session();
     let email = json!({"email": session.email}).to_string();
     for (method, path) in [("GET", "/user"), ("DELETE", "/access-token")] {
-        // Credentials of another scheme are no token.
+        // Credentials of another scheme do not count as a token.
         for headers in [&[][..], &[("Authorization", "")], &[("Authorization", "Basic dXNlcjpwYXNz")]] {
             let answer = app.send(method, path, headers, Some(&email));
             answer.assert_error(401, "token_missing");
@@ -210,7 +210,7 @@ fn two_tokens_are_400() {
         assert!(!answer.body.contains(token), "{answer:?}");
         app.send(method, path, &[], Some(&and_token)).assert_error(401, "token_missing");
     }
-    assert_eq!(app.current_user(token).status, 200, "nothing was removed");
+    assert_eq!(app.current_user(token).status, 200, "no token was removed");
 }
 
 #[test]
@@ -238,6 +238,6 @@ fn query_parameters_are_400_on_every_route() {
             assert!(!answer.body.contains(token) && !answer.body.contains(&email), "{answer:?}");
         }
     }
-    assert_eq!(app.authenticate(&email, PASSWORD).status, 401, "no account was made");
-    assert_eq!(app.current_user(token).status, 200, "nothing was removed");
+    assert_eq!(app.authenticate(&email, PASSWORD).status, 401, "no account was created");
+    assert_eq!(app.current_user(token).status, 200, "no token was removed");
 }

@@ -1,4 +1,4 @@
-//! The JSON in a request body: anything but one clean object is refused, and no answer repeats what was sent.
+//! The JSON in a request body: the server refuses anything but one valid object, and no answer repeats the body.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn arrays_and_bare_values_are_400() {
         for body in [&pair, "[]", "[{}]", "null", "true", "0", "\"text\"", " \t\r\n"] {
             send_body(&app, &token, route, body.as_bytes()).assert_error(400, "invalid_json");
         }
-        // The two routes that may come without a body know the caller by the token.
+        // `/user` and `/access-token` also accept an empty body, because the token identifies the user.
         if !matches!(route.1, "/user" | "/access-token") {
             send_body(&app, &token, route, b"").assert_error(400, "invalid_json");
         }
@@ -81,7 +81,7 @@ fn malformed_json_is_400() {
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
 
-/// Asserts that every route refuses this email, and repeats nothing of it.
+/// Asserts that every route refuses this email, and that no answer repeats it.
 fn assert_no_email(app: &TestApp, token: &str, email: &str) {
     let body = json!({"email": email, "password": PASSWORD}).to_string();
     for route in BODY_ROUTES.iter().filter(|(_, path)| *path != "/refresh-access-token") {
@@ -119,7 +119,7 @@ fn control_and_invisible_characters_in_an_email_are_400() {
 }
 
 #[test]
-fn a_local_part_beyond_ascii_is_400_and_merges_with_no_account() {
+fn a_local_part_beyond_ascii_is_400() {
     let app = TestApp::start(Store::Embedded);
     let session = app.new_session();
     let domain = session.email.split_once('@').unwrap().1;

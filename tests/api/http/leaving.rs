@@ -1,4 +1,4 @@
-//! Clients that leave before the answer: what they asked for is done and logged all the same.
+//! Clients that leave before the answer: the server still completes and logs their requests.
 
 use std::net::Shutdown;
 
@@ -12,21 +12,21 @@ use crate::support::{
 };
 
 const CLIENTS: usize = 40;
-/// On a busy machine so many hashes take a while.
+/// So many hashes take a while on a busy machine.
 const PATIENT: [(&str, &str); 3] =
     [("REQUEST_TIMEOUT_SECONDS", "60"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
 
 /// How a client leaves after its request.
 #[derive(Debug, Clone, Copy)]
 enum Leave {
-    /// It closes its side and reads nothing.
+    /// The client closes its side of the connection and reads nothing.
     HalfClosed,
-    /// It closes the connection.
+    /// The client closes the connection.
     Closed,
 }
 
-/// Sends a request to each of many accounts, from clients that leave at once. The audit line and the request line of each
-/// follow.
+/// Sends one request for each of many accounts, from clients that leave at once. Asserts that each request gets its
+/// audit line and its request line.
 fn assert_all_logged(
     app: &TestApp,
     leave: Leave,
@@ -99,12 +99,13 @@ fn every_sign_up_is_logged(
     }
 }
 
-/// Requests whose deadline passes: the work goes on, and the right password counts as no failure.
+/// The server completes a password check after the deadline of the request. The right password must not count as a
+/// failure.
 #[rstest]
 fn deadlines_in_a_row_do_not_throttle_the_right_password(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);
     let email = data.start(&[]).new_account();
-    // A stop waits for the guess that is still compared.
+    // The shutdown waits for the guess that the server still compares.
     let mut late = data.start(&[SLOW_HASH.as_slice(), &[("SHUTDOWN_TIMEOUT_SECONDS", "60")]].concat());
     for _ in 0..7 {
         assert_eq!(late.authenticate(&email, PASSWORD).status, 503);

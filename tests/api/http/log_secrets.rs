@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 const PLANTED_PASSWORD: &str = "pL4nted password";
-/// The password of Redis. No character of it is changed in a URL.
+/// The password of Redis. No character of it needs an escape in a URL.
 const PLANTED_KEY: &str = "pL4nted-R3dis-key";
 
 /// Signs up and in with the planted password.
@@ -20,7 +20,7 @@ fn planted_session(app: &TestApp) -> Session {
     app.sign_in(&email, PLANTED_PASSWORD)
 }
 
-/// Every route, with the planted password and real tokens where they belong and where they do not.
+/// Sends the planted password and real tokens to many routes, in the right places and in wrong ones.
 fn use_every_route(app: &TestApp, session: &Session) {
     let Session { email, access_token, refresh_token } = session;
     let taken = json!({"email": email, "password": PLANTED_PASSWORD});
@@ -55,7 +55,7 @@ fn use_every_route(app: &TestApp, session: &Session) {
     for path in [format!("/user?access_token={access_token}"), format!("/{refresh_token}")] {
         app.send("GET", &path, &[("Cookie", access_token)], None);
     }
-    // A request that ends early, and a request that hyper itself refuses.
+    // A request with a broken chunk, and a request that hyper itself refuses.
     let cut = raw::request("POST", "/signup", &[("Transfer-Encoding", "chunked")], None);
     let cut = [cut, format!("{PLANTED_PASSWORD}\r\n").into_bytes()].concat();
     raw::exchange(app.port(), &cut);
@@ -65,7 +65,7 @@ fn use_every_route(app: &TestApp, session: &Session) {
 #[track_caller]
 fn assert_no_secrets(output: &str, session: &Session) {
     let mut secrets = vec![PLANTED_PASSWORD, PLANTED_KEY, ACCESS_SECRET, REFRESH_SECRET, &session.email, "$argon2"];
-    // All tokens have the same header.
+    // The first part is the header, which is the same in all tokens.
     secrets.extend(session.access_token.split('.').skip(1));
     secrets.extend(session.refresh_token.split('.').skip(1));
     for secret in secrets {
@@ -90,7 +90,7 @@ fn no_secret_is_in_any_log_at_trace_level(#[values(Redis, Embedded)] store: Stor
         use_every_route(&app, &session);
         app.terminate();
         app.wait();
-        wait_until("the end is logged", || app.output().contains("stopped"));
+        wait_until("the shutdown is logged", || app.output().contains("stopped"));
         assert_no_secrets(&app.output(), &session);
     }
 }
@@ -107,21 +107,21 @@ fn the_password_of_redis_is_in_no_log() {
     let session = planted_session(&app);
     use_every_route(&app, &session);
 
-    // Redis refuses the password, then Redis is away, then it accepts the password again.
+    // First Redis refuses the password, then Redis is down, then Redis accepts the password again.
     set_user(&redis, "another key");
     redis.command::<i64>(&["CLIENT", "KILL", "USER", "planted"]);
     let ready = || app.send("GET", "/readyz", &[], None).status;
-    wait_until("Redis refuses", || ready() == 503);
+    wait_until("Redis refuses the password", || ready() == 503);
     use_every_route(&app, &session);
     let said = refused(&[("REDIS_URL", &url), ("RUST_LOG", "trace")]);
     assert!(said.contains("REDIS_URL"), "{said}");
     assert_no_secrets(&said, &session);
     redis.kill();
-    wait_until("the server has noticed", || app.current_user(&session.access_token).status == 503);
+    wait_until("the server notices the outage", || app.current_user(&session.access_token).status == 503);
     use_every_route(&app, &session);
     redis.restart();
     set_user(&redis, PLANTED_KEY);
-    wait_until("Redis is back", || ready() == 200);
+    wait_until("the server is ready again", || ready() == 200);
     use_every_route(&app, &session);
 
     let output = app.output();
@@ -167,7 +167,7 @@ fn the_password_of_an_unreachable_redis_is_in_no_log() {
 }
 
 #[test]
-fn a_failure_names_its_cause_in_the_log_alone() {
+fn a_failure_names_its_cause_only_in_the_log() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = planted_session(&app);

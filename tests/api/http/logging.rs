@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 use crate::support::{Process, Store, TestApp, command, raw, wait_until};
 
-/// Waits for the log lines of `count` requests; there must be no more.
+/// Waits for the log lines of `count` requests, and asserts that there are no more.
 fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
-    // The last line may come after its answer.
+    // The server may write the last line after it has sent the answer.
     wait_until("each request is logged", || app.request_log().len() >= count);
     let lines = app.request_log();
     assert_eq!(lines.len(), count, "{lines:?}");
     lines
 }
 
-/// Requests, each with the method, route, status and code of its log line.
+/// The method and the path of each request, and the route, status, method and code of its log line.
 const REQUESTS: [(&str, &str, &str, u16, &str, &str); 11] = [
     ("GET", "/livez", "/livez", 200, "GET", ""),
     ("POST", "/signup", "/signup", 400, "POST", "invalid_json"),
@@ -79,12 +79,12 @@ fn each_request_is_one_text_line() {
             assert!(line.contains(&field), "{field} in {line}");
         }
         assert_eq!(line.contains("code="), !code.is_empty(), "{line}");
-        assert!(!line.contains('\u{1b}'), "no colours away from a terminal: {line}");
+        assert!(!line.contains('\u{1b}'), "no colours without a terminal: {line}");
     }
 }
 
 #[test]
-fn what_a_client_sends_forges_no_line() {
+fn text_of_a_client_forges_no_log_line() {
     const FORGED: &str = "f0rged";
     for format in ["json", "text"] {
         let app = TestApp::start_with(Store::Embedded, &[("LOG_FORMAT", format), ("RUST_LOG", "trace")]);
@@ -98,7 +98,7 @@ fn what_a_client_sends_forges_no_line() {
             let body = body.to_string();
             let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let path = format!("/{FORGED}{path}");
-            // What a header or a request line may hold.
+            // The characters that a header or a request line may contain.
             let printable: String = text.chars().filter(|c| !c.is_control() || *c == '\u{85}').collect();
             let bare = format!("/{}", printable.replace(['"', ' '], ""));
             let headers: [(&str, &str); 5] = [
@@ -135,7 +135,8 @@ fn what_a_client_sends_forges_no_line() {
     }
 }
 
-/// A server whose output the test reads by itself: the process, its output after the line that names the port, the port.
+/// Starts a server whose output the test itself reads. Returns the process, the output after the line that names the
+/// port, and the port.
 fn start_with_own_reader(directory: &Path) -> (Process, BufReader<ChildStdout>, u16) {
     let settings = BTreeMap::from([("PORT".to_owned(), "0".to_owned()), ("LOG_FORMAT".to_owned(), "json".to_owned())]);
     let mut command = command(directory, &settings);
@@ -155,19 +156,19 @@ fn statuses(port: u16, requests: usize) -> Vec<Option<u16>> {
 }
 
 #[test]
-fn requests_are_served_when_nobody_reads_the_log_any_more() {
+fn requests_are_served_after_the_reader_of_the_log_has_gone() {
     let directory = tempfile::tempdir().unwrap();
     let (mut server, log, port) = start_with_own_reader(directory.path());
-    // Both pipes are broken from here on.
+    // From here on, both pipes are broken.
     drop((log, server.child().stderr.take()));
     assert_eq!(statuses(port, 3), [Some(200); 3]);
-    assert_eq!(server.status(), None, "the server runs on");
+    assert_eq!(server.status(), None, "the server still runs");
 }
 
 #[test]
-fn requests_are_served_while_the_reader_of_the_log_stands_still() {
+fn requests_are_served_while_the_reader_of_the_log_stalls() {
     let directory = tempfile::tempdir().unwrap();
     let (_server, _log, port) = start_with_own_reader(directory.path());
-    // A pipe holds 64 KiB, which is far fewer lines.
+    // A pipe holds 64 KiB, and the log of these requests is far larger.
     assert_eq!(statuses(port, 1_000), [Some(200); 1_000]);
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, Store, TestApp, refused_in, unique_email};
 
-/// The address that a sign-in with these headers is listed under.
+/// Signs in with these headers, and returns the address in the list of sessions.
 fn listed_ip(app: &TestApp, headers: &[(&str, &str)]) -> String {
     let body = json!({"email": unique_email(), "password": PASSWORD}).to_string();
     assert_eq!(app.send("POST", "/signup", &[], Some(&body)).status, 201);
@@ -14,7 +14,7 @@ fn listed_ip(app: &TestApp, headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn forwarding_headers_of_a_stranger_are_ignored() {
+fn forwarding_headers_of_an_untrusted_peer_are_ignored() {
     for proxies in ["", "10.0.0.0/8"] {
         let app = TestApp::start_with(Store::Embedded, &[("TRUSTED_PROXIES", proxies)]);
         for header in [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("X-Real-IP", "192.0.2.1")] {
@@ -24,7 +24,7 @@ fn forwarding_headers_of_a_stranger_are_ignored() {
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_from_the_right() {
+fn the_client_is_the_rightmost_address_that_is_not_a_trusted_proxy() {
     let app = TestApp::start_with(Store::Embedded, &[("TRUSTED_PROXIES", "127.0.0.0/8, 10.1.2.3")]);
     for (headers, expected) in [
         (&[("X-Forwarded-For", "192.0.2.1")][..], "192.0.2.1"),

@@ -52,9 +52,9 @@ fn options_is_204_with_allow_on_every_route() {
     }
 }
 
-/// HEAD runs no handler that mints tokens or reads somebody's data.
+/// HEAD must not run a handler that creates tokens or reads the data of a user.
 #[test]
-fn head_is_405_but_for_health_checks_and_mints_nothing() {
+fn head_is_405_except_for_health_checks_and_creates_nothing() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();
@@ -100,11 +100,12 @@ fn unknown_routes_are_404() {
     app.send("GET", "http://elsewhere.example/nothing-here", &[], None).assert_error(404, "route_not_found");
 }
 
-/// The statuses of the answers to `bytes` until the connection ends. A good request follows, which must not be answered.
+/// Sends `bytes` and then a valid request, which the server must not answer. Returns the statuses of all answers until
+/// the connection ends.
 #[track_caller]
 fn statuses_until_closed(app: &TestApp, bytes: &str) -> Vec<u16> {
     let mut connection = Connection::open(app.port());
-    // An error means that the server has closed already.
+    // An error means that the server has already closed the connection.
     let _ = connection.write(format!("{bytes}{LIVEZ}").as_bytes());
     let start = Instant::now();
     let statuses: Vec<_> = std::iter::from_fn(|| connection.read()).map(|answer| answer.status).collect();
@@ -113,7 +114,7 @@ fn statuses_until_closed(app: &TestApp, bytes: &str) -> Vec<u16> {
 }
 
 #[test]
-fn a_request_of_doubtful_framing_is_answered_once_and_ends_the_connection() {
+fn a_malformed_request_is_answered_once_and_ends_the_connection() {
     let app = TestApp::start(Store::Embedded);
     for headers in [
         "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{}  ",
@@ -145,7 +146,7 @@ fn a_request_of_doubtful_framing_is_answered_once_and_ends_the_connection() {
             assert_eq!(statuses_until_closed(&app, &request), [400], "{request:?}");
         }
     }
-    // RFC 9112, section 6.1: the chunks count, and the connection ends.
+    // RFC 9112, section 6.1: `Transfer-Encoding` overrides `Content-Length`, and the connection ends.
     for both in ["Content-Length: 4\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 4"] {
         let request = format!(
             "POST /signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{both}\r\n\r\n0\r\n\r\n"
@@ -168,7 +169,7 @@ fn a_request_of_doubtful_framing_is_answered_once_and_ends_the_connection() {
     }
     let old = "POST /signup HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(statuses_until_closed(&app, old), [400]);
-    assert!(statuses_until_closed(&app, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").is_empty(), "HTTP/2 is not spoken");
+    assert!(statuses_until_closed(&app, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").is_empty(), "HTTP/2 is not supported");
     assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
@@ -189,7 +190,7 @@ fn http_1_1_needs_exactly_one_host_and_http_1_0_none() {
 #[test]
 fn more_than_64_headers_are_431() {
     let app = TestApp::start(Store::Embedded);
-    // Host is one of them.
+    // The `Host` header counts, too.
     let with = |count: usize| app.send("GET", "/livez", &vec![("X-More", "y"); count - 1], None);
     assert_eq!(with(64).status, 200);
     with(65).assert_error(431, "too_many_headers");
