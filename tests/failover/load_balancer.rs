@@ -1,4 +1,4 @@
-//! Replicas behind HAProxy with the configuration that is shipped: changed, killed and cut off under steady load.
+//! Replicas behind HAProxy with the shipped configuration: restarted, scaled and killed under steady load.
 
 use std::{
     io::{BufRead, BufReader},
@@ -16,7 +16,7 @@ use crate::support::{
     new_session, program, raw, signal, wait_until,
 };
 
-/// HAProxy, Redis, a name server, and replicas at addresses 127.0.0.1 and up, all at the same port.
+/// HAProxy, Redis, a name server, and replicas at 127.0.0.1, 127.0.0.2 and so on, all on the same port.
 struct Site {
     port: u16,
     replica_port: u16,
@@ -25,7 +25,7 @@ struct Site {
     names: NameServer,
     redis: RedisServer,
     replicas: Vec<(Ipv4Addr, TestApp)>,
-    /// No request may be late, so no other test may load the machine.
+    /// The tests fail if a request is late, so no other test may load the machine.
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -61,7 +61,7 @@ impl Site {
         site
     }
 
-    /// Starts a replica, and returns when the load balancer sends requests to it.
+    /// Starts a replica, and waits until the load balancer sends requests to it.
     fn start_replica(&mut self, address: Ipv4Addr) {
         let (host, port) = (address.to_string(), self.replica_port.to_string());
         let settings =
@@ -76,7 +76,8 @@ impl Site {
         self.replicas.push((address, replica));
     }
 
-    /// Stops a replica as an orchestrator does: by SIGTERM, with its name gone when it has ended.
+    /// Stops a replica as an orchestrator does: sends SIGTERM, and removes the address from DNS when the replica has
+    /// ended.
     fn stop_replica(&mut self, n: usize) -> Ipv4Addr {
         let (address, mut replica) = self.replicas.remove(n);
         replica.terminate();
@@ -119,7 +120,7 @@ fn scaling_from_one_to_three_to_two_fails_no_request() {
 }
 
 #[test]
-fn a_killed_replica_fails_only_what_was_in_flight_and_cannot_be_repeated() {
+fn a_killed_replica_fails_only_requests_in_flight_that_must_not_be_repeated() {
     let mut site = Site::start(2);
     let replica = site.replicas.remove(0).1;
     let pid = replica.pid();
@@ -145,7 +146,7 @@ fn a_restart_of_redis_gives_503_and_nothing_else() {
 }
 
 #[test]
-fn the_address_is_that_of_the_client_whatever_its_headers_say() {
+fn forged_headers_do_not_change_the_address_of_the_client() {
     let site = Site::start(1);
     let session = new_session(site.port);
     let account = json!({"email": session.email, "password": PASSWORD}).to_string();
@@ -162,7 +163,7 @@ fn the_address_is_that_of_the_client_whatever_its_headers_say() {
 }
 
 #[test]
-fn a_get_body_passes_and_no_token_is_logged() {
+fn a_get_request_with_a_body_passes_and_no_secret_is_logged() {
     let site = Site::start(1);
     let session = new_session(site.port);
     let account = json!({"email": session.email, "password": PASSWORD}).to_string();
@@ -171,7 +172,7 @@ fn a_get_body_passes_and_no_token_is_logged() {
     assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("first-1")), "{answer:?}");
     let in_url = format!("/user?token={}", session.access_token);
     assert_eq!(site.send("GET", &in_url, &[("X-Request-Id", "last-1")], None).status, 400);
-    wait_until("both are logged", || {
+    wait_until("both requests are logged", || {
         let log = site.log.lock().unwrap().join("\n");
         log.contains("first-1") && log.contains("last-1")
     });

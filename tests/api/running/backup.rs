@@ -28,7 +28,7 @@ fn accounts_and_tokens_come_back_from_a_redis_backup() {
 
     let append_only = backup.path().join("appendonlydir");
     fs::create_dir(&append_only).unwrap();
-    // Redis 6.2 has one file instead of a directory.
+    // Redis 6.2 reads one append-only file instead of a directory.
     fs::copy(&file, backup.path().join("appendonly.aof")).unwrap();
     fs::rename(&file, append_only.join("appendonly.aof.1.base.rdb")).unwrap();
     fs::write(append_only.join("appendonly.aof.manifest"), MANIFEST).unwrap();
@@ -38,7 +38,7 @@ fn accounts_and_tokens_come_back_from_a_redis_backup() {
     assert_eq!(app.current_user(&session.access_token).status, 200);
     assert_eq!(app.authenticate(&later.email, PASSWORD).status, 401, "the account is newer than the backup");
     let new = app.new_session();
-    // What was restored is kept like everything else.
+    // Redis must also persist the restored data.
     restored.kill();
     restored.restart();
     let app = TestApp::start_on(&restored.url(), &[]);

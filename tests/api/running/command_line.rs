@@ -1,4 +1,4 @@
-//! The command line: what each command prints, for people and for programs, and how it exits.
+//! The command line: the output of each command for people and for programs, and its exit code.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::support::{
     TestApp, command, free_port, unique_email, wait_until,
 };
 
-/// Stops the server if it has the embedded store, which only one process may have.
+/// Stops a server on the embedded store, because only one process can open this store.
 fn aside(mut app: TestApp, store: Store) -> TestApp {
     if store == Embedded {
         app.kill();
@@ -24,7 +24,7 @@ fn aside(mut app: TestApp, store: Store) -> TestApp {
     app
 }
 
-/// Starts the server again that [`aside`] has stopped.
+/// Restarts the server if [`aside`] has stopped it.
 fn back(app: TestApp, store: Store) -> TestApp {
     if store == Embedded { app.restart() } else { app }
 }
@@ -48,7 +48,7 @@ fn tokens_revoke_ends_all_tokens_of_the_user(#[values(Redis, Embedded)] store: S
         app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
     }
     assert_eq!(app.current_user(&bob.access_token).status, 200);
-    // A command needs no server.
+    // Commands work without a running server.
     let mut app = app;
     app.kill();
     let output = app.cli(&["--json", "tokens", "revoke", &bob.email]);
@@ -92,14 +92,14 @@ fn user_delete_removes_the_account_and_its_tokens(#[values(Redis, Embedded)] sto
         app.current_user(&session.access_token).assert_error(401, "invalid_token");
         app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
     }
-    // The old tokens are not those of the next account with this email.
+    // The old tokens must not work for the next account with this email.
     assert_eq!(app.sign_up(&ada.email, PASSWORD).status, 201);
     assert_eq!(app.current_user(&app.session_of(&ada.email).access_token).status, 200);
     app.current_user(&ada.access_token).assert_error(401, "invalid_token");
 }
 
 #[rstest]
-fn commands_on_an_email_that_is_none_are_wrong_usage(#[values(Redis, Embedded)] store: Store) {
+fn commands_on_an_invalid_email_are_wrong_usage(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     for words in [["tokens", "revoke"], ["user", "show"], ["user", "delete"]] {
         for bad in ["nobody", "a@", ""] {
@@ -171,7 +171,7 @@ fn health_is_0_when_ready_and_1_when_nobody_answers() {
     app.kill();
     let sentence = format!("no answer from 127.0.0.1 port {port}: Connection refused");
     assert_fails(|a| app.cli(a), &["health", "--port", &port], 1, "server_unreachable", &sentence);
-    // A server that accepts connections and says nothing.
+    // A server that accepts connections and never answers.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let start = Instant::now();
@@ -193,6 +193,6 @@ fn health_is_1_while_redis_is_away() {
     let health = || app.cli(&["health", "--port", &port]).status.code();
     assert_eq!(health(), Some(0));
     app.terminate();
-    // The server is not ready as soon as its shutdown begins, and then gone.
-    wait_until("it is not ready any more", || health() == Some(1));
+    // `health` fails from the beginning of the shutdown on, and after the server has ended.
+    wait_until("the server is no longer ready", || health() == Some(1));
 }

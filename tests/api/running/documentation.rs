@@ -1,4 +1,4 @@
-//! The documentation and `.env.example` keep up with the code.
+//! The documentation and `.env.example` must match the code.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,7 +6,7 @@ use auth_service::config::SETTINGS;
 
 use crate::support::command;
 
-/// A file of the project. cargo runs tests in its top directory.
+/// Reads a file of the project. cargo runs tests in the top directory of the project.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
@@ -18,7 +18,7 @@ fn assert_rows(page: &str, rows: impl IntoIterator<Item = String>) {
     assert!(missing.is_empty(), "{page} has no line that starts with: {missing:#?}");
 }
 
-/// The text in double quotes, without escapes.
+/// The texts in double quotes, without escaped quotes.
 fn literals(source: &str) -> Vec<String> {
     source.replace("\\\"", "").split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -42,7 +42,8 @@ fn the_api_page_lists_every_route() {
 
 #[test]
 fn the_api_page_lists_every_error_code() {
-    // A code is a literal of small letters and underscores. One other literal is: the encoding that a body may have.
+    // An error code is a literal of lowercase letters and underscores. `identity` has this form, too, but is an
+    // encoding.
     let sources = [read("src/http/problem.rs"), read("crates/records/src/error.rs")];
     let is_code = |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let literals = sources.iter().flat_map(|source| literals(source));
@@ -51,7 +52,7 @@ fn the_api_page_lists_every_error_code() {
     assert_rows("docs/api.md", codes.iter().map(|code| format!("| `{code}` | ")));
 }
 
-/// The settings that `.env.example` would make if none were commented out.
+/// All settings of `.env.example`, including those that are commented out.
 fn example() -> BTreeMap<String, String> {
     let text = read(".env.example");
     let lines = text.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
@@ -69,11 +70,11 @@ fn env_example_shows_every_setting() {
 }
 
 #[test]
-fn env_example_is_valid_but_for_its_sample_secrets() {
+fn env_example_is_valid_except_for_its_sample_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let text: String = example().iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     fs::write(directory.path().join(".env"), text).unwrap();
-    // Without this a server that accepted the samples would never end.
+    // With this address the server ends, even if it wrongly accepts the sample secrets.
     let no_address = BTreeMap::from([("HOST".to_owned(), "no address".to_owned())]);
     let output = command(directory.path(), &no_address).output().unwrap();
     let printed = String::from_utf8(output.stderr).unwrap();
@@ -89,11 +90,11 @@ fn env_example_is_valid_but_for_its_sample_secrets() {
     );
 }
 
-/// A line of `.env` must reach the replicas.
+/// Each setting in `.env` must reach the replicas.
 #[test]
 fn compose_passes_every_setting_on() {
     let compose = read("docker-compose.yml");
-    // The address of the container, and the store that Compose starts.
+    // Compose sets the address of the container and the store.
     let fixed = ["HOST", "PORT", "DATA_DIR", "REDIS_URL", "REDIS_USERNAME", "REDIS_PASSWORD"];
     let own = |name: &str| fixed.contains(&name) || name.starts_with("REDIS_TLS_") || name.ends_with("_SECRET_KEY");
     let names = SETTINGS.iter().map(|setting| setting.name).filter(|name| !own(name));
@@ -101,7 +102,7 @@ fn compose_passes_every_setting_on() {
     assert!(missing.is_empty(), "docker-compose.yml does not pass on: {missing:?}");
 }
 
-/// The text of all files of tests below a directory.
+/// The text of all files below a directory.
 fn tests_below(directory: &Path) -> String {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| if path.is_dir() { tests_below(&path) } else { fs::read_to_string(path).unwrap() }).collect()
@@ -112,12 +113,12 @@ fn guarantees_name_tests_that_exist() {
     let page = read("docs/guarantees.md");
     let words: Vec<_> = page.split('`').skip(1).step_by(2).collect();
     let named = words.iter().filter_map(|word| word.rsplit_once("::")).map(|(_, test)| test);
-    // A column may name its module once, at the top.
+    // A table may name the module only once, in the heading of the column.
     let bare = words.iter().copied().filter(|word| word.starts_with("sentinel_") || word.starts_with("cluster_"));
     let tests: Vec<_> = named.filter(|test| !test.is_empty()).chain(bare).collect();
     assert!(tests.len() > 25, "{tests:?}");
     let source = tests_below(Path::new("tests"));
     for test in tests {
-        assert!(source.contains(&format!("fn {test}(")), "docs/guarantees.md names {test}, which there is not");
+        assert!(source.contains(&format!("fn {test}(")), "docs/guarantees.md names {test}, but no such test exists");
     }
 }

@@ -1,4 +1,4 @@
-//! The embedded store: durable, private, for one process alone, and without what has expired.
+//! The embedded store: durable, private, open to only one process, and free of expired entries.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -51,7 +51,7 @@ fn generated_secrets_survive_a_restart() {
     let read = |name| fs::read(app.data_directory().join(name)).unwrap();
     assert_eq!(before, ["auth_secret_key", "refresh_secret_key"].map(read));
     assert_eq!(app.current_user(&session.access_token).status, 200);
-    assert!(!app.output().contains("were generated"), "the second start generates none: {}", app.output());
+    assert!(!app.output().contains("were generated"), "the second start generates no secrets: {}", app.output());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_directory_open_to_others_is_refused() {
         let (status, said) = refused_in(parent.path(), &[]);
         assert_eq!(status, 2, "{said}");
         assert!(said.contains("DATA_DIR") && said.contains("chmod 700"), "{said}");
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "nothing was written there");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "the server wrote nothing there");
     }
 }
 
@@ -151,9 +151,9 @@ fn a_deleted_account_leaves_nothing_in_any_table() {
         .chain(sids.iter().map(String::as_str))
         .collect();
     let has = |row: &Row| of_the_user.iter().any(|text| row.text.contains(text));
-    wait_until("the file can be read", || rows(&app.data_directory()).is_some_and(|rows| rows.iter().any(has)));
+    wait_until("rows of the user appear", || rows(&app.data_directory()).is_some_and(|rows| rows.iter().any(has)));
     assert_eq!(app.delete_user(&last.access_token, PASSWORD).status, 200);
-    wait_until("the file can be read", || rows(&app.data_directory()).is_some_and(|rows| !rows.iter().any(has)));
+    wait_until("rows of the user are gone", || rows(&app.data_directory()).is_some_and(|rows| !rows.iter().any(has)));
     bystander.assert_lives([&app]);
 }
 
@@ -164,7 +164,7 @@ struct Row {
     text: String,
 }
 
-/// All rows in a copy of the store, as the server holds the file itself. `None` in the middle of a write.
+/// All rows in a copy of the store, because the server locks the original. `None` if a write was in progress.
 fn rows(directory: &Path) -> Option<Vec<Row>> {
     let copy = tempfile::NamedTempFile::new().unwrap();
     fs::copy(directory.join("store.redb"), copy.path()).unwrap();
@@ -190,14 +190,14 @@ fn rows(directory: &Path) -> Option<Vec<Row>> {
                 }
             }
             "format" => {}
-            other => panic!("no test knows what is in the table {other}"),
+            other => panic!("the test does not know the type of the rows in the table {other}"),
         }
     }
     Some(rows)
 }
 
 #[test]
-fn a_full_disk_is_503_and_passes_without_a_restart() {
+fn a_full_disk_is_503_and_the_server_recovers_without_a_restart() {
     let app = TestApp::start_on_small_disk(&[]);
     let session = app.new_session();
     let limit = |bytes: &str| {
@@ -215,7 +215,7 @@ fn a_full_disk_is_503_and_passes_without_a_restart() {
             assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
         }
         limit("unlimited");
-        wait_until("it is ready again", || app.send("GET", "/readyz", &[], None).status == 200);
+        wait_until("the server is ready again", || app.send("GET", "/readyz", &[], None).status == 200);
         acknowledged.push(app.new_session().email);
         assert_eq!(app.current_user(&session.access_token).status, 200);
         assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);

@@ -1,4 +1,4 @@
-//! What commands print, for people and for programs.
+//! Assertions on what commands print: text for people, JSON for programs.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Exit code, and standard output as one line for people or as one JSON object.
+/// Asserts the exit code, and that the command prints only this line.
 #[track_caller]
 pub(super) fn assert_line(output: &Output, code: i32, line: &str) {
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), format!("{line}\n").as_str()), "{output:?}");
@@ -23,7 +23,7 @@ pub(super) fn assert_json(output: &Output, code: i32, expected: &Value) {
     assert!(output.stderr.is_empty(), "{output:?}");
 }
 
-/// A failure: for people one line on standard error, for programs the same sentence as JSON on standard output.
+/// Asserts a failure: one line on standard error; with `--json`, the same sentence as JSON on standard output.
 #[track_caller]
 pub(super) fn assert_fails(run: impl Fn(&[&str]) -> Output, arguments: &[&str], code: i32, name: &str, sentence: &str) {
     let output = run(arguments);

@@ -26,7 +26,7 @@ fn the_command_line_lists_and_ends_sessions(#[values(Redis, Embedded)] store: St
     let listed = app.sessions(&first.access_token);
     let stranger = app.new_session();
     if store == Embedded {
-        // The running server alone has the store.
+        // Only one process can open the embedded store, and the server is still running.
         let (code, output, error) = run(&app, &["sessions", "list", &email]);
         assert_eq!((code, output.as_str()), (1, ""), "{error}");
         assert!(error.contains("held by another process"), "{error}");

@@ -1,4 +1,4 @@
-//! The settings: where they come from, and what a wrong one does to the start.
+//! The settings: where they come from, and how a wrong setting stops the start.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::support::{
     ACCESS_SECRET, PASSWORD, REFRESH_SECRET, RedisServer, Shared, Store, TestApp, command, run_to_end, unique_email,
 };
 
-/// The server in a directory of its own, with these settings alone.
+/// A command that runs the server in a new directory, with only these settings.
 fn server(settings: &[(&str, &str)]) -> (TempDir, Command) {
     let directory = tempfile::tempdir().unwrap();
     let settings: BTreeMap<_, _> = settings.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -24,12 +24,12 @@ fn server(settings: &[(&str, &str)]) -> (TempDir, Command) {
     (directory, command)
 }
 
-/// Asserts that settings stop the start, with one sentence for each name, in this order, and a hint.
+/// Asserts that the server refuses to start, and prints one sentence for each name, in this order, and a hint.
 #[track_caller]
 fn assert_refused(output: &Output, names: &[&str]) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(output.stdout.is_empty(), "nothing else is printed: {output:?}");
+    assert!(output.stdout.is_empty(), "standard output is empty: {output:?}");
     let mut named: Vec<_> = text.lines().map(|line| line.strip_prefix("auth-service: ").unwrap()).collect();
     assert_eq!(named.pop(), Some("see `auth-service --help` for all settings"));
     let named: Vec<_> = named.iter().map(|line| line.split(' ').next().unwrap()).collect();
@@ -143,7 +143,7 @@ fn a_secret_file_that_cannot_be_used_is_named() {
     let text = assert_refused(&run_to_end(command), &files.map(|(name, _)| name));
     assert!(text.contains("REDIS_URL_FILE names a file that cannot be read: entity not found"), "{text}");
     assert!(text.contains("AUTH_SECRET_KEY_FILE names a file that is empty"), "{text}");
-    // An empty file is not an unset value, or a replica would serve a store of its own.
+    // If an empty file counted as an unset value, a replica would serve its own embedded store.
     let (directory, command) = server(&[("REDIS_URL_FILE", "empty")]);
     fs::write(directory.path().join("empty"), "").unwrap();
     assert_refused(&run_to_end(command), &["REDIS_URL_FILE", "AUTH_SECRET_KEY", "REFRESH_SECRET_KEY"]);
@@ -179,7 +179,7 @@ fn a_value_that_is_not_utf_8_is_named() {
     drop(directory);
 }
 
-/// A server in a directory that holds this `.env`; its other settings are the tests'.
+/// A server in a directory with this `.env`. All other settings are `settings` and the defaults of the tests.
 fn start_with_dotenv(dotenv: &str, settings: &[(&str, &str)]) -> TestApp {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".env"), dotenv).unwrap();
@@ -200,11 +200,11 @@ fn dotenv_is_read_from_the_working_directory() {
 }
 
 #[test]
-fn flags_win_over_the_environment_over_dotenv() {
+fn flags_win_over_the_environment_which_wins_over_dotenv() {
     let (dotenv, environment) = ("PASSWORD_MIN_LENGTH=11\n", [("PASSWORD_MIN_LENGTH", "12")]);
     let app = start_with_dotenv(dotenv, &environment);
     assert_eq!(password_min_length(&app), "must have at least 12 characters");
-    // The complaint shows which of the three counts.
+    // Flags override all wrong values except the value of LOG_FORMAT.
     let (directory, mut command) = server(&[("PASSWORD_MIN_LENGTH", "wrong"), ("PORT", "wrong")]);
     fs::write(directory.path().join(".env"), "PASSWORD_MIN_LENGTH=wrong\nTOKEN_REMOVAL=wrong\nLOG_FORMAT=wrong\n")
         .unwrap();
@@ -233,7 +233,7 @@ fn a_broken_dotenv_is_named_and_not_shown() {
 }
 
 #[test]
-fn a_port_in_use_is_told_and_exits_1() {
+fn a_port_in_use_is_reported_and_exits_1() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let (_directory, command) = server(&[("PORT", &port)]);
@@ -261,7 +261,7 @@ fn secrets_and_redis_url_come_from_files() {
     let shared = Shared::get();
     let redis = shared.url();
     for (name, text) in [("access", ACCESS_SECRET), ("refresh", REFRESH_SECRET), ("url", redis.as_str())] {
-        // The line break at the end is no part of the secret.
+        // The line break at the end is not part of the secret.
         fs::write(directory.path().join(name), format!("{text}\n")).unwrap();
     }
     let files = [("REDIS_URL_FILE", "url"), ("AUTH_SECRET_KEY_FILE", "access"), ("REFRESH_SECRET_KEY_FILE", "refresh")];

@@ -1,4 +1,4 @@
-//! Shutdown: the server is not ready first, requests in flight finish, and nothing acknowledged is lost.
+//! Shutdown: first `/readyz` fails, then requests in flight finish, and no acknowledged write is lost.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::support::{
     TestApp, flood_of_signups, raw, signal, unique_email, wait_until,
 };
 
-/// Waits until nothing listens, when the last phase has begun.
+/// Waits until the listener is closed: the last phase of the shutdown has begun.
 fn wait_until_closing(app: &TestApp) {
     let port = app.port();
     wait_until("the listener is closed", || Connection::try_open(port).is_err());
 }
 
-/// A sign-up, cut in two within its body.
+/// A sign-up request in two parts. The cut is in the body.
 fn halves(email: &str) -> (Vec<u8>, Vec<u8>) {
     let body = json!({"email": email, "password": PASSWORD}).to_string();
     let mut first = raw::request("POST", "/signup", &[("Content-Type", "application/json")], Some(&body));
@@ -26,7 +26,7 @@ fn halves(email: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[rstest]
-fn sigterm_is_not_ready_first_while_requests_are_still_served(#[values(Redis, Embedded)] store: Store) {
+fn after_sigterm_readyz_fails_first_while_requests_are_still_served(#[values(Redis, Embedded)] store: Store) {
     let mut app = TestApp::start_with(store, &[("SHUTDOWN_DELAY_SECONDS", "4")]);
     let session = app.new_session();
     let ready = || app.send("GET", "/readyz", &[], None);
@@ -38,9 +38,9 @@ fn sigterm_is_not_ready_first_while_requests_are_still_served(#[values(Redis, Em
     assert_eq!(kept.read().unwrap().status, 200);
 
     app.terminate();
-    wait_until("/readyz says so", || ready().status == 503);
+    wait_until("/readyz is 503", || ready().status == 503);
     ready().assert_error(503, "shutting_down");
-    // New connections are served, and clients with old connections are told to close them.
+    // The server still serves new and old connections, and tells each client to close its connection.
     for answer in [
         app.send("GET", "/livez", &[], None),
         app.current_user(&session.access_token),
@@ -107,7 +107,7 @@ fn a_client_that_never_finishes_is_cut_off() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     let settings = [("SHUTDOWN_DELAY_SECONDS", "0"), ("SHUTDOWN_TIMEOUT_SECONDS", "2")];
     let mut app = TestApp::start_with(Embedded, &settings);
-    // Enough of them to hold every worker.
+    // Enough clients to keep every worker busy.
     let workers = std::thread::available_parallelism().unwrap().get();
     let mut stuck: Vec<_> = (0..2 * workers).map(|_| Connection::open(app.port())).collect();
     for connection in &mut stuck {
@@ -118,14 +118,14 @@ fn a_client_that_never_finishes_is_cut_off() {
     let start = Instant::now();
     assert_eq!(app.wait().code(), Some(0), "{}", app.output());
     let took = start.elapsed();
-    assert!(took > TIMEOUT - Duration::from_millis(200), "{took:?}: it was given its time");
-    assert!(took < TIMEOUT * 2, "{took:?}: the workers wait side by side");
-    assert!(stuck.iter_mut().all(Connection::is_closed), "without an answer");
+    assert!(took > TIMEOUT - Duration::from_millis(200), "{took:?}: the clients get the whole timeout");
+    assert!(took < TIMEOUT * 2, "{took:?}: the workers wait in parallel");
+    assert!(stuck.iter_mut().all(Connection::is_closed), "closed without an answer");
     assert!(app.output().contains("SHUTDOWN_TIMEOUT_SECONDS are cut off"), "{}", app.output());
 }
 
 #[test]
-fn sigint_leaves_at_once() {
+fn sigint_ends_the_server_at_once() {
     let mut app = TestApp::start_with(Embedded, &[("SHUTDOWN_DELAY_SECONDS", "300")]);
     signal(app.pid(), "INT");
     assert_eq!(app.wait().code(), Some(0), "{}", app.output());

@@ -1,4 +1,4 @@
-//! Help, versions, wrong usage, and the command that needs no store.
+//! Help, versions, wrong usage, and `secrets generate`, which needs no store.
 
 use std::{fs, io::Write};
 
@@ -13,7 +13,7 @@ fn secrets_generate_makes_two_secrets_that_the_server_accepts() {
     let run = |arguments: &[&str]| command(directory.path(), &[].into()).args(arguments).output().unwrap();
     let output = run(&["secrets", "generate"]);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
-    // As the help says: appended to .env, and read from there.
+    // As the help says, the user appends the output to `.env`, and the server reads it from there.
     let mut dotenv = fs::OpenOptions::new().create(true).append(true).open(directory.path().join(".env")).unwrap();
     dotenv.write_all(&output.stdout).unwrap();
     let lines: Vec<_> = text(&output.stdout).lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -29,9 +29,9 @@ fn secrets_generate_makes_two_secrets_that_the_server_accepts() {
     let all =
         [access, refresh, body["AUTH_SECRET_KEY"].as_str().unwrap(), body["REFRESH_SECRET_KEY"].as_str().unwrap()];
     let unlike: std::collections::HashSet<_> = all.iter().collect();
-    assert_eq!(unlike.len(), 4, "each is new");
+    assert_eq!(unlike.len(), 4, "each secret is new");
     let app = TestApp::start_in(directory.into(), &[]);
-    assert!(!app.data_directory().join("auth_secret_key").exists(), "none was generated: they came from .env");
+    assert!(!app.data_directory().join("auth_secret_key").exists(), "the secrets come from .env");
     assert_eq!(app.current_user(&app.new_session().access_token).status, 200);
 }
 
@@ -57,16 +57,16 @@ fn wrong_usage_exits_2() {
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{arguments:?} {output:?}");
         assert!(text(&output.stderr).contains("--help"), "{arguments:?} {output:?}");
     }
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was started");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "no server was started");
 }
 
 #[test]
-fn wrong_settings_of_a_command_are_told_as_json_too() {
+fn wrong_settings_of_a_command_are_reported_as_json_too() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".env"), "REDIS_URL=planted planted\n").unwrap();
     let run = |arguments: &[&str]| command(directory.path(), &[].into()).args(arguments).output().unwrap();
     assert_fails(run, &["user", "show", "a@b.example"], 2, "wrong_usage", ".env has a line that is not NAME=value");
-    // A command that needs no settings does not mind.
+    // The broken `.env` does not stop a command that needs no settings.
     assert_eq!(run(&["secrets", "generate"]).status.code(), Some(0));
     let settings = [("REDIS_URL".to_owned(), "http://planted".to_owned())].into();
     let run = |arguments: &[&str]| command(directory.path(), &settings).args(arguments).output().unwrap();
@@ -74,9 +74,9 @@ fn wrong_settings_of_a_command_are_told_as_json_too() {
 }
 
 #[test]
-fn help_with_examples_and_version_are_everywhere() {
+fn commands_have_help_with_examples_and_a_version() {
     let directory = tempfile::tempdir().unwrap();
-    // A secret in the environment is not shown as a default.
+    // The help must not show a secret from the environment as a default.
     let settings =
         [("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET), ("REDIS_URL", "planted")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
