@@ -85,9 +85,9 @@ fn composed_and_decomposed_passwords_sign_in_alike(#[values(Redis, Embedded)] st
         assert_eq!(app.sign_up(&email, set).status, 201);
         assert_eq!(app.authenticate(&email, used).status, 200);
         assert_eq!(app.authenticate(&email, set).status, 200);
-        assert_eq!(app.authenticate(&email, "cafe Angstrom").status, 401, "marks are not dropped");
+        assert_eq!(app.authenticate(&email, "cafe Angstrom").status, 401, "accents are not dropped");
     }
-    // NFC, not NFKC: a ligature is not its letters.
+    // NFC, not NFKC: a ligature differs from its letters.
     let email = unique_email();
     assert_eq!(app.sign_up(&email, "\u{fb01}shing").status, 201);
     assert_eq!(app.authenticate(&email, "fishing").status, 401);
@@ -118,7 +118,7 @@ fn passwords_no_account_can_have_are_400_and_short_ones_401(#[values(Redis, Embe
     let long = app.authenticate(&email, &"x".repeat(1_025));
     long.assert_invalid(&["password"]);
     assert_eq!(long.json()["fields"][0]["message"], "must not have more than 1024 bytes");
-    // The minimum is for new accounts: an account may be older than the setting.
+    // The minimum length applies only to new accounts: an account may be older than the setting.
     app.authenticate(&email, "short").assert_error(401, "invalid_credentials");
 }
 

@@ -27,12 +27,12 @@ fn profile_has_the_email_a_uuid_and_an_rfc_3339_time(#[values(Redis, Embedded)] 
         }),
     );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(Uuid::parse_str(id).unwrap().to_string(), id, "in the usual form");
+    assert_eq!(Uuid::parse_str(id).unwrap().to_string(), id, "the canonical form");
     assert_eq!((created_at.len(), &created_at[19..]), ("2026-01-01T00:00:00Z".len(), "Z"), "{created_at}");
     let created = humantime::parse_rfc3339(created_at).unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs();
     assert!((before..=unix_seconds()).contains(&created), "{created_at}");
     let again = app.session_of(&session.email);
-    assert_eq!(app.current_user(&again.access_token).json()["data"], data, "the same at each sign-in");
+    assert_eq!(app.current_user(&again.access_token).json()["data"], data, "the same in each session");
     let other = app.new_session();
     assert_ne!(app.current_user(&other.access_token).json()["data"]["id"], id);
 }
@@ -71,7 +71,7 @@ fn profile_takes_the_owners_email_in_any_case(#[values(Redis, Embedded)] store: 
     for spelling in [session.email.clone(), session.email.to_uppercase()] {
         let body = json!({"email": spelling, "page": 1}).to_string();
         let answer = app.send("GET", "/user", &headers, Some(&body));
-        assert_eq!(answer.json()["data"]["email"], session.email.as_str(), "as it was created: {answer:?}");
+        assert_eq!(answer.json()["data"]["email"], session.email.as_str(), "spelt as in the sign-up: {answer:?}");
     }
 }
 
@@ -87,13 +87,13 @@ fn somebody_elses_email_is_404_like_an_unknown_one(#[values(Redis, Embedded)] st
         of(&email)
             .assert(404, &json!({"result": "Error occurred", "error": "User not found", "code": "user_not_found"}));
     }
-    // Without a valid token nothing is told of any email.
+    // Without a valid token, the answer must say nothing about any email.
     let body = json!({"email": ada.email}).to_string();
     app.send("GET", "/user", &[("Authorization", "x")], Some(&body)).assert_error(401, "invalid_token");
 }
 
 #[rstest]
-fn profile_body_that_is_there_must_be_complete(#[values(Redis, Embedded)] store: Store) {
+fn profile_body_must_be_complete(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let token = app.new_session().access_token;
     let headers = [("Authorization", token.as_str())];

@@ -1,4 +1,4 @@
-//! The outcomes in the life of a session, in the words of the contract.
+//! The status and the code or result of each answer during the life of a session.
 
 use rstest::rstest;
 use serde_json::{Value, json};

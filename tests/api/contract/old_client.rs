@@ -72,7 +72,7 @@ fn old_client_signs_up_signs_in_fetches_refreshes_and_removes(#[values(Redis, Em
 }
 
 #[rstest]
-fn old_client_errors_are_those_it_knows(#[values(Redis, Embedded)] store: Store) {
+fn old_client_gets_the_errors_of_the_old_service(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let send = |method, path, body: Value| app.send(method, path, &[], Some(&body.to_string()));

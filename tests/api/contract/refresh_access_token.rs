@@ -17,7 +17,7 @@ fn refresh_answers_get_and_post_alike(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     for method in ["GET", "POST"] {
-        // An unknown field is ignored.
+        // The server must ignore the unknown field `expires_in`.
         let body = json!({"refresh_token": session.refresh_token, "expires_in": 9_999});
         let answer = app.send_json(method, "/refresh-access-token", &body);
         let token = access_token(&answer.json());
@@ -47,14 +47,14 @@ fn refresh_leaves_older_access_tokens_and_the_refresh_token_valid(#[values(Redis
     let mut unlike = tokens.clone();
     unlike.sort_unstable();
     unlike.dedup();
-    assert_eq!(unlike.len(), tokens.len(), "each is a token of its own");
+    assert_eq!(unlike.len(), tokens.len(), "all access tokens differ");
     for token in &tokens {
         assert_eq!(app.current_user(token).status, 200);
     }
 }
 
 #[rstest]
-fn what_is_no_refresh_token_is_401_invalid_token(#[values(Redis, Embedded)] store: Store) {
+fn anything_but_a_refresh_token_is_401_invalid_token(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let long = "x".repeat(15_000);
@@ -64,7 +64,7 @@ fn what_is_no_refresh_token_is_401_invalid_token(#[values(Redis, Embedded)] stor
         answer.assert_error(401, "invalid_token");
         assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#), "{answer:?}");
     }
-    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200, "the control");
+    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200, "the server accepts a real refresh token");
 }
 
 #[rstest]
@@ -73,7 +73,7 @@ fn removed_refresh_token_is_404(#[values(Redis, Embedded)] store: Store) {
     let session = app.new_session();
     assert_eq!(app.remove_access_token(&session.email).status, 200);
     app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
-    // A later sign-in does not bring it back.
+    // A later sign-in must not revive the removed token.
     let later = app.session_of(&session.email);
     app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
     assert_eq!(app.refresh_access_token(&later.refresh_token).status, 200);

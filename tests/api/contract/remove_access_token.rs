@@ -46,7 +46,7 @@ fn removal_takes_the_email_in_any_case(#[values(Redis, Embedded)] store: Store) 
 }
 
 #[rstest]
-fn a_sign_in_after_removal_is_good_and_older_tokens_stay_dead(#[values(Redis, Embedded)] store: Store) {
+fn a_sign_in_after_removal_is_valid_and_older_tokens_stay_dead(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let old = app.new_session();
     assert_removed(&app.remove_access_token(&old.email));

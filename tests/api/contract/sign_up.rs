@@ -29,7 +29,7 @@ fn signup_with_taken_email_is_409_in_any_case_and_keeps_the_account(#[values(Red
     }
     assert_eq!(app.authenticate(&email, "another password").status, 401);
     let body = app.current_user(&app.session_of(&email.to_uppercase()).access_token).json();
-    assert_eq!(body["data"]["email"], email.as_str(), "the spelling it was created with");
+    assert_eq!(body["data"]["email"], email.as_str(), "the spelling of the sign-up");
 }
 
 #[rstest]
