@@ -1,4 +1,4 @@
-//! DELETE /sessions and DELETE /sessions/{id}: sessions that a person can end.
+//! DELETE /sessions and DELETE /sessions/{id}: how a user ends sessions.
 
 use rstest::rstest;
 use serde_json::json;
@@ -15,7 +15,7 @@ fn ending_one_session_kills_its_tokens_everywhere_and_no_others(#[values(Redis, 
     let others: Vec<_> = (0..replicas.len() * 2).map(|_| replicas[0].session_of(&one.email)).collect();
     let mut left: Vec<_> = others.iter().collect();
     for (n, ended) in others.iter().enumerate() {
-        // Each replica has accepted the session, so a replica that remembered it would show here.
+        // Each replica accepts the session first, so a replica that caches sessions would fail below.
         ended.assert_lives(&replicas);
         let (app, path) = (&replicas[n % replicas.len()], format!("/sessions/{}", ended.id()));
         let end = || app.send_as(&one.access_token, "DELETE", &path, None);
@@ -27,14 +27,14 @@ fn ending_one_session_kills_its_tokens_everywhere_and_no_others(#[values(Redis, 
         assert_eq!(app.session_ids(&one.access_token), ids);
     }
     one.assert_lives(&replicas);
-    // The session that asks may end itself.
+    // A session may end itself.
     let path = format!("/sessions/{}", one.id());
     replicas[0].send_as(&one.access_token, "DELETE", &path, None).assert(200, &json!({"result": "Session ended"}));
     one.assert_dead(&replicas);
 }
 
 #[rstest]
-fn a_session_that_is_not_ones_own_is_404_and_lives_on(#[values(Redis, Embedded)] store: Store) {
+fn a_session_of_another_user_is_404_and_stays_alive(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[]);
     let app = &replicas[0];
     let (one, other) = (app.new_session(), app.new_session());
@@ -44,7 +44,7 @@ fn a_session_that_is_not_ones_own_is_404_and_lives_on(#[values(Redis, Embedded)]
     for id in ids.into_iter().chain([too_long.as_str()]) {
         let answer = app.send_as(&one.access_token, "DELETE", &format!("/sessions/{id}"), None);
         answer.assert_error(404, "session_not_found");
-        // Without a valid token nothing is told of any session.
+        // Without a token, the answer must not say whether a session exists.
         app.send("DELETE", &format!("/sessions/{id}"), &[], None).assert_error(401, "token_missing");
     }
     one.assert_lives(&replicas);
@@ -73,7 +73,7 @@ fn ending_all_sessions_kills_every_token_everywhere(#[values(Redis, Embedded)] s
 }
 
 #[rstest]
-fn ending_all_but_the_current_session_keeps_that_one_going(#[values(Redis, Embedded)] store: Store) {
+fn ending_all_other_sessions_keeps_the_current_one(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[]);
     let kept = replicas[0].new_session();
     for app in &replicas {
@@ -86,7 +86,7 @@ fn ending_all_but_the_current_session_keeps_that_one_going(#[values(Redis, Embed
         }
         kept.assert_lives(&replicas);
         assert_eq!(app.session_ids(&refreshed), [kept.id()]);
-        // No other session is left, which is no error.
+        // It is not an error that no other session is left.
         end().assert(200, &json!({"result": "Sessions ended"}));
         kept.assert_lives(&replicas);
     }

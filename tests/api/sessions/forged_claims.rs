@@ -1,4 +1,4 @@
-//! Tokens with forged claims, signed with the server's own secrets: items 27, 28, 30 and 33 of the security checklist.
+//! Tokens with forged claims, signed with the server's own secrets.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rstest::rstest;
@@ -13,7 +13,8 @@ use crate::support::{
 #[rstest]
 fn handmade_tokens_with_live_ids_are_accepted(#[values(Redis, Embedded)] store: Store) {
     for_both_kinds(store, |app, kind| {
-        // The server accepts a genuine token that was taken apart and signed again, so it refuses others for their change.
+        // The server accepts a genuine token that a test has signed again. So the server refuses a forged token for its
+        // changed claim only.
         kind.assert_accepted(app, &kind.with("jti", kind.claims()["jti"].clone()));
         kind.assert_accepted(app, &kind.with("exp", json!(unix_seconds() + 10_000)));
         kind.assert_accepted(app, &kind.with("nbf", json!(unix_seconds())));
@@ -30,7 +31,7 @@ fn expiry_is_enforced_with_five_seconds_of_leeway(#[values(Redis, Embedded)] sto
         }
         let token = kind.with("exp", json!(0));
         assert_refusal(&(kind.ask)(app, &token), &token, "token_expired", kind.typ);
-        // The entry lives, so the leeway holds.
+        // The entry still exists, so the leeway applies.
         kind.assert_accepted(app, &kind.with("exp", json!(unix_seconds() - 1)));
         kind.assert_refused(app, &kind.without("exp"), "no exp");
         let soon = unix_seconds() + 60;
@@ -47,7 +48,7 @@ fn expiry_is_enforced_with_five_seconds_of_leeway(#[values(Redis, Embedded)] sto
         ] {
             kind.assert_refused(app, &kind.with("exp", exp.clone()), &format!("exp {exp}"));
         }
-        // Numbers that no integer holds.
+        // Values that are not a 64-bit integer.
         for exp in ["18446744073709551616", "1e999", "99999999999999999999999999", "NaN", "0x7fffffff"] {
             let mut claims = kind.claims();
             claims["exp"] = json!(4_711);
@@ -68,7 +69,7 @@ fn nbf_in_the_future_is_refused_and_iat_in_the_future_is_not(#[values(Redis, Emb
             for value in [json!("0"), json!(-1), json!(1e300), json!([0])] {
                 kind.assert_refused(app, &kind.with(claim, value.clone()), &format!("{claim} {value}"));
             }
-            // Clocks may differ by a little.
+            // The clocks of two replicas may differ slightly.
             kind.assert_accepted(app, &kind.with(claim, json!(unix_seconds() + 2)));
         }
         kind.assert_refused(app, &kind.with("nbf", json!(u64::MAX)), "nbf");
@@ -77,7 +78,7 @@ fn nbf_in_the_future_is_refused_and_iat_in_the_future_is_not(#[values(Redis, Emb
 }
 
 #[rstest]
-fn tokens_of_others_are_refused(#[values(Redis, Embedded)] store: Store) {
+fn tokens_of_other_issuers_and_audiences_are_refused(#[values(Redis, Embedded)] store: Store) {
     for_both_kinds(store, |app, kind| {
         for claim in ["iss", "aud"] {
             let own = kind.claims()[claim].as_str().unwrap().to_owned();
@@ -105,7 +106,7 @@ fn tokens_of_others_are_refused(#[values(Redis, Embedded)] store: Store) {
             }
         }
     });
-    // Tokens of another instance on the same store, with other secrets.
+    // Tokens of another instance on the same store, with other secrets. Only Redis can have two instances.
     if store == Embedded {
         return;
     }
@@ -117,7 +118,7 @@ fn tokens_of_others_are_refused(#[values(Redis, Embedded)] store: Store) {
     let session = other.new_session();
     for kind in kinds(&session) {
         kind.assert_accepted(&other, &kind.genuine);
-        kind.assert_refused(&app, &kind.genuine, "another instance's");
+        kind.assert_refused(&app, &kind.genuine, "a token of another instance");
     }
 }
 
@@ -126,7 +127,7 @@ fn ids_must_be_those_of_a_live_session(#[values(Redis, Embedded)] store: Store) 
     let app = start(store);
     let (ada, bob) = (app.new_session(), app.new_session());
     for (kind, bobs) in kinds(&ada).iter().zip(kinds(&bob)) {
-        // A genuine signature over ids that the store does not have, or not together.
+        // A valid signature over ids that the store does not know, or that belong to different sessions.
         let code = if kind.typ == "at+jwt" { (401, "invalid_token") } else { (404, "token_not_found") };
         let unknown = json!("AAAAAAAAAAAAAAAAAAAAAA");
         for token in [
@@ -149,7 +150,7 @@ fn ids_must_be_those_of_a_live_session(#[values(Redis, Embedded)] store: Store) 
 }
 
 #[rstest]
-fn claims_that_are_not_one_clean_object_are_refused(#[values(Redis, Embedded)] store: Store) {
+fn claims_that_are_not_one_object_without_duplicates_are_refused(#[values(Redis, Embedded)] store: Store) {
     for_both_kinds(store, |app, kind| {
         let claims = kind.claims().to_string();
         let inside = claims.trim_matches(['{', '}']);
@@ -171,7 +172,7 @@ fn claims_that_are_not_one_clean_object_are_refused(#[values(Redis, Embedded)] s
         ] {
             kind.assert_refused(app, &kind.sign_text(&refused), &refused);
         }
-        // serde reads an array as a struct, by the order of the fields.
+        // serde would accept an array for a struct, with the values in the order of the fields.
         let ordered = ["iss", "aud", "sub", "tag", "sid", "jti", "iat", "exp"].map(|name| kind.claims()[name].clone());
         let with_nbf: Vec<Value> = ordered.iter().cloned().chain([json!(0)]).collect();
         kind.assert_refused(app, &kind.sign(&json!(with_nbf)), "an array of claims");

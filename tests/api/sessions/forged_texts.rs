@@ -1,4 +1,4 @@
-//! Tokens with a forged header, signature or text: items 24 to 26, 29 and 31 of the security checklist.
+//! Tokens with a forged header, signature or text.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
@@ -31,14 +31,14 @@ fn other_algorithms_are_refused(#[values(Redis, Embedded)] store: Store) {
             }
         }
         for alg in [json!(null), json!(256), json!(["HS256"]), json!({"HS256": true})] {
-            kind.assert_refused(app, &kind.with_header(&json!({"typ": kind.typ, "alg": alg})), "alg is no text");
+            kind.assert_refused(app, &kind.with_header(&json!({"typ": kind.typ, "alg": alg})), "alg is not a string");
         }
         kind.assert_refused(app, &kind.with_header(&json!({"typ": kind.typ})), "no alg");
     });
 }
 
 #[rstest]
-fn headers_that_say_more_are_refused(#[values(Redis, Embedded)] store: Store) {
+fn headers_with_more_fields_than_typ_and_alg_are_refused(#[values(Redis, Embedded)] store: Store) {
     for_both_kinds(store, |app, kind| {
         let jwk = json!({"kty": "oct", "k": encode("k".repeat(32))});
         for (name, value) in [
@@ -56,7 +56,7 @@ fn headers_that_say_more_are_refused(#[values(Redis, Embedded)] store: Store) {
         ] {
             kind.assert_refused(app, &kind.with_header_field(name, &value), name);
         }
-        // Signed with the key that the token brings along.
+        // Signed with the key that the token itself contains.
         let header = json!({"typ": kind.typ, "alg": "HS256", "jwk": jwk}).to_string();
         kind.assert_refused(app, &sign(&header, &kind.claims().to_string(), &"k".repeat(32)), "jwk");
         for header in ["", "{}", "null", "[]", "x", r#"{"typ":"JWT","alg":"HS256"}"#, r#"{"alg":"HS256"}"#] {
@@ -79,7 +79,7 @@ fn kids_are_never_looked_up(#[values(Redis, Embedded)] store: Store) {
             kind.assert_refused(app, &sign(&header, &kind.claims().to_string(), "secret"), "kid");
         }
     });
-    // Headers and bodies end at 16 KiB, so a megabyte is never read as a token.
+    // The limit of 16 KiB for headers and bodies applies before the server reads a token.
     let app = start(store);
     let [access, refresh] = kinds(&app.new_session());
     let huge = |kind: &Kind| kind.with_header_field("kid", &json!("k".repeat(1_000_000)));
@@ -88,15 +88,15 @@ fn kids_are_never_looked_up(#[values(Redis, Embedded)] store: Store) {
 }
 
 #[rstest]
-fn one_kind_of_token_is_never_the_other(#[values(Redis, Embedded)] store: Store) {
+fn access_and_refresh_tokens_are_not_interchangeable(#[values(Redis, Embedded)] store: Store) {
     let app = start(store);
     let [access, refresh] = kinds(&app.new_session());
     for (kind, other) in [(&access, &refresh), (&refresh, &access)] {
         kind.assert_refused(&app, &other.genuine, "the other kind");
-        // The key and the typ tell the kinds apart, each by itself.
+        // The key tells the kinds apart, and so does `typ`.
         let claims = kind.claims().to_string();
-        kind.assert_refused(&app, &sign(&kind.header(), &claims, other.secret), "the other's key");
-        kind.assert_refused(&app, &sign(&other.header(), &claims, kind.secret), "the other's typ");
+        kind.assert_refused(&app, &sign(&kind.header(), &claims, other.secret), "the key of the other kind");
+        kind.assert_refused(&app, &sign(&other.header(), &claims, kind.secret), "the typ of the other kind");
         kind.assert_accepted(&app, &sign(&kind.header(), &claims, kind.secret));
     }
     let removal = app.send("DELETE", "/access-token", &[("Authorization", &refresh.genuine)], None);
@@ -137,7 +137,7 @@ fn text_that_is_not_quite_a_token_is_refused(#[values(Redis, Embedded)] store: S
         }
         tampered(kind).for_each(|token| kind.assert_refused(app, &token, "tampered"));
     });
-    // JSON keeps white space and control characters. A header loses those at its ends.
+    // JSON keeps white space and control characters. A header loses white space at both ends.
     let app = start(store);
     let [access, refresh] = kinds(&app.new_session());
     let token = &refresh.genuine;
@@ -159,12 +159,12 @@ fn text_that_is_not_quite_a_token_is_refused(#[values(Redis, Embedded)] store: S
         let value = format!("Bearer {}", access.genuine.replacen('.', &format!("{not_http}."), 1));
         let bytes = raw::request("GET", "/user", &[("Authorization", &value)], None);
         let answer = raw::exchange(app.port(), &bytes).unwrap();
-        assert_eq!(answer.status, 400, "{not_http:?} is no part of a header: {answer:?}");
+        assert_eq!(answer.status, 400, "{not_http:?} is not allowed in a header: {answer:?}");
     }
 }
 
-/// The genuine token with one character changed: a few in each part, and the last one to each of the 63 others. Three of
-/// these differ only in the two bits that base64url leaves over.
+/// Copies of the genuine token with one changed character: every 23rd character once, and the last character replaced
+/// by each of the 63 others. Three of these 63 differ only in the two bits that base64url does not use.
 fn tampered(kind: &Kind) -> impl Iterator<Item = String> + '_ {
     let genuine = &kind.genuine;
     let swap = move |place: usize, with: u8| {

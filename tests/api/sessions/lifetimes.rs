@@ -1,4 +1,4 @@
-//! How long tokens live, and what clients hear when they have ended.
+//! The lifetimes of tokens, and the answers to expired tokens.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[rstest]
-fn authenticate_tells_the_lifetimes_of_the_settings(#[values(Redis, Embedded)] store: Store) {
+fn authenticate_returns_the_lifetimes_of_the_settings(#[values(Redis, Embedded)] store: Store) {
     let settings = [("ACCESS_TOKEN_TTL_SECONDS", "77"), ("REFRESH_TOKEN_TTL_SECONDS", "7777")];
     let app = TestApp::start_with(store, &settings);
     let session = app.new_session();
@@ -25,7 +25,7 @@ fn authenticate_tells_the_lifetimes_of_the_settings(#[values(Redis, Embedded)] s
 }
 
 #[rstest]
-fn refresh_tells_the_lifetime_of_the_settings(#[values(Redis, Embedded)] store: Store) {
+fn refresh_returns_the_lifetime_of_the_settings(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[("ACCESS_TOKEN_TTL_SECONDS", "77")]);
     let answer = app.refresh_access_token(&app.new_session().refresh_token);
     assert_eq!(answer.json()["expires_in"], 77, "{answer:?}");
@@ -36,8 +36,8 @@ fn an_expired_access_token_is_401_token_expired(#[values(Redis, Embedded)] store
     let settings = [("ACCESS_TOKEN_TTL_SECONDS", "1"), ("REFRESH_TOKEN_TTL_SECONDS", "60")];
     let app = TestApp::start_with(store, &settings);
     let session = app.new_session();
-    wait_until("the access token ends", || app.current_user(&session.access_token).status == 401);
-    // The entry ended by itself, so the client should refresh: within the leeway of the clocks and after it.
+    wait_until("the access token expires", || app.current_user(&session.access_token).status == 401);
+    // The answer must tell the client to refresh, within the leeway of the clocks and after it.
     let answer = app.current_user(&session.access_token);
     answer.assert_error(401, "token_expired");
     assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
@@ -55,7 +55,7 @@ fn an_access_token_whose_entry_lives_has_five_seconds_of_leeway(#[values(Redis, 
     let exp = time(&session.access_token, "exp");
     let last_accepted = Cell::new(0);
     let ask = || {
-        // Each refresh sets the access entry anew, so that only the claims of the first token decide.
+        // Each refresh renews the access entry, so that only the claims of the first token decide.
         assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
         let asked = unix_seconds();
         let answer = app.current_user(&session.access_token);
@@ -75,7 +75,7 @@ fn refresh_revives_a_session_whose_access_token_has_expired(#[values(Redis, Embe
     let settings = [("ACCESS_TOKEN_TTL_SECONDS", "2"), ("REFRESH_TOKEN_TTL_SECONDS", "60")];
     let app = TestApp::start_with(store, &settings);
     let session = app.new_session();
-    wait_until("the access token ends", || app.current_user(&session.access_token).status == 401);
+    wait_until("the access token expires", || app.current_user(&session.access_token).status == 401);
     let token = text(&app.refresh_access_token(&session.refresh_token), "access_token");
     assert_eq!(app.current_user(&token).status, 200);
 }
@@ -86,13 +86,13 @@ fn an_expired_refresh_token_is_401_token_expired(#[values(Redis, Embedded)] stor
     let app = TestApp::start_with(store, &settings);
     let session = app.new_session();
     let mut last = app.refresh_access_token(&session.refresh_token);
-    wait_until("the refresh token ends", || {
+    wait_until("the refresh token expires", || {
         last = app.refresh_access_token(&session.refresh_token);
         last.status != 200
     });
     last.assert_error(401, "token_expired");
     assert_eq!(last.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
-    wait_until("the last access token ends", || app.remove_access_token(&session.email).status == 404);
+    wait_until("the last access token expires", || app.remove_access_token(&session.email).status == 404);
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }
 
@@ -100,10 +100,10 @@ fn an_expired_refresh_token_is_401_token_expired(#[values(Redis, Embedded)] stor
 fn removal_of_expired_tokens_is_404(#[values(Redis, Embedded)] store: Store) {
     let settings = [("ACCESS_TOKEN_TTL_SECONDS", "1"), ("REFRESH_TOKEN_TTL_SECONDS", "1")];
     let app = TestApp::start_with(store, &settings);
-    // The store sets the end of an entry a moment after the server sets the end of the token. A later session of somebody
-    // else ends after both.
+    // An entry expires slightly later than its token, because the store sets the TTL after the server has set `exp`. A
+    // later session of another user expires after both.
     let (session, later) = (app.new_session(), app.new_session());
-    wait_until("the later session ends", || {
+    wait_until("the later session expires", || {
         app.current_user(&later.access_token).status == 401
             && app.refresh_access_token(&later.refresh_token).status == 401
     });

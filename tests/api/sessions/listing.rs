@@ -1,4 +1,4 @@
-//! GET /sessions: what a person sees of each session, page by page, and how many sessions there are at most.
+//! GET /sessions: the data of each session, the pages of the list, and the limit on the number of sessions.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{
     TestApp, claims, replicas, text, unique_email, unix_seconds, wait_until_after,
 };
 
-/// Seconds since the epoch of an RFC 3339 time in UTC.
+/// Converts an RFC 3339 time in UTC to Unix seconds.
 fn seconds(time: &Value) -> u64 {
     let time = time.as_str().unwrap();
     assert!(time.len() == 20 && time.ends_with('Z'), "{time}");
@@ -30,7 +30,7 @@ fn sessions_are_listed_newest_first_with_address_and_user_agent(#[values(Redis, 
     let email = unique_email();
     let before = unix_seconds();
     assert_eq!(replicas[0].sign_up(&email, PASSWORD).status, 201);
-    // 256 bytes are kept.
+    // The server keeps the first 256 bytes of a user agent.
     let (long, cut) = ("ü".repeat(300), "ü".repeat(128));
     let origins = [("192.0.2.1", "one", "one"), ("2001:db8::2", "two\ttabs", "twotabs"), ("192.0.2.3", &long, &cut)];
     let opened: Vec<_> = origins
@@ -64,7 +64,7 @@ fn sessions_are_listed_newest_first_with_address_and_user_agent(#[values(Redis, 
 }
 
 #[rstest]
-fn last_used_at_moves_with_a_refresh_and_with_nothing_else(#[values(Redis, Embedded)] store: Store) {
+fn only_a_refresh_of_the_session_changes_last_used_at(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let (session, other) = (app.new_session(), app.new_session());
     let listed = || app.sessions(&session.access_token).remove(0);
@@ -81,7 +81,7 @@ fn last_used_at_moves_with_a_refresh_and_with_nothing_else(#[values(Redis, Embed
 }
 
 #[rstest]
-fn beyond_the_limit_the_oldest_session_gives_way(#[values(Redis, Embedded)] store: Store) {
+fn beyond_the_limit_the_oldest_session_ends(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[("MAX_SESSIONS_PER_USER", "3")]);
     let bystander = replicas[0].new_session();
     let mut live = vec![replicas[0].new_session()];
@@ -91,7 +91,7 @@ fn beyond_the_limit_the_oldest_session_gives_way(#[values(Redis, Embedded)] stor
         if live.len() > 3 {
             live.remove(0).assert_dead(&replicas);
         }
-        // A session that is used keeps its place by age.
+        // The age of a session counts, not its last use.
         live[0].assert_lives(&replicas);
         let ids: Vec<_> = live.iter().rev().map(Session::id).collect();
         assert_eq!(app.session_ids(&live[0].access_token), ids);
@@ -123,7 +123,7 @@ fn expired_sessions_are_never_listed_nor_counted(#[values(Redis, Embedded)] stor
         refresh(&mut kept);
     }
     assert_eq!(app.session_ids(&kept.access_token), [kept.id()]);
-    // An expired session leaves its place, so nobody else gives way.
+    // An expired session does not count, so the new session ends no other session.
     let third = app.session_of(&kept.email);
     assert_eq!(app.session_ids(&third.access_token), [third.id(), kept.id()]);
     refresh(&mut kept);
@@ -131,7 +131,7 @@ fn expired_sessions_are_never_listed_nor_counted(#[values(Redis, Embedded)] stor
 }
 
 #[rstest]
-fn a_shorter_life_set_later_cuts_no_older_session(#[values(Redis, Embedded)] store: Store) {
+fn a_shorter_lifetime_does_not_shorten_older_sessions(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);
     let app = data.start(&[]);
     let older = app.new_session();
@@ -144,7 +144,7 @@ fn a_shorter_life_set_later_cuts_no_older_session(#[values(Redis, Embedded)] sto
     assert_eq!(app.refresh_access_token(&older.refresh_token).status, 200);
 }
 
-/// A page of the list, and what leads to the next one.
+/// A page of the list, and the cursor of the next page.
 fn page(app: &TestApp, token: &str, query: &str) -> (Vec<String>, Option<String>) {
     let answer = app.send_as(token, "GET", &format!("/sessions?{query}"), None);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -161,7 +161,7 @@ fn the_list_comes_in_pages(#[values(Redis, Embedded)] store: Store) {
         app.session_of(&first.email);
     }
     let (newest, next) = page(&app, &first.access_token, "");
-    assert_eq!(newest.len(), 100, "a page of the longest kind");
+    assert_eq!(newest.len(), 100, "the longest page");
     let (oldest, end) = page(&app, &first.access_token, &format!("after={}", next.unwrap()));
     assert_eq!((oldest.len(), end), (5, None));
     let all = [newest, oldest].concat();
@@ -176,12 +176,12 @@ fn the_list_comes_in_pages(#[values(Redis, Embedded)] store: Store) {
         query = format!("after={next}&limit=7");
     }
     assert_eq!(pages, all);
-    // A session that has ended meanwhile leads nowhere.
+    // After a session that no longer exists, the page is empty.
     assert_eq!(page(&app, &first.access_token, "after=AAAAAAAAAAAAAAAAAAAAAA"), (Vec::new(), None));
 }
 
 #[rstest]
-fn a_wrong_page_is_400(#[values(Redis, Embedded)] store: Store) {
+fn wrong_parameters_of_a_page_are_400(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let token = app.new_session().access_token;
     let get = |query: &str| app.send_as(&token, "GET", &format!("/sessions?{query}"), None);

@@ -10,7 +10,7 @@ use crate::support::{
 
 const MAX_AGE: (&str, &str) = ("SESSION_MAX_AGE_SECONDS", "3");
 
-/// The second in which the session must have ended.
+/// The Unix time at which the session must have ended.
 fn end_of(app: &TestApp, session: &Session) -> u64 {
     let created = app.sessions(&session.access_token).remove(0)["created_at"].as_str().unwrap().to_owned();
     let created = humantime::parse_rfc3339(&created).unwrap();
@@ -54,7 +54,7 @@ fn refreshes_never_outlive_the_longest_life_of_a_session(
     refused.unwrap().assert_error(401, "token_expired");
     assert!(refreshed > 0);
     for app in &replicas {
-        // The entry ends a moment later than its token, by as much as the request took to reach the store.
+        // The entry expires slightly later than its token: by the time that the request took to reach the store.
         wait_until("the access entry has ended", || app.current_user(&session.access_token).status != 200);
         app.current_user(&session.access_token).assert_error(401, "token_expired");
         app.refresh_access_token(&session.refresh_token).assert_error(401, "token_expired");

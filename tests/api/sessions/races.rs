@@ -1,7 +1,7 @@
-//! Races: what two requests at the same moment leave behind.
+//! Races: the state that simultaneous requests leave behind.
 //!
-//! Each race is run for several users at once, two hundred times in all. After each round every token that should be dead
-//! is refused everywhere, and every token that should live is accepted.
+//! Each race runs for several users at once, 200 times in total. After each round every token that should be dead is
+//! refused everywhere, and every token that should live is accepted.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use crate::support::{
     assert_accepted, text, unique_email,
 };
 
-/// Refreshes until `done` and once more after it. Returns the access tokens and the last answer.
+/// Refreshes until `done` is set, and once more after that. Returns the access tokens and the last answer.
 fn refresh_until(racer: &Racer<'_>, refresh_token: &str, done: &AtomicBool) -> (Vec<String>, Answer) {
     let mut access_tokens = Vec::new();
     loop {
@@ -34,7 +34,7 @@ fn refresh_until(racer: &Racer<'_>, refresh_token: &str, done: &AtomicBool) -> (
     }
 }
 
-/// No replica accepts the tokens of `session`, or the first and the last that refreshes gave.
+/// Asserts that no replica accepts the tokens of `session`, or the first and the last of `access_tokens`.
 fn assert_all_dead(racer: &Racer<'_>, session: &Session, access_tokens: &[String]) {
     racer.assert_dead(session);
     for token in access_tokens.iter().take(1).chain(access_tokens.iter().rev().take(2)) {
@@ -88,7 +88,7 @@ fn refresh_and_sign_in_against_password_change(#[values(Redis, Embedded)] store:
             assert_eq!(changed.status, 200, "{changed:?}");
             ended_refreshes.1.assert_error(404, "token_not_found");
             assert_all_dead(racer, &ended, &ended_refreshes.0);
-            // A sign-in with the old password may come before the change, which then ends its session.
+            // A sign-in with the old password may come before the change. Then the change must end the new session.
             match late.status {
                 200 => racer.assert_dead(&Session::of(&email, &late)),
                 _ => late.assert_error(401, "invalid_credentials"),
@@ -157,7 +157,8 @@ fn two_rotations_at_once(#[values(Redis, Embedded)] store: Store) {
     });
 }
 
-/// One session ends all, the other all but itself. The session of the second request has ended before it.
+/// One session ends all sessions, the other ends all sessions except itself. The later request must fail, because its
+/// session has already ended.
 #[rstest]
 fn two_sessions_that_end_each_other(#[values(Redis, Embedded)] store: Store) {
     race(store, &[], |racer, rounds| {

@@ -14,14 +14,15 @@ use crate::support::{Answer, PASSWORD, Session, Store, TestApp, alone, assert_ac
 const ROUNDS: usize = 200;
 const USERS: usize = 5;
 
-/// Long deadlines, because a request may wait for its turn to hash, and a request that is cut off may still have happened.
-/// Long lives, so that no session expires.
+/// Long deadlines, because a request may wait for its turn to hash, and a request may take effect although its deadline
+/// has passed. Long lifetimes, so that no session expires.
 pub(super) const PATIENT: [(&str, &str); 3] =
     [("REQUEST_TIMEOUT_SECONDS", "60"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
-/// Between two refreshes of a client. Hashing has the lowest priority, and needs the pause.
+/// The pause between two refreshes of a client. Without the pause, hashing would starve, because it has the lowest
+/// priority.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
-/// One user's place in a race.
+/// One user in a race.
 pub(super) struct Racer<'a> {
     pub(super) replicas: &'a [TestApp],
     turn: AtomicUsize,
@@ -32,19 +33,19 @@ impl<'a> Racer<'a> {
         Self { replicas, turn: AtomicUsize::new(turn) }
     }
 
-    /// Another replica each time.
+    /// The next replica in turn.
     pub(super) fn app(&self) -> &TestApp {
         &self.replicas[self.turn.fetch_add(1, Ordering::Relaxed) % self.replicas.len()]
     }
 
-    /// Sends until the server has time for a hash, and counts no other guess at the same moment.
+    /// Repeats the request while the server is overloaded, or counts another guess at the same moment.
     pub(super) fn insist(&self, send: impl Fn(&TestApp) -> Answer) -> Answer {
         loop {
             let answer = send(self.app());
             if ![429, 503].contains(&answer.status) {
                 return answer;
             }
-            // On a busy machine Redis may be late, too.
+            // On a busy machine, Redis may be slow, too.
             let codes = ["too_many_attempts", "overloaded", "store_timeout"];
             assert!(codes.contains(&text(&answer, "code").as_str()), "{answer:?}");
             thread::sleep(2 * PAUSE);
@@ -53,7 +54,7 @@ impl<'a> Racer<'a> {
 
     pub(super) fn sign_up(&self, email: &str) {
         let answer = self.insist(|app| app.sign_up(email, PASSWORD));
-        // After a lost answer the account is there.
+        // 409: the answer to the first request was lost, but the account exists.
         assert!([201, 409].contains(&answer.status), "{answer:?}");
     }
 
@@ -62,7 +63,7 @@ impl<'a> Racer<'a> {
         Session::of(email, &answer)
     }
 
-    /// Every replica accepts the access token, and one of them the refresh token.
+    /// Asserts that every replica accepts the access token, and that one replica accepts the refresh token.
     pub(super) fn assert_lives(&self, session: &Session) {
         for app in self.replicas {
             assert_accepted(app, &session.access_token, &session.email);
@@ -72,7 +73,7 @@ impl<'a> Racer<'a> {
         assert_accepted(self.app(), &text(&refreshed, "access_token"), &session.email);
     }
 
-    /// No replica accepts the access token, and one of them refuses the refresh token.
+    /// Asserts that no replica accepts the access token, and that one replica refuses the refresh token.
     pub(super) fn assert_dead(&self, session: &Session) {
         self.app().refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
         self.assert_refused(&session.access_token);
@@ -97,11 +98,11 @@ pub(super) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer
             scope.spawn(move || race(&racer, ROUNDS / USERS));
         }
     });
-    // Nobody else's session has ended.
+    // The races must not end the session of another user.
     assert_accepted(&replicas[0], &bystander.access_token, &bystander.email);
 }
 
-/// Starts both at the same moment.
+/// Runs both functions at the same moment.
 pub(super) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
@@ -115,7 +116,7 @@ pub(super) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: i
     })
 }
 
-/// Tells the other side of the race to stop, also in a panic.
+/// Tells the other side of the race to stop, even after a panic.
 pub(super) struct Ended<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Ended<'_> {

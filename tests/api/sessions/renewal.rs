@@ -23,7 +23,7 @@ fn ask(app: &TestApp, method: &str, path: &str, access: &str, refresh: &str, bod
     app.send(method, path, &headers, body.map(Value::to_string).as_deref())
 }
 
-/// The new token of an answer, which has what every renewal has.
+/// Asserts that an answer has everything that a renewal has, and returns the new access token.
 #[track_caller]
 fn renewed(answer: &Answer, session: &Session) -> String {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -84,9 +84,9 @@ fn every_protected_route_that_keeps_the_session_renews(#[values(Redis, Embedded)
     }
 }
 
-/// What a client gets there would end with the session.
+/// A new token would be useless, because it would end with the session.
 #[rstest]
-fn a_route_that_ends_the_session_hands_nothing_out(#[values(Redis, Embedded)] store: Store) {
+fn a_route_that_ends_the_session_issues_no_token(#[values(Redis, Embedded)] store: Store) {
     let app = start(store, &[]);
     let kept = app.new_session();
     let delete = json!({"password": PASSWORD});
@@ -102,7 +102,7 @@ fn a_route_that_ends_the_session_hands_nothing_out(#[values(Redis, Embedded)] st
         (&owner, "DELETE", "/access-token", None, owner.new_session()),
         (&app, "DELETE", "/user", Some(&delete), app.new_session()),
     ] {
-        // An earlier route may have ended it.
+        // An earlier request may have ended the session.
         let session = if app.current_user(&session.access_token).status == 200 { session } else { open() };
         let answer = ask(app, method, path, &expired_access_token(&session), &session.refresh_token, body);
         assert_eq!(answer.status, 200, "{method} {path} {answer:?}");
@@ -137,7 +137,7 @@ fn an_access_token_that_has_not_expired_is_not_renewed(#[values(Redis, Embedded)
         let answer = ask(&app, "GET", path, &session.access_token, &session.refresh_token, None);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_not_renewed(&answer);
-        // Nobody looks at the refresh token.
+        // The server does not check the refresh token.
         assert_eq!(ask(&app, "GET", path, &session.access_token, "nonsense", None).status, 200);
     }
 }
@@ -172,7 +172,7 @@ fn a_bad_refresh_token_renews_nothing(#[values(Redis, Embedded)] store: Store) {
             assert_not_renewed(&answer);
         }
     }
-    // A good refresh token does not help a forged access token, or one that is not there.
+    // A valid refresh token does not make up for a forged or missing access token.
     let now = unix_seconds();
     let claims = tokens().access.verify_expired(&expired, now).unwrap();
     let forged = Tokens::new(&[1; 32], &[2; 32]).access.issue(&claims);
@@ -185,9 +185,9 @@ fn a_bad_refresh_token_renews_nothing(#[values(Redis, Embedded)] store: Store) {
     session.assert_dead([&app]);
 }
 
-/// An id that the session never had is that of a spent token, as far as the store knows.
+/// The store cannot distinguish an id that the session never had from the id of a spent token.
 #[rstest]
-fn a_refresh_token_of_another_id_ends_the_session(#[values(Redis, Embedded)] store: Store) {
+fn a_refresh_token_with_an_unknown_id_ends_the_session(#[values(Redis, Embedded)] store: Store) {
     let app = start(store, &[]);
     for by_renewal in [false, true] {
         let session = app.new_session();
@@ -218,7 +218,7 @@ fn two_refresh_tokens_are_400(#[values(Redis, Embedded)] store: Store) {
 }
 
 #[rstest]
-fn with_rotation_a_renewal_spends_nothing(#[values(Redis, Embedded)] store: Store) {
+fn with_rotation_a_renewal_does_not_spend_the_refresh_token(#[values(Redis, Embedded)] store: Store) {
     let app = start(store, &[("REFRESH_TOKEN_ROTATION", "on")]);
     let session = app.new_session();
     let expired = expired_access_token(&session);
@@ -268,7 +268,7 @@ fn a_request_that_fails_authentication_changes_nothing(#[values("off", "on")] ro
 }
 
 #[test]
-fn a_renewal_sets_the_access_entry_anew_and_writes_nothing_else() {
+fn a_renewal_writes_the_access_entry_and_nothing_else() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();

@@ -1,4 +1,4 @@
-//! REFRESH_TOKEN_ROTATION=on: a refresh spends its refresh token, which has one successor.
+//! REFRESH_TOKEN_ROTATION=on: a refresh spends the refresh token. Each spent token has exactly one successor.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::support::{
 
 const ON: (&str, &str) = ("REFRESH_TOKEN_ROTATION", "on");
 
-/// A refresh that must succeed. `session` goes on with the new tokens.
+/// Asserts that a refresh succeeds, and puts the new tokens into `session`.
 fn rotate(app: &TestApp, session: &mut Session) -> Answer {
     let answer = app.refresh_access_token(&session.refresh_token);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -33,7 +33,7 @@ fn assert_reused(answer: &Answer) {
 }
 
 #[rstest]
-fn a_refresh_gives_a_new_refresh_token_that_goes_on_at_every_replica(#[values(Redis, Embedded)] store: Store) {
+fn a_refresh_gives_a_new_refresh_token_that_works_at_every_replica(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[ON]);
     let mut session = replicas[0].new_session();
     let (sid, mut seen) = (session.id(), BTreeSet::from([session.refresh_token.clone()]));
@@ -45,14 +45,14 @@ fn a_refresh_gives_a_new_refresh_token_that_goes_on_at_every_replica(#[values(Re
         assert_eq!(fields(&answer), names);
         assert_eq!(text(&answer, "result"), "Access token refreshed successfully");
         assert_eq!((text(&answer, "token_type").as_str(), number(&answer, "expires_in")), ("Bearer", 60));
-        assert!(seen.insert(session.refresh_token.clone()), "a refresh token came twice");
+        assert!(seen.insert(session.refresh_token.clone()), "the server issued a refresh token twice");
         assert_eq!(session.id(), sid);
         let (issued, expires) = (time(&session.refresh_token, "iat"), time(&session.refresh_token, "exp"));
-        // The time is the store's, which may lag behind this machine's by a moment.
+        // The clock of the store may be slightly behind the clock of this machine.
         assert!((before - 1..=unix_seconds()).contains(&issued) && expires == issued + 120, "{issued} {expires}");
         assert!((119..=121).contains(&number(&answer, "refresh_expires_in")), "{answer:?}");
         access_tokens.push(session.access_token.clone());
-        // Older access tokens live until they expire.
+        // Older access tokens stay valid until they expire.
         for app in &replicas {
             for token in &access_tokens {
                 assert_accepted(app, token, &session.email);
@@ -62,7 +62,7 @@ fn a_refresh_gives_a_new_refresh_token_that_goes_on_at_every_replica(#[values(Re
 }
 
 #[rstest]
-fn without_rotation_the_answer_has_no_refresh_token_and_the_old_one_goes_on(#[values(Redis, Embedded)] store: Store) {
+fn without_rotation_the_answer_has_no_refresh_token_and_the_old_one_works(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[]);
     let session = replicas[0].new_session();
     for app in replicas.iter().chain(&replicas) {
@@ -80,7 +80,7 @@ fn within_the_grace_a_spent_token_gives_the_same_successor_everywhere(#[values(R
     for app in &replicas {
         let spent = session.refresh_token.clone();
         rotate(app, &mut session);
-        // A successor that is issued anew in another second would differ.
+        // If the server issued the successor again in a later second, the token would differ.
         wait_until_after(time(&session.refresh_token, "iat"));
         for app in &replicas {
             let again = app.refresh_access_token(&spent);
@@ -128,13 +128,13 @@ fn after_the_grace_a_spent_token_gives_its_successor_until_that_is_used(#[values
         let first = session.clone();
         rotate(app, &mut session);
         wait_until_after(time(&session.refresh_token, "iat") + 1);
-        // The answer to the first refresh may never have arrived.
+        // The client may have lost the answer to the first refresh.
         for app in &replicas {
             let again = app.refresh_access_token(&first.refresh_token);
             assert_eq!(again.status, 200, "{again:?}");
             assert_eq!(text(&again, "refresh_token"), session.refresh_token);
         }
-        // A protected request that is renewed uses the successor, and does not spend it.
+        // A renewal uses the successor, and does not spend it.
         let expired = expired_access_token(&session);
         let headers = [("Authorization", expired.as_str()), ("Refresh-Token", &session.refresh_token)];
         assert_eq!(app.send("GET", "/user", &headers, None).status, 200);
@@ -156,9 +156,8 @@ fn within_the_grace_a_spent_token_gives_its_successor_even_if_that_was_used(#[va
     assert_eq!(text(&again, "refresh_token"), session.refresh_token);
 }
 
-/// The ways on which a refresh token comes.
 #[rstest]
-fn a_spent_token_ends_the_session_on_whichever_way_it_comes(
+fn a_spent_token_ends_the_session_however_it_is_sent(
     #[values(Redis, Embedded)] store: Store,
     #[values("refresh", "renewal", "signout by header", "signout by body")] way: &str,
 ) {

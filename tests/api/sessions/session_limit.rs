@@ -1,4 +1,4 @@
-//! Sign-ins at the same moment keep to the number of sessions that a user may have.
+//! Simultaneous sign-ins respect the limit on the sessions of a user.
 
 use std::{sync::Barrier, thread};
 
@@ -11,7 +11,7 @@ use crate::support::{
     alone, replicas, unique_email,
 };
 
-/// Signs in so often at once. Returns the sessions in no order.
+/// Signs in `times` times at once. The sessions are in no particular order.
 fn sign_in_at_once(racer: &Racer<'_>, email: &str, times: usize) -> Vec<Session> {
     let barrier = Barrier::new(times);
     thread::scope(|scope| {
@@ -25,7 +25,7 @@ fn sign_in_at_once(racer: &Racer<'_>, email: &str, times: usize) -> Vec<Session>
     })
 }
 
-/// Exactly `limit` of `sessions` live, and the list shows these.
+/// Asserts that exactly `limit` of `sessions` are alive, and that the list shows exactly these.
 fn assert_limited(racer: &Racer<'_>, sessions: &[Session], limit: usize) {
     let app = racer.app();
     let lives = |session: &&Session| app.current_user(&session.access_token).status == 200;
@@ -55,7 +55,7 @@ fn few_sign_ins_at_once_keep_to_the_session_limit(#[values(Redis, Embedded)] sto
         for _ in 0..rounds {
             let sessions = sign_in_at_once(racer, &email, 3);
             assert_limited(racer, &sessions, 2);
-            // The sessions of the round before are older, and have given way.
+            // The sessions of the previous round are older, so they have ended.
             for session in &before {
                 racer.assert_dead(session);
             }

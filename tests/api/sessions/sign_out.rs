@@ -19,7 +19,6 @@ fn assert_signed_out(answer: &Answer) {
     assert_eq!(answer.header("access-token"), None, "{answer:?}");
 }
 
-/// What a client sends to sign out.
 #[rstest]
 fn any_genuine_token_ends_its_session_and_no_other(
     #[values(Redis, Embedded)] store: Store,
@@ -40,7 +39,7 @@ fn any_genuine_token_ends_its_session_and_no_other(
         };
         assert_signed_out(&send());
         session.assert_dead(&replicas);
-        // A session that has ended before is no error.
+        // It is not an error to end a session again.
         assert_signed_out(&send());
         kept.assert_lives(&replicas);
         assert_eq!(app.session_ids(&kept.access_token), [kept.id()]);
@@ -48,7 +47,7 @@ fn any_genuine_token_ends_its_session_and_no_other(
 }
 
 #[rstest]
-fn only_a_session_that_lived_is_audited(#[values(Redis, Embedded)] store: Store) {
+fn only_the_sign_out_of_a_live_session_is_audited(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let headers = [("Authorization", session.access_token.as_str())];
@@ -63,7 +62,7 @@ fn only_a_session_that_lived_is_audited(#[values(Redis, Embedded)] store: Store)
 }
 
 #[rstest]
-fn what_is_no_genuine_token_is_401(#[values(Redis, Embedded)] store: Store) {
+fn anything_but_a_genuine_token_is_401(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let missing = sign_out(&app, &[], None);

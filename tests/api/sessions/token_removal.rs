@@ -28,15 +28,15 @@ fn assert_challenge(answer: &Answer, code: &str, challenge: &str) {
 }
 
 #[rstest]
-fn open_removal_asks_for_no_token_and_without_body_removes_the_tokens_owners(#[values(Redis, Embedded)] store: Store) {
+fn open_removal_needs_an_email_or_a_valid_token(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[("TOKEN_REMOVAL", "open")]);
     let (ada, bob) = (app.new_session(), app.new_session());
-    // A body that says whose tokens are meant needs no token, so not even a bad one matters.
+    // With an email in the body, the request needs no token, so the server ignores even an invalid token.
     assert_removed(&remove(&app, Some("x"), Some(&bob.email)));
     bob.assert_dead([&app]);
     assert_challenge(&remove(&app, Some("x"), None), "invalid_token", INVALID);
     ada.assert_lives([&app]);
-    // Without a token the body must say whose tokens are meant.
+    // Without a token, the body must name the user.
     remove(&app, None, None).assert_invalid(&["email"]);
     assert_removed(&remove(&app, Some(&ada.access_token), None));
     ada.assert_dead([&app]);
@@ -44,7 +44,7 @@ fn open_removal_asks_for_no_token_and_without_body_removes_the_tokens_owners(#[v
 }
 
 #[rstest]
-fn removal_body_that_is_there_must_be_complete(#[values(Redis, Embedded)] store: Store) {
+fn removal_body_must_be_complete(#[values(Redis, Embedded)] store: Store) {
     for removal in ["open", "owner"] {
         let app = TestApp::start_with(store, &[("TOKEN_REMOVAL", removal)]);
         let session = app.new_session();
@@ -88,19 +88,19 @@ fn owner_removal_wants_the_owners_access_token(#[values(Redis, Embedded)] store:
 }
 
 #[rstest]
-fn removal_switched_off_is_405_and_leaves_it_to_the_command_line(#[values(Redis, Embedded)] store: Store) {
+fn removal_switched_off_is_405_and_the_command_line_still_works(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[("TOKEN_REMOVAL", "off")]);
     let session = app.new_session();
     for token in [None, Some(session.access_token.as_str()), Some("x")] {
         for email in [None, Some(session.email.as_str())] {
             let answer = remove(&app, token, email);
             answer.assert_error(405, "method_not_allowed");
-            assert_eq!(answer.header("allow"), Some(""), "the route is there, but has no method: {answer:?}");
+            assert_eq!(answer.header("allow"), Some(""), "the route exists, but has no method: {answer:?}");
         }
     }
     session.assert_lives([&app]);
     let mut app = app;
-    // The running server alone has the embedded store.
+    // Only one process can open the embedded store.
     if store == Embedded {
         app.kill();
     }
