@@ -1,4 +1,4 @@
-//! PUT /user/password and DELETE /user, and sign-ups at the same moment.
+//! PUT /user/password and DELETE /user, and simultaneous sign-ups.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const NEW: &str = "battery staple";
 #[track_caller]
 fn wrong_password(answer: &Answer) {
     answer.assert_error(403, "wrong_password");
-    assert_eq!(answer.header("www-authenticate"), None, "a client drops its tokens on a challenge");
+    assert_eq!(answer.header("www-authenticate"), None, "a challenge would make clients drop their tokens");
 }
 
 #[rstest]
@@ -27,7 +27,7 @@ fn a_wrong_current_password_is_403_and_changes_nothing(#[values(Redis, Embedded)
             wrong_password(&app.change_password(&session.access_token, wrong, NEW));
         }
         app.authenticate(&session.email, NEW).assert_error(401, "invalid_credentials");
-        // A fifth failure in a row would bring a wait.
+        // A fifth failure in a row would start a wait, so a sign-in resets the count.
         app.session_of(&session.email);
     }
     session.assert_lives(&replicas);
@@ -65,7 +65,7 @@ fn both_passwords_of_a_change_are_checked_at_once(#[values(Redis, Embedded)] sto
 }
 
 #[rstest]
-fn the_least_length_holds_for_the_new_password_only(#[values(Redis, Embedded)] store: Store) {
+fn the_minimum_length_applies_only_to_the_new_password(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);
     let app = data.start(&[]);
     let session = app.new_session();
@@ -79,7 +79,7 @@ fn the_least_length_holds_for_the_new_password_only(#[values(Redis, Embedded)] s
 }
 
 #[rstest]
-fn a_change_ends_all_other_sessions_and_keeps_this_one_going(#[values(Redis, Embedded)] store: Store) {
+fn a_change_ends_all_other_sessions_and_keeps_the_current_one(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[]);
     let bystander = replicas[0].new_session();
     let kept = replicas[0].new_session();
@@ -87,7 +87,7 @@ fn a_change_ends_all_other_sessions_and_keeps_this_one_going(#[values(Redis, Emb
     for (n, app) in replicas.iter().cycle().take(3).enumerate() {
         let others: Vec<_> = replicas.iter().map(|app| app.sign_in(&kept.email, &old)).collect();
         let refreshed = text(&app.refresh_access_token(&kept.refresh_token), "access_token");
-        // Any access token of the session may ask.
+        // The server accepts any access token of the session.
         let token = if n == 1 { &refreshed } else { &kept.access_token };
         let expected = json!({"result": "Password changed, all other sessions ended"});
         app.change_password(token, &old, &new).assert(200, &expected);
@@ -151,7 +151,7 @@ fn a_deleted_account_is_gone_with_its_tokens_everywhere(#[values(Redis, Embedded
 }
 
 #[rstest]
-fn account_routes_want_a_live_access_token(#[values(Redis, Embedded)] store: Store) {
+fn account_routes_need_a_live_access_token(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let ended = app.session_of(&session.email);
@@ -174,7 +174,7 @@ fn account_routes_want_a_live_access_token(#[values(Redis, Embedded)] store: Sto
 
 #[rstest]
 fn fifty_concurrent_signups_of_one_email_make_one_account(#[values(Redis, Embedded)] store: Store) {
-    // On a busy machine fifty hashes take longer than a request usually may.
+    // On a busy machine, fifty hashes take longer than the usual deadline of a request.
     let app = TestApp::start_with(store, &[("REQUEST_TIMEOUT_SECONDS", "30")]);
     let email = unique_email();
     let mut statuses = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Floods of sign-ins: everything else goes on, and other clients keep their turn.
+//! Floods of sign-ins: the server still serves all other requests, and the sign-ins of other clients.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,14 +12,14 @@ use crate::support::{
     Connection, Data, PASSWORD, PROXY, Session, Store, TestApp, alone, raw, signal, unique_email, wait_longer,
 };
 
-/// Hashes so costly that [`CLIENTS`] ask for more of them than the server can make before the deadline.
+/// The hashes are so costly that [`CLIENTS`] request more of them than the server can compute before the deadline.
 const COSTLY: [(&str, &str); 4] =
     [PROXY, ("REQUEST_TIMEOUT_SECONDS", "10"), ("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")];
-/// For each core, as each hashes by itself.
+/// The number of clients for each core, because the cores hash in parallel.
 const CLIENTS: usize = 60;
 const LONG: [(&str, &str); 2] = [("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
 
-/// A server with costly hashes, and a session from before.
+/// A server with costly hashes, and a session that a server with cheap hashes has opened.
 fn start() -> (TestApp, Session) {
     let data = Data::new(Store::Embedded);
     let session = data.start(&LONG).new_session();
@@ -39,7 +39,7 @@ impl Flood<'_> {
             let body = json!({"email": unique_email(), "password": PASSWORD}).to_string();
             let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", "192.0.2.66")];
             let sent = connection.write(&raw::request("POST", "/authenticate", &headers, Some(&body)));
-            // The test ends the server with the flood.
+            // At the end of the test, the server is gone.
             let Some(answer) = sent.ok().and_then(|()| connection.read()) else { return };
             if answer.status == 401 {
                 continue;
@@ -49,7 +49,7 @@ impl Flood<'_> {
             answer.assert_error(503, if late { "deadline_exceeded" } else { "overloaded" });
             assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
             self.overloaded.fetch_add(usize::from(!late), Ordering::Relaxed);
-            // The flood is of hashes, not of refusals.
+            // Without a pause, refusals and not hashes would keep the machine busy.
             thread::sleep(Duration::from_millis(50));
         }
     }

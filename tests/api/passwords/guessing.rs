@@ -1,4 +1,4 @@
-//! Many guesses at once, guesses from elsewhere, and what they tell of an account.
+//! Simultaneous guesses, guesses from other addresses, and what guesses reveal about an account.
 
 use rstest::rstest;
 
@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[rstest]
-fn guesses_at_the_same_moment_are_all_counted(#[values(Redis, Embedded)] store: Store) {
+fn simultaneous_guesses_are_all_counted(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[PROXY]);
     for email in [app.new_account(), unique_email()] {
         let burst = Burst::send(50, |_| app.guess_from(&unique_address(), &email));
@@ -20,7 +20,7 @@ fn guesses_at_the_same_moment_are_all_counted(#[values(Redis, Embedded)] store: 
 }
 
 #[rstest]
-fn calls_at_the_same_moment_are_all_counted_against_their_address(#[values(Redis, Embedded)] store: Store) {
+fn simultaneous_calls_are_all_counted_against_their_address(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[PROXY, ("ADDRESS_LIMIT", "7")]);
     let address = unique_address();
     let burst = Burst::send(50, |_| app.guess_from(&address, &unique_email()));
@@ -48,14 +48,14 @@ fn a_known_address_has_a_count_of_its_own_and_is_limited_too(#[values(Redis, Emb
     let burst = Burst::send(20, |_| app.guess_from(&home, &email));
     burst.assert_limited();
     assert!(!burst.waits.is_empty());
-    // Nobody else waits for that.
+    // Other addresses need not wait.
     for address in [&office, &unique_address()] {
         assert_eq!(app.guess_from(address, &email).status, 401);
     }
     assert_eq!(app.authenticate_from(&office, &email, PASSWORD).status, 200);
 }
 
-/// The address of the sign-up is known, so the owner gets in before the first sign-in, too.
+/// The account knows the address of the sign-up, so the owner can sign in from there even before the first sign-in.
 #[rstest]
 fn guesses_from_elsewhere_never_stop_the_owner(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[PROXY]);
@@ -75,13 +75,13 @@ fn an_account_and_an_unknown_email_are_limited_alike(#[values(Redis, Embedded)] 
     for burst in &bursts {
         burst.assert_limited();
     }
-    // The first wait is a second for both, unless it has passed already.
+    // The first wait is one second for both, unless it has already passed.
     if bursts.iter().all(|burst| burst.compared == BEFORE_THE_FIRST_WAIT) {
         assert_eq!(bursts[0].waits, bursts[1].waits);
     }
     let refusal = |email: &str| {
         let (compared, mut answer) = guess_until_throttled(|| app.guess_from(&address, email));
-        assert!(compared <= 2, "the waits have grown: {compared}");
+        assert!(compared <= 2, "the waits are long by now: {compared}");
         answer.headers.retain(|(name, _)| !["x-request-id", "date", "retry-after"].contains(&name.as_str()));
         (answer.status, answer.headers, answer.body)
     };

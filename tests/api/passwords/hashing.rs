@@ -9,7 +9,7 @@ use crate::support::{
     TestApp, tag, unique_email,
 };
 
-/// Costlier than the tests' default.
+/// Costlier than the default parameters of the tests.
 const RAISED: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "8192"), ("ARGON2_ITERATIONS", "2"), ("ARGON2_PARALLELISM", "2")];
 
@@ -35,10 +35,10 @@ fn passwords_are_stored_as_argon2id_with_the_settings_and_a_salt_of_their_own() 
     for parts in &parts {
         let &["", algorithm, version, parameters, salt, hash] = parts.as_slice() else { panic!("{parts:?}") };
         assert_eq!((algorithm, version, parameters), ("argon2id", "v=19", "m=8192,t=3,p=2"));
-        // 16 and 32 bytes in base64.
+        // A salt of 16 bytes and a hash of 32 bytes, in base64.
         assert_eq!((salt.len(), hash.len()), (22, 43), "{parts:?}");
     }
-    assert_ne!(parts[0][4], parts[1][4], "one password, two salts");
+    assert_ne!(parts[0][4], parts[1][4], "the same password has two salts");
     assert_ne!(parts[0][5], parts[1][5]);
 }
 
@@ -54,7 +54,7 @@ fn a_sign_in_upgrades_a_weaker_hash() {
 
     let strong = TestApp::start_on(&redis.url(), &RAISED);
     assert_eq!(strong.authenticate(email, "wrong password").status, 401);
-    assert_eq!(record(&redis, email), first, "only the right password upgrades");
+    assert_eq!(record(&redis, email), first, "only the right password upgrades the hash");
     let signed_in = strong.session_of(email);
     let after = stored_hash(&redis, email);
     assert!(after.starts_with("$argon2id$v=19$m=8192,t=2,p=2$"), "{after}");
@@ -65,10 +65,10 @@ fn a_sign_in_upgrades_a_weaker_hash() {
     assert_eq!(redis.life(&Keys::of(&session).user()), -1);
 
     assert_eq!(strong.authenticate(email, "wrong password").status, 401);
-    // A replica of the old settings weakens nothing, and earlier sessions go on.
+    // A replica with the old settings does not weaken the hash, and earlier sessions stay valid.
     for app in [&strong, &weak] {
         assert_eq!(app.authenticate(email, PASSWORD).status, 200);
-        assert_eq!(stored_hash(&redis, email), after, "upgraded once");
+        assert_eq!(stored_hash(&redis, email), after, "the hash is upgraded only once");
     }
     for session in [&session, &signed_in] {
         session.assert_lives([&weak, &strong]);
@@ -76,7 +76,7 @@ fn a_sign_in_upgrades_a_weaker_hash() {
 }
 
 #[rstest]
-fn an_account_works_on_when_the_hash_parameters_change(#[values(Redis, Embedded)] store: Store) {
+fn an_account_still_works_when_the_hash_parameters_change(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);
     let mut app = data.start(&[]);
     let email = app.new_account();
@@ -106,7 +106,8 @@ fn an_unknown_email_and_a_wrong_password_look_the_same(#[values(Redis, Embedded)
     }
 }
 
-/// `crates/password` tests that the work is the same. Here an account whose hash was cheap is asked about, too.
+/// `crates/password` tests that an unknown email and a wrong password cost the same work. This test adds an account
+/// with an old, cheap hash.
 #[rstest]
 fn an_unknown_email_and_an_old_hash_cost_a_hash_of_todays_parameters(#[values(Redis, Embedded)] store: Store) {
     let data = Data::new(store);

@@ -29,7 +29,7 @@ fn weak_passwords_are_refused_with_advice_when_a_score_is_set(#[values(Redis, Em
     for password in weak {
         assert_weak(&app.sign_up(&email, password), "password", password);
     }
-    // The same text is no weak password of somebody else.
+    // For another user, the same text is not a weak password.
     assert_eq!(app.sign_up(&unique_email(), &local).status, 201);
     assert_eq!(app.sign_up(&email, strong).status, 201);
     let session = app.sign_in(&email, strong);
@@ -94,11 +94,11 @@ fn settings_out_of_bounds_are_refused_by_name() {
             let lines: Vec<_> = error.lines().filter(|line| line.contains(name)).collect();
             assert_eq!(lines.len(), 1, "{name} in {error}");
             assert!(lines[0].contains("must be "), "{error}");
-            // The message gives the range, and not the value.
+            // The message names the range, but not the value.
             assert!(!lines[0].contains(&format!(" {} ", values[round % values.len()])), "{error}");
         }
     }
-    assert!(!directory.path().join("data").exists(), "it must not have started");
+    assert!(!directory.path().join("data").exists(), "the server did not start");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Limits on calls from one address, and on guesses one after the other.
+//! Limits on calls from one address, and on guesses in sequence.
 
 use rstest::rstest;
 use serde_json::json;
@@ -17,7 +17,7 @@ fn the_waits_double_from_the_fifth_failure_on(#[values(Redis, Embedded)] store: 
     let (compared, answer) = guess_until_throttled(guess);
     let mut longest = 1 << (compared - BEFORE_THE_FIRST_WAIT);
     assert!(assert_throttled(&answer) <= longest);
-    // Not even the right password is compared during a wait.
+    // During a wait, the server does not compare even the right password.
     assert_throttled(&app.authenticate(&email, PASSWORD));
     for _ in 0..2 {
         wait_until_compared(guess);
@@ -31,16 +31,16 @@ fn the_waits_double_from_the_fifth_failure_on(#[values(Redis, Embedded)] store: 
 }
 
 #[rstest]
-fn a_success_forgets_the_failures(#[values(Redis, Embedded)] store: Store) {
+fn a_success_resets_the_failures(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[PROXY]);
     let email = app.new_account();
     for _ in 0..3 {
-        // Each time from another address, so that the account knows none of them.
+        // A new address each time, so that the account does not know the address.
         let address = unique_address();
         for _ in 0..4 {
             assert_eq!(app.guess_from(&address, &email).status, 401);
         }
-        assert_eq!(app.authenticate_from(&address, &email, PASSWORD).status, 200, "the fifth is right");
+        assert_eq!(app.authenticate_from(&address, &email, PASSWORD).status, 200, "the fifth guess is right");
     }
 }
 
@@ -55,7 +55,7 @@ fn an_address_is_limited_over_all_accounts_and_by_ipv6_network(#[values(Redis, E
     let email = app.new_account();
     for address in [&address, &neighbour] {
         let wait = assert_throttled(&app.authenticate_from(address, &email, PASSWORD));
-        assert!(wait > 60, "the window of 15 minutes, not {wait} s");
+        assert!(wait > 60, "a window of 15 minutes, not {wait} s");
     }
     // The account itself has no failures.
     for _ in 0..4 {
@@ -74,7 +74,7 @@ fn a_success_does_not_count_against_its_address(#[values(Redis, Embedded)] store
 }
 
 #[rstest]
-fn sign_ups_of_an_address_are_limited_when_the_setting_says_so(#[values(Redis, Embedded)] store: Store) {
+fn signup_limit_per_hour_limits_the_sign_ups_of_an_address(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start_with(store, &[PROXY, ("SIGNUP_LIMIT_PER_HOUR", "2")]);
     let sign_up_from = |address: &str| {
         let body = json!({"email": unique_email(), "password": PASSWORD}).to_string();
@@ -100,15 +100,15 @@ fn open_removals_of_an_address_are_limited_and_own_removals_are_not(#[values(Red
         remove(&[], Some(&unique_email())).assert_error(404, "token_not_found");
     }
     assert_throttled(&remove(&[], Some(&session.email)));
-    assert_eq!(app.current_user(&session.access_token).status, 200, "nothing was removed");
-    assert_eq!(remove(&[("Authorization", &session.access_token)], None).status, 200, "one's own");
+    assert_eq!(app.current_user(&session.access_token).status, 200, "no token was removed");
+    assert_eq!(remove(&[("Authorization", &session.access_token)], None).status, 200, "own tokens");
 }
 
 #[rstest]
-fn guesses_at_the_own_password_have_the_same_limits(#[values(Redis, Embedded)] store: Store) {
+fn guesses_with_an_access_token_have_the_same_limits(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[PROXY]);
     for (method, path) in [("PUT", "/user/password"), ("DELETE", "/user")] {
-        // The account knows the address of its sign-up, and not that of the thief of its token.
+        // The account knows the address of its sign-up, but not the address of the thief who has stolen the token.
         let (session, thief) = (replicas[0].new_session(), unique_address());
         let attempt = |app: &TestApp, address: &str, password: &str| {
             let body = json!({"password": password, "current_password": password, "new_password": PASSWORD});
@@ -120,15 +120,15 @@ fn guesses_at_the_own_password_have_the_same_limits(#[values(Redis, Embedded)] s
         let app = || next.lock().unwrap().next().unwrap();
         let (compared, _) = guess_until_throttled(|| attempt(app(), &thief, "a guess"));
         assert!(compared >= BEFORE_THE_FIRST_WAIT, "throttled after {compared} failures");
-        // Until the longest wait that a slow machine cannot miss: then not even the right password is compared, on no
-        // replica and on no route.
+        // Guesses until the wait is so long that even a slow machine cannot miss it. During the wait, no replica and no
+        // route compares even the right password.
         while assert_throttled(&guess_until_throttled(|| attempt(app(), &thief, "a guess")).1) < 4 {}
         for app in &replicas {
             assert_throttled(&attempt(app, &thief, PASSWORD));
             assert_throttled(&app.authenticate_from(&thief, &session.email, PASSWORD));
         }
         session.assert_lives(&replicas);
-        assert_eq!(attempt(&replicas[0], "127.0.0.1", PASSWORD).status, 200, "the owner");
+        assert_eq!(attempt(&replicas[0], "127.0.0.1", PASSWORD).status, 200, "the owner need not wait");
     }
 }
 
@@ -168,7 +168,7 @@ fn every_count_in_redis_expires_and_names_no_address() {
         assert_eq!(redis.life(key) == -1, key.ends_with(":u"), "{key} lives for {} ms", redis.life(key));
         assert!(!key.contains("198.51.100.99") && !key.contains("192.0.2."), "{key}");
     }
-    // The account knows the latest addresses, by digests.
+    // The account stores digests of its latest addresses.
     let record: String = redis.command(&["GET", keys.iter().find(|key| key.ends_with(":u")).unwrap()]);
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["known_addresses"].as_object().unwrap().len(), 16);
