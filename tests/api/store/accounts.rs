@@ -1,4 +1,4 @@
-//! The contract of the store about accounts, which `crates/store/src/accounts.rs` documents.
+//! The contract of the store for accounts, as `crates/store/src/accounts.rs` documents it.
 
 use auth_service_records::session::Outcome;
 use rstest::rstest;
@@ -12,7 +12,7 @@ fn create_user_is_true_once_and_keeps_the_first(#[values(Redis, Embedded)] store
     let (first, second) = (user(), user());
     assert!(scene.create(&first));
     assert!(!scene.create(&second));
-    assert!(!scene.create(&first), "not even the same record, once it has been answered");
+    assert!(!scene.create(&first), "the same record is refused after the first answer, too");
     assert!(same(&scene.find().unwrap(), &first));
 }
 
@@ -48,7 +48,7 @@ fn delete_user_ends_account_and_tokens(#[values(Redis, Embedded)] store: On) {
     assert!(scene.find().is_none() && !scene.lives(sid) && !scene.refresh(sid));
     assert!(!scene.remove() && !scene.delete(&seen));
     let next = scene.sign_in();
-    assert!(scene.lives(next) && !scene.lives(sid), "a later account of the same email is another");
+    assert!(scene.lives(next) && !scene.lives(sid), "a later account with this email is another account");
 }
 
 #[rstest]
@@ -76,7 +76,7 @@ fn delete_user_wins_over_concurrent_sign_ins(#[values(Redis, Embedded)] store: O
 }
 
 #[rstest]
-fn users_and_sessions_are_there_when_opened_again(#[values(Redis, Embedded)] store: On) {
+fn users_and_sessions_are_there_after_the_store_is_reopened(#[values(Redis, Embedded)] store: On) {
     let mut scene = Scene::new(store, LONG);
     let user = user();
     assert!(scene.create(&user));
@@ -87,7 +87,7 @@ fn users_and_sessions_are_there_when_opened_again(#[values(Redis, Embedded)] sto
 }
 
 #[rstest]
-fn ready_says_yes(#[values(Redis, Embedded)] store: On) {
+fn ready_succeeds(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
     scene.run(async |store| store.ready().await);
 }

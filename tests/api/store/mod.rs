@@ -1,4 +1,4 @@
-//! The contract of the store, asked of both stores through the library.
+//! The contract of the store, tested on both stores through the library.
 
 mod accounts;
 mod scene;

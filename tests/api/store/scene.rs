@@ -1,4 +1,4 @@
-//! One store of each kind, opened through the library, and a user that no other test knows.
+//! A store of each kind, opened through the library, and a user that no other test uses.
 
 use std::{path::Path, sync::Arc};
 
@@ -76,7 +76,6 @@ impl Scene {
         Arc::clone(self.store.as_ref().unwrap())
     }
 
-    /// Runs one operation.
     #[track_caller]
     pub(super) fn run<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl FnOnce(Arc<Store>) -> F) -> T {
         self.runtime.block_on(operation(self.store())).unwrap()
@@ -112,7 +111,7 @@ impl Scene {
         self.run(async |store| store.check_access(self.tag, sid).await).is_some()
     }
 
-    /// Opens a session of the account, which is created if it is not there.
+    /// Opens a session of the account. Creates the account first, if it does not exist.
     pub(super) fn sign_in(&self) -> Id {
         self.create(&user());
         let session = session();
@@ -170,7 +169,7 @@ pub(super) fn user() -> User {
 pub(super) fn session() -> NewSession {
     let sid = Id::random().unwrap();
     let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "tests".to_owned() };
-    // The id of the session is that of its refresh token, too, so that one id is enough to refresh it.
+    // The session and its refresh token have the same id, so that one id is enough for a refresh.
     NewSession { sid, epoch: Id::random().unwrap(), refresh_id: sid, origin }
 }
 

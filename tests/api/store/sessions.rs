@@ -1,4 +1,4 @@
-//! The contract of the store about sessions, which `crates/store/src/sessions.rs` documents.
+//! The contract of the store for sessions, as `crates/store/src/sessions.rs` documents it.
 
 use auth_service_records::{
     session::{Access, Outcome, Renewed},
@@ -27,7 +27,7 @@ fn open_session_makes_its_tokens_live_and_no_others(#[values(Redis, Embedded)] s
 }
 
 #[rstest]
-fn open_session_refuses_a_record_that_changed_or_went(#[values(Redis, Embedded)] store: On) {
+fn open_session_refuses_a_record_that_changed_or_is_gone(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
     let original = user();
     assert!(scene.create(&original));
@@ -39,14 +39,14 @@ fn open_session_refuses_a_record_that_changed_or_went(#[values(Redis, Embedded)]
     assert!(!scene.open_session(&seen, None, &late), "the password has changed since");
     assert!(!scene.open_session(&seen, Some(&original), &late));
     assert!(!scene.lives(late.sid) && !scene.refresh(late.sid));
-    assert!(same(&scene.find().unwrap(), &changed), "nothing was put back");
+    assert!(same(&scene.find().unwrap(), &changed), "the old record was not put back");
 
     let seen = scene.find().unwrap();
     assert!(scene.delete(&seen));
     assert!(!scene.open_session(&seen, Some(&original), &late), "the account is gone");
     assert!(scene.find().is_none() && !scene.lives(late.sid));
     assert!(scene.create(&User { id: Uuid::new_v4(), ..changed }));
-    assert!(!scene.open_session(&seen, None, &late), "another account of the same email");
+    assert!(!scene.open_session(&seen, None, &late), "another account with the same email");
 }
 
 #[rstest]
@@ -61,7 +61,7 @@ fn open_session_stores_the_upgraded_record(#[values(Redis, Embedded)] store: On)
 }
 
 #[rstest]
-fn check_access_tells_of_the_user(#[values(Redis, Embedded)] store: On) {
+fn check_access_returns_the_user(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
     let user = user();
     assert!(scene.create(&user));
@@ -79,7 +79,7 @@ fn refresh_renews_the_access_entry_only_while_the_refresh_entry_lives(#[values(R
     let scene = Scene::new(store, policy(1, 4));
     let sid = scene.sign_in();
     wait_until("the access entry expires", || !scene.lives(sid));
-    assert!(scene.refresh(sid), "the refresh entry lives on");
+    assert!(scene.refresh(sid), "the refresh entry still lives");
     assert!(scene.lives(sid));
     wait_until("the refresh entry expires", || !scene.refresh(sid));
     wait_until("the last access entry expires", || !scene.lives(sid));
@@ -87,7 +87,7 @@ fn refresh_renews_the_access_entry_only_while_the_refresh_entry_lives(#[values(R
     assert!(!scene.lives(sid), "a refused refresh changes nothing");
 }
 
-/// `remove_tokens` tells by the epoch alone whether any token lived.
+/// `remove_tokens` knows only from the epoch whether any token is alive.
 #[rstest]
 fn the_epoch_ends_with_the_last_token(#[values(Redis, Embedded)] store: On) {
     // The lifetimes are equal, so that a late refresh gives an access token that outlives the refresh token.
@@ -107,8 +107,8 @@ fn a_later_sign_in_shortens_no_session(#[values(Redis, Embedded)] store: On) {
     scene.open(policy(1, 1));
     let short = scene.sign_in();
     assert!(scene.lives(short));
-    wait_until("the short session ends", || !scene.lives(short));
-    assert!(scene.lives(long), "the long one keeps the lifetime it was opened with");
+    wait_until("the short session expires", || !scene.lives(short));
+    assert!(scene.lives(long), "the long session keeps its lifetime");
 }
 
 #[rstest]
@@ -122,24 +122,24 @@ fn neither_refresh_nor_renewal_ends_an_access_token_before_its_time(#[values(Red
         Renewed::Live { access_seconds: 1 }
     );
     let short = scene.sign_in();
-    wait_until("the access token of a second ends", || !scene.lives(short));
-    assert!(sids.iter().all(|sid| scene.lives(*sid)), "those of a minute keep the lifetime they were given with");
+    wait_until("the access token with a TTL of 1 s expires", || !scene.lives(short));
+    assert!(sids.iter().all(|sid| scene.lives(*sid)), "access tokens with a TTL of 60 s keep it");
 }
 
 #[rstest]
-fn remove_tokens_is_true_while_any_lived(#[values(Redis, Embedded)] store: On) {
+fn remove_tokens_is_true_if_any_token_was_alive(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
-    assert!(!scene.remove(), "nobody there");
+    assert!(!scene.remove(), "there is no account");
     assert!(scene.create(&user()));
-    assert!(!scene.remove(), "never signed in");
+    assert!(!scene.remove(), "the account never signed in");
     let (first, second) = (scene.sign_in(), scene.sign_in());
     assert!(scene.remove());
     for sid in [first, second] {
         assert!(!scene.lives(sid) && !scene.refresh(sid));
     }
-    assert!(!scene.remove(), "none left");
+    assert!(!scene.remove(), "no token is left");
     let third = scene.sign_in();
-    assert!(scene.lives(third) && !scene.lives(first) && !scene.refresh(second), "a new epoch wakes no old session");
+    assert!(scene.lives(third) && !scene.lives(first) && !scene.refresh(second), "a new epoch revives no old session");
 }
 
 #[rstest]
