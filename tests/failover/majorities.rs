@@ -1,4 +1,4 @@
-//! One Sentinel or one node that knows less than the others decides nothing.
+//! A single Sentinel or node that contradicts the others is outvoted.
 
 use crate::support::{
     Cluster, LoneSentinel, PASSWORD, RedisServer, SERVICE, Sentinels, TestApp, alone, assert_away, assert_serves,
@@ -41,7 +41,7 @@ fn a_node_with_a_map_of_its_own_is_outvoted() {
         assert_serves(&app);
     }
     let keys: u64 = alone.command(&["DBSIZE"]);
-    assert_eq!(keys, 0, "nobody has written to the node that is alone");
+    assert_eq!(keys, 0, "nobody has written to the node outside the cluster");
 }
 
 #[test]
@@ -58,16 +58,16 @@ fn cluster_down_is_503_for_whom_it_is_down() {
         let answer = its();
         assert_away(&answer);
         assert_eq!(answer.json()["code"], "store_refused", "{answer:?}");
-        assert_eq!(app.current_user(&sessions[1].1.access_token).status, 200, "the others' users notice nothing");
-        assert_eq!(ready(), 200, "there are others to serve");
+        assert_eq!(app.current_user(&sessions[1].1.access_token).status, 200, "users of other slots are served");
+        assert_eq!(ready(), 200, "the server can still serve users of other slots");
     }
-    // Now the same for all of them.
+    // Now all primaries are down.
     let () = cluster.servers[*owner].command(&["CLUSTER", "ADDSLOTS", &slot]);
     for (primary, _) in &sessions {
         let () = cluster.servers[*primary].command(&["CONFIG", "SET", "cluster-require-full-coverage", "yes"]);
         let () = cluster.servers[*primary].command(&["CLUSTER", "DELSLOTS", &slot]);
     }
-    wait_until("all are down", || ready() == 503);
+    wait_until("the server is not ready", || ready() == 503);
     for _ in 0..10 {
         for (_, session) in &sessions {
             assert_away(&in_time("GET /user", || app.current_user(&session.access_token)));

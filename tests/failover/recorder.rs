@@ -1,5 +1,5 @@
-//! A primary is killed, frozen, handed over and cut off under load: what was acknowledged still holds after each round and
-//! at the end.
+//! The tests kill, freeze, demote and cut off primaries under load. Acknowledged writes must still be there after each
+//! round and at the end.
 
 use std::thread::sleep;
 

@@ -1,4 +1,4 @@
-//! Clients that never pause while servers fail, and a record of what they heard.
+//! Clients that send requests without pause while servers fail, and a record of the answers.
 
 use std::{
     collections::BTreeMap,
@@ -15,11 +15,11 @@ use serde_json::json;
 use crate::support::{Answer, PASSWORD, TestApp, raw, unique_email, wait_longer};
 
 const CLIENTS: usize = 4;
-/// How long clients go on before and after each failure.
+/// How long the load continues before and after each failure.
 pub(super) const BREATH: Duration = Duration::from_millis(700);
-/// The session from before each failure, on the server that fails.
+/// The name of the requests that use the watched session.
 const WATCHED: &str = "watched user";
-/// The second in which a client hears of an outage, and what a busy machine may add.
+/// A client gets a 503 within one second. The rest allows for a busy machine.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 impl Tokens {
@@ -41,12 +41,12 @@ pub(super) fn start(url: &str) -> TestApp {
     TestApp::start_on(url, &settings)
 }
 
-/// `RECORDER_ROUNDS`: 4 unless set, one of each kind of failure.
+/// `RECORDER_ROUNDS`: 4 by default, one for each kind of failure.
 pub(super) fn rounds() -> usize {
     std::env::var("RECORDER_ROUNDS").map_or(4, |text| text.parse().unwrap())
 }
 
-/// `RECORDER_WAIT_REPLICAS`: 1 unless set. With 0, losses are counted and allowed.
+/// `RECORDER_WAIT_REPLICAS`: 1 by default. With 0, the test counts lost writes, but does not fail.
 fn wait_replicas() -> String {
     std::env::var("RECORDER_WAIT_REPLICAS").unwrap_or_else(|_| "1".to_owned())
 }
@@ -58,22 +58,23 @@ struct Tokens {
     refresh: String,
 }
 
-/// What clients heard.
+/// The answers that clients got.
 #[derive(Default)]
 struct Record {
     /// Number of answers by route and status or code.
     answers: BTreeMap<String, usize>,
     signed_up: Vec<String>,
-    /// Removed with an acknowledgement.
+    /// The tokens whose removal the server has acknowledged.
     removed: Vec<Tokens>,
-    /// How many of those were tried again, and how many were accepted then.
+    /// How many of the removed tokens a check has tried.
     checked: usize,
+    /// How many of the checked tokens the server still accepted.
     undone: usize,
     /// Answers that no failure excuses.
     wrong: Vec<String>,
     slowest: Duration,
     slowest_failure: Duration,
-    /// When the watched session last had success, and the longest time without success.
+    /// When a request of the watched session last succeeded, and the longest time between two successes.
     last_success: Option<Instant>,
     longest_silence: Duration,
 }
@@ -108,7 +109,7 @@ pub(super) struct Recorder<'a> {
     app: &'a TestApp,
     record: Mutex<Record>,
     stop: AtomicBool,
-    /// A session from before the failure, which the replicas have. It is never refused.
+    /// A session that the replicas have before the failure, so the server must never refuse it.
     watched: Mutex<Option<Tokens>>,
 }
 
@@ -137,14 +138,14 @@ impl<'a> Recorder<'a> {
         self.ask("user", &raw::request("GET", "/user", &[("Authorization", token)], None))
     }
 
-    /// Signs up, signs in, reads the profile, refreshes, and every other time removes the tokens, again and again.
+    /// Signs up, signs in, reads the profile, refreshes, and in every second round removes the tokens, in a loop.
     fn run_client(&self) {
         let mut count = 0;
         while !self.stop.load(Ordering::Relaxed) {
             count += 1;
             let email = unique_email();
             let account = json!({"email": email, "password": PASSWORD});
-            // A client sends again what was not acknowledged.
+            // A client repeats a sign-up that was not acknowledged.
             let mut answer = self.post("sign up", "POST", "/signup", &account);
             for _ in 0..8 {
                 if answer.as_ref().is_some_and(|answer| answer.status != 503) {
@@ -153,7 +154,7 @@ impl<'a> Recorder<'a> {
                 answer = self.post("sign up again", "POST", "/signup", &account);
             }
             if answer.as_ref().is_some_and(|answer| answer.status == 409) {
-                self.record.lock().unwrap().wrong.push(format!("the same sign-up again is {answer:?}"));
+                self.record.lock().unwrap().wrong.push(format!("the repeated sign-up got {answer:?}"));
             }
             if answer.is_none_or(|answer| answer.status != 201) {
                 continue;
@@ -175,7 +176,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Runs clients while `failures` come and go.
+    /// Runs clients as long as `failures` runs.
     pub(super) fn run(&self, failures: impl FnOnce()) {
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
@@ -202,7 +203,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Opens the session to watch in this round. `replicate` waits until the replicas have it.
+    /// Opens the watched session of this round. `replicate` waits until the replicas have it.
     pub(super) fn begin_round(&self, replicate: impl Fn(&str)) -> String {
         let email = unique_email();
         let account = json!({"email": email, "password": PASSWORD});
@@ -214,7 +215,7 @@ impl<'a> Recorder<'a> {
         email
     }
 
-    /// Counts the removed tokens that are accepted.
+    /// Counts the removed tokens that the server still accepts.
     pub(super) fn end_round(&self) {
         let removed = {
             let mut record = self.record.lock().unwrap();
@@ -237,17 +238,17 @@ impl<'a> Recorder<'a> {
             || quiet("POST", "/refresh-access-token", &[], Some(refresh)) == 200
     }
 
-    /// Sends until there is an answer other than 503.
+    /// Repeats the request until the answer is not 503.
     fn insist(&self, ask: impl Fn() -> Option<Answer>) -> Answer {
         let mut answer = None;
-        wait_longer(20, "there is an answer", || {
+        wait_longer(20, "the answer is not 503", || {
             answer = ask().filter(|answer| answer.status != 503);
             answer.is_some()
         });
         answer.unwrap()
     }
 
-    /// Every acknowledged sign-up signs in, and no removed token is accepted.
+    /// Asserts that every user with an acknowledged sign-up can sign in, and that the server accepts no removed token.
     pub(super) fn assert_nothing_lost(&self, name: &str) {
         let record = std::mem::take(&mut *self.record.lock().unwrap());
         let lost = record.signed_up.iter().filter(|email| {
@@ -258,9 +259,9 @@ impl<'a> Recorder<'a> {
         let alive = record.removed.iter().filter(|tokens| self.is_accepted(tokens)).count();
         let sent: usize = record.answers.values().sum();
         eprintln!(
-            "recorder, {name}, {} rounds, REDIS_WAIT_REPLICAS={}: {sent} requests; {} sign-ups acknowledged, {lost} lost; \
-             {} removals acknowledged, {} accepted after the round, {alive} at the end; longest without service {:.1} s; \
-             slowest answer {:.1} s, slowest failure {:.1} s; {} wrong",
+            "recorder, {name}, {} rounds, REDIS_WAIT_REPLICAS={}: {sent} requests; {} sign-ups acknowledged, {lost} \
+             lost; {} removals acknowledged, {} accepted after the round, {alive} at the end; longest without service \
+             {:.1} s; slowest answer {:.1} s, slowest failure {:.1} s; {} wrong",
             rounds(),
             wait_replicas(),
             record.signed_up.len(),
@@ -274,11 +275,11 @@ impl<'a> Recorder<'a> {
         for (what, count) in &record.answers {
             eprintln!("  {count:6} {what}");
         }
-        assert!(record.signed_up.len() > 20 && record.removed.len() > 5, "too little happened");
+        assert!(record.signed_up.len() > 20 && record.removed.len() > 5, "too few writes were acknowledged");
         assert!(!self.app.output().contains("panicked"), "{}", self.app.output());
         assert!(record.slowest_failure < PATIENCE, "a failure took {:?}", record.slowest_failure);
         if wait_replicas() != "0" {
-            assert_eq!((lost, record.undone, alive), (0, 0, 0), "acknowledged and lost");
+            assert_eq!((lost, record.undone, alive), (0, 0, 0), "acknowledged writes were lost");
             assert!(record.wrong.is_empty(), "{:#?}", record.wrong);
         }
     }

@@ -15,8 +15,8 @@ use crate::support::{
     wait_until_ready,
 };
 
-/// Sends requests without pause until the profile of the session is served again. Until then each answer is a 503 within a
-/// second, at least once if `must_fail`.
+/// Sends requests without pause until the profile of the session is served again. Each answer before that must be a 503
+/// within a second. With `must_fail`, there must be at least one 503.
 fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
     let start = Instant::now();
     let mut failures = 0;
@@ -36,9 +36,10 @@ fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
 
-/// How many scripts a server has run for its clients. Replicas get what scripts write, and run none.
+/// The number of scripts that a server has run for its clients. A replica gets the writes of scripts, but runs no
+/// script.
 fn scripts_run(server: &RedisServer) -> u64 {
-    // Commands that were on the wire when the server froze run before the second INFO.
+    // Commands that were in flight when the server froze run before the second INFO.
     let _: String = server.command(&["INFO", "commandstats"]);
     let stats: String = server.command(&["INFO", "commandstats"]);
     let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:calls="));
@@ -54,8 +55,8 @@ fn sentinel_primary_killed() {
     assert_ne!(sentinels.primary(), 0);
     assert_serves(&app);
     sentinels.servers[0].restart();
-    // Sentinels look at an old primary every ten seconds.
-    wait_longer(40, "the old primary follows", || sentinels.is_whole());
+    // Sentinels check an old primary only every ten seconds.
+    wait_longer(40, "the old primary is a replica", || sentinels.is_whole());
     assert_serves(&app);
 }
 
@@ -72,7 +73,7 @@ fn sentinel_primary_frozen_and_never_written_to_again() {
         assert_serves(&app);
     }
     assert_eq!(scripts_run(&sentinels.servers[0]), before);
-    wait_longer(40, "the woken primary follows", || sentinels.is_whole());
+    wait_longer(40, "the thawed primary is a replica", || sentinels.is_whole());
     assert_serves(&app);
 }
 
@@ -84,14 +85,14 @@ fn sentinel_primary_cut_off() {
     assert_away_until_back(&app, &session, true);
     assert_ne!(sentinels.primary(), 0);
     assert_serves(&app);
-    // The server that was cut off still has the session, and nobody asks it.
+    // The old primary still has the session, but nobody asks the old primary.
     assert_eq!(app.remove_access_token(&session.email).status, 200);
     sentinels.networks[0].mend();
     for _ in 0..50 {
         let answer = app.current_user(&session.access_token);
         assert_eq!(answer.status, 401, "{answer:?}");
     }
-    wait_longer(40, "the one that was cut off follows", || sentinels.is_whole());
+    wait_longer(40, "the old primary is a replica", || sentinels.is_whole());
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }
 
@@ -102,8 +103,8 @@ fn sentinel_primary_demoted() {
     let () = sentinels.ask(0, &["FAILOVER", SERVICE]).unwrap();
     sentinels.wait_for_failover(0);
     assert_away_until_back(&app, &session, false);
-    // Until the old primary follows, it may take writes that are lost, as these do not wait for replicas.
-    wait_longer(40, "the old primary follows", || sentinels.is_whole());
+    // The server does not wait for replicas here, so the old primary may lose writes until it is a replica.
+    wait_longer(40, "the old primary is a replica", || sentinels.is_whole());
     wait_until_ready(&app, &session);
     assert_serves(&app);
 }
@@ -120,7 +121,8 @@ fn sentinels_that_are_gone_cost_nothing() {
     assert_serves(&app);
 }
 
-/// While `owner` is gone, its users hear 503 within a second and all others are served. Then all are served again.
+/// Asserts that the users of `owner` get 503 within a second while `owner` is unavailable, and are served afterwards.
+/// All other users are served throughout.
 fn assert_only_its_users_wait(app: &TestApp, sessions: &[(usize, Session)], owner: usize) {
     let (_, its) = sessions.iter().find(|(other, _)| *other == owner).unwrap();
     let start = Instant::now();
@@ -157,7 +159,7 @@ fn cluster_primary_killed_and_other_slots_unaffected() {
     assert_only_its_users_wait(&app, &sessions, *owner);
     assert_ne!(cluster.wait_for_failover(*owner, &key(&session.email)), *owner);
     cluster.servers[*owner].restart();
-    wait_until("the old primary follows", || cluster.is_whole());
+    wait_until("the old primary is a replica", || cluster.is_whole());
     for (_, session) in &sessions {
         assert_eq!(app.current_user(&session.access_token).status, 200);
     }
@@ -177,7 +179,7 @@ fn cluster_primary_frozen_and_other_slots_unaffected() {
         let answer = app.current_user(&session.access_token);
         assert_eq!(answer.status, 401, "{answer:?}");
     }
-    wait_until("the woken primary follows", || cluster.is_whole());
+    wait_until("the thawed primary is a replica", || cluster.is_whole());
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }
 
@@ -189,7 +191,7 @@ fn cluster_primary_cut_off() {
     let replica = cluster.replica_of(*owner);
     cluster.networks[*owner].cut_off();
     let its = || in_time("GET /user", || app.current_user(&session.access_token));
-    wait_until("it is noticed", || its().status == 503);
+    wait_until("the server notices the cut", || its().status == 503);
     for _ in 0..5 {
         assert_away(&its());
         assert_no_route_lies(&app, session);
@@ -203,7 +205,7 @@ fn cluster_primary_cut_off() {
     for _ in 0..50 {
         assert_eq!(app.current_user(&session.access_token).status, 401);
     }
-    wait_longer(30, "the one that was cut off follows", || cluster.is_whole());
+    wait_longer(30, "the old primary is a replica", || cluster.is_whole());
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }
 
@@ -219,7 +221,7 @@ fn cluster_primary_demoted() {
     assert_serves(&app);
 }
 
-/// MOVED, ASK and TRYAGAIN: a slot moves key by key, and its user is served all the while.
+/// MOVED, ASK and TRYAGAIN: a slot moves key by key, and the server serves its user throughout.
 #[test]
 fn cluster_slots_that_move_cost_nothing() {
     let _turn = alone();
@@ -260,9 +262,10 @@ fn cluster_slots_that_move_cost_nothing() {
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }
 
-/// The counter of a client address is in a slot of its own, whose primary may be away while the account's is there.
+/// The counter of a client address may be in another slot than the account. The primary of that slot may be down while
+/// the primary of the account is up.
 #[test]
-fn the_primary_of_an_address_counter_stops_nobody_else() {
+fn a_lost_primary_of_an_address_counter_stops_no_other_user() {
     let _turn = alone();
     let (mut cluster, app, sessions) =
         cluster_scene(&[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100"), PROXY]);

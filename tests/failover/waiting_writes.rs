@@ -1,4 +1,4 @@
-//! Writes that wait for replicas: what is acknowledged, and what clients hear of the rest.
+//! Writes that wait for replicas: which writes are acknowledged, and the answers to all other writes.
 
 use std::{collections::HashMap, thread};
 
@@ -54,7 +54,7 @@ fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
     assert_not_replicated(app.sign_up(&email, PASSWORD));
     assert_not_replicated(app.sign_up(&email, PASSWORD));
     assert_not_replicated(app.remove_access_token(&removed.email));
-    // The tokens are gone, which must not be told before the replicas know it.
+    // The tokens are gone, but the answer must not say so before the replicas have the removal.
     assert_not_replicated(app.remove_access_token(&removed.email));
     assert_not_replicated(app.send("PUT", "/user/password", &[("Authorization", &bearer(&changed))], Some(&change)));
     assert_not_replicated(app.send("DELETE", "/user", &[("Authorization", &bearer(&deleted))], Some(&delete)));
@@ -76,7 +76,7 @@ fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
     assert_eq!(app.authenticate(&email, PASSWORD).status, 200);
     assert_eq!(app.remove_access_token(&removed.email).status, 404);
     assert_eq!(app.current_user(&removed.access_token).status, 401);
-    // The answers to repeats of the others, which docs/guarantees.md explains.
+    // docs/guarantees.md explains the answers to the other repeated requests.
     let again = app.send("PUT", "/user/password", &[("Authorization", &bearer(&changed))], Some(&change));
     assert_eq!((again.status, again.json()["code"].as_str()), (403, Some("wrong_password")), "{again:?}");
     let confirm = json!({"current_password": new_password, "new_password": new_password}).to_string();
@@ -89,9 +89,9 @@ fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
     }
 }
 
-/// The repeat has not found the account yet when the first try, whose answer was lost, makes it.
+/// The repeated sign-up has found no account. Then the first sign-up, whose answer was lost, creates the account.
 #[test]
-fn a_sign_up_that_is_made_while_its_repeat_hashes_is_no_conflict() {
+fn a_sign_up_that_completes_while_its_repeat_hashes_is_no_conflict() {
     let _turn = alone();
     let (primary, replica) = pair();
     let app = TestApp::start_on(&primary.url(), &[WAIT]);
@@ -104,17 +104,17 @@ fn a_sign_up_that_is_made_while_its_repeat_hashes_is_no_conflict() {
     let (email, before) = (unique_email(), looks());
     thread::scope(|scope| {
         let repeat = scope.spawn(|| slow.sign_up(&email, PASSWORD));
-        wait_until("the repeat has looked", || looks() > before);
+        wait_until("the repeat has looked for the account", || looks() > before);
         replica.freeze();
         assert_code(&app.sign_up(&email, PASSWORD), 503, &["not_replicated"]);
         replica.thaw();
-        assert!(!repeat.is_finished(), "it hashes for longer than that");
+        assert!(!repeat.is_finished(), "the repeat still hashes");
         repeat.join().unwrap().assert(201, &json!({"result": "Account successfully created"}));
     });
-    assert_eq!(app.sign_up(&email, PASSWORD).status, 409, "it is taken once it is acknowledged");
+    assert_eq!(app.sign_up(&email, PASSWORD).status, 409, "the email is taken after the acknowledgement");
 }
 
-/// More writes wait than there are connections. The rest hear 503, and nobody else notices.
+/// More writes wait than the server has connections for. The other writes get 503, and all other requests are served.
 #[test]
 fn slow_replicas_cost_those_who_wait_alone() {
     let _turn = alone();
@@ -147,29 +147,30 @@ fn a_removal_needs_no_memory() {
     app.remove_access_token(&session.email).assert(200, &json!({"result": "Access token removed"}));
     assert_eq!(app.current_user(&session.access_token).status, 401);
     assert_code(&app.sign_up(&unique_email(), PASSWORD), 503, &["store_out_of_memory"]);
-    // It takes a write to learn whether the replicas know.
+    // The server needs a write to learn whether the replicas have the removal.
     assert_code(&app.remove_access_token(&session.email), 503, &["store_out_of_memory"]);
     let () = primary.command(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_code(&app.remove_access_token(&session.email), 404, &["token_not_found"]);
 }
 
 #[test]
-fn the_least_privileges_do() {
+fn the_documented_acl_suffices() {
     let (primary, _replica) = pair();
     let words = ["ACL", "SETUSER", "server", "on", ">secret"].into_iter().chain(ACL.split(' '));
     let () = primary.command(&words.collect::<Vec<_>>());
     let app = TestApp::start_on(&primary.url().replace("redis://", "redis://server:secret@"), &[WAIT]);
-    // Each connection of the pool is used more than once.
+    // Enough requests to use each connection of the pool more than once.
     for _ in 0..40 {
         assert_serves(&app);
     }
     let denied: Vec<HashMap<String, redis::Value>> = primary.command(&["ACL", "LOG"]);
     let denied: Vec<_> = denied.iter().map(|entry| format!("{:?}", entry["object"])).collect();
-    // The library sends CLIENT SETINFO, and goes on without it.
+    // The library sends CLIENT SETINFO, and does not need it.
     assert!(denied.iter().all(|object| object.contains("client")), "{denied:?}");
 }
 
-/// The node that takes the slot over has no replica that follows. Writes that it gets by ASK wait all the same.
+/// The replica of the node that takes the slot over is frozen. Writes that reach this node by ASK must wait for the
+/// replica.
 #[test]
 fn a_slot_that_moves_is_no_way_around_replicas() {
     let _turn = alone();
@@ -206,7 +207,7 @@ fn most_sentinels_must_vouch_for_the_primary() {
         assert_code(&in_time("POST /signup", || app.sign_up(&unique_email(), PASSWORD)), 503, &["not_replicated"]);
         assert_eq!(app.current_user(&session.access_token).status, 200, "requests that do not wait are served");
     }
-    // The Sentinel that is left may be cut off from the others.
+    // The only remaining Sentinel may be cut off from the others, so the server must not trust it alone.
     let late = TestApp::start_on(&sentinels.url(), &[]);
     assert_code(&late.send("GET", "/readyz", &[], None), 503, &["store_unreachable"]);
     sentinels.keep_sentinels(0);

@@ -1,4 +1,4 @@
-//! The forms of `REDIS_URL`, and what the start says to a wrong one.
+//! The forms of `REDIS_URL`, and the messages that a wrong URL causes at the start.
 
 use crate::support::{
     LoneSentinel, RedisServer, SERVICE, Sentinels, TestApp, assert_says, assert_serves, free_port, free_port_of_a_node,

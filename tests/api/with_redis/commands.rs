@@ -1,4 +1,4 @@
-//! What each route costs in Redis, and scripts that Redis does not know.
+//! The Redis commands of each route, and scripts that Redis does not know.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::support::{ACL, Answer, Keys, Monitor, PASSWORD, RedisServer, Session,
 
 const REQUESTS: u64 = 20;
 
-/// How often each command has run, but for those of the background and of this test.
+/// The number of calls of each command, except the commands of connections and of this test.
 fn command_counts(redis: &RedisServer) -> BTreeMap<String, u64> {
     let info: String = redis.command(&["INFO", "commandstats"]);
     let counts = info.lines().filter_map(|line| {
@@ -18,7 +18,7 @@ fn command_counts(redis: &RedisServer) -> BTreeMap<String, u64> {
     counts.collect()
 }
 
-/// The commands of one request. Those in a script are counted too.
+/// The commands of one request, including the commands in scripts.
 fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -> BTreeMap<String, u64> {
     // The first request loads the scripts.
     assert_eq!(request().status, status);
@@ -29,7 +29,7 @@ fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -
     }
     let grown = command_counts(redis).into_iter().filter_map(|(name, calls)| {
         let calls = calls - before.get(&name).unwrap_or(&0);
-        // The server asks for the time of Redis now and then.
+        // The server asks Redis for the time in the background, not for each request.
         if name != "time" {
             assert_eq!(calls % REQUESTS, 0, "{name} ran {calls} times for {REQUESTS} requests");
         }
@@ -38,7 +38,7 @@ fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -
     grown.collect()
 }
 
-/// As [`cost`], in words.
+/// The result of [`cost`] as text, such as `1 del, 1 get`.
 fn cost_in_words(redis: &RedisServer, status: u16, request: impl FnMut() -> Answer) -> String {
     let words: Vec<_> = cost(redis, status, request).iter().map(|(name, calls)| format!("{calls} {name}")).collect();
     words.join(", ")
@@ -55,13 +55,13 @@ fn a_token_check_is_one_mget_of_two_keys() {
     let mget = monitor.wait_for("MGET");
     assert_eq!(mget, [keys.epoch(), keys.access()]);
     assert_eq!(cost_in_words(&redis, 200, || app.current_user(&session.access_token)), "1 mget");
-    // More sessions make it no larger.
+    // More sessions of the user do not make the check larger.
     for _ in 0..5 {
         app.session_of(&session.email);
     }
     assert_eq!(app.current_user(&session.access_token).status, 200);
     assert_eq!(monitor.wait_for("MGET"), [keys.epoch(), keys.access()]);
-    // The signature gives a forged token away, so nothing is asked.
+    // The signature of a forged token is wrong, so the server does not ask Redis.
     let forged = format!("{}AAAA", &session.access_token[..session.access_token.len() - 4]);
     assert_eq!(cost_in_words(&redis, 401, || app.current_user(&forged)), "");
 }
@@ -81,7 +81,7 @@ fn a_removal_deletes_one_key_and_no_other() {
         session.assert_dead([&app]);
     }
     bystander.assert_lives([&app]);
-    // A later sign-in revives no older session.
+    // A later sign-in must not revive an older session.
     let third = app.session_of(&session.email);
     third.assert_lives([&app]);
     session.assert_dead([&app]);
@@ -90,7 +90,7 @@ fn a_removal_deletes_one_key_and_no_other() {
 #[test]
 fn every_route_is_one_or_two_round_trips() {
     let redis = RedisServer::start(&[]);
-    // High enough not to be reached, so that calls are counted.
+    // A limit that the test does not reach. Without a limit, the server would not count calls.
     let app = TestApp::start_on(&redis.url(), &[("ADDRESS_LIMIT", "10000")]);
     let session = app.new_session();
     let Session { email, refresh_token, .. } = &session;
@@ -100,17 +100,17 @@ fn every_route_is_one_or_two_round_trips() {
     let scripts = |status, request: &mut dyn FnMut() -> Answer| {
         cost(&redis, status, request).get("evalsha").copied().unwrap_or_default()
     };
-    // Each script is a round trip, but for those that are sent at once.
+    // Each script is a round trip, unless the server sends several scripts at once.
     assert_eq!(scripts(200, &mut || app.refresh_access_token(refresh_token)), 1);
     assert_eq!(scripts(409, &mut || app.sign_up(email, PASSWORD)), 0);
     assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/livez", &[], None)), "");
     assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/readyz", &[], None)), "1 set");
-    // The count of the address, and one key deleted.
+    // The removal counts the call of the address, and deletes one key.
     let removal = "1 del, 1 evalsha, 1 get, 1 incrby";
     assert_eq!(cost_in_words(&redis, 404, || app.remove_access_token(&missing)), removal);
     let mut sessions = (0..=REQUESTS).map(|_| app.new_session()).collect::<Vec<_>>();
     assert_eq!(cost_in_words(&redis, 200, || app.remove_access_token(&sessions.pop().unwrap().email)), removal);
-    // The count of the address, that of the guess, and the session with both counts taken back.
+    // A sign-in counts the call and the guess, opens the session, and takes both counts back.
     assert!(scripts(200, &mut || app.authenticate(email, PASSWORD)) <= 4);
 }
 
@@ -162,13 +162,13 @@ fn a_refresh_brings_no_ended_session_back() {
             }
         });
         app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
-        assert_eq!(redis.life(&keys.refresh()), -2, "there is a key again");
+        assert_eq!(redis.life(&keys.refresh()), -2, "a refresh has created the key again");
     }
 }
 
-/// A refresh that Redis runs after the server has given up waiting leaves no key without a TTL.
+/// Redis may run a refresh after the server has stopped waiting for it. No key may then lack a TTL.
 #[test]
-fn a_refresh_that_nobody_waits_for_leaves_nothing_for_ever() {
+fn a_refresh_that_times_out_leaves_no_key_without_a_ttl() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();
@@ -184,7 +184,7 @@ fn a_refresh_that_nobody_waits_for_leaves_nothing_for_ever() {
         for key in redis.keys() {
             assert!(redis.life(&key) > 0 || key.ends_with(":u"), "{key} lives for {} ms", redis.life(&key));
         }
-        wait_until("the server is back", || app.send("GET", "/readyz", &[], None).status == 200);
+        wait_until("the server is ready again", || app.send("GET", "/readyz", &[], None).status == 200);
     }
     wait_until("the refresh is answered", || app.refresh_access_token(&session.refresh_token).status == 404);
 }

@@ -9,7 +9,7 @@ use crate::support::{
     TestApp, free_port, free_port_of_a_node, refused, wait_until,
 };
 
-/// Exit status, and the findings.
+/// Runs `doctor`, and returns the exit status and the findings.
 fn doctor(url: &str, settings: &[(&str, &str)]) -> (i32, Vec<Value>) {
     let directory = tempfile::tempdir().unwrap();
     let settings = [&[("REDIS_URL", url)], settings].concat();
@@ -20,10 +20,10 @@ fn doctor(url: &str, settings: &[(&str, &str)]) -> (i32, Vec<Value>) {
     (output.status.code().unwrap(), findings)
 }
 
-/// The one finding of a check.
+/// The only finding of a check.
 fn of<'a>(findings: &'a [Value], check: &str) -> &'a Value {
     let mut found = findings.iter().filter(|finding| finding["check"] == check);
-    let one = found.next().unwrap_or_else(|| panic!("nothing of {check}: {findings:?}"));
+    let one = found.next().unwrap_or_else(|| panic!("no finding of {check}: {findings:?}"));
     assert!(found.next().is_none(), "{findings:?}");
     one
 }
@@ -38,10 +38,10 @@ fn assert_finding(findings: &[Value], check: &str, verdict: &str, seen: &str) {
 }
 
 #[rstest]
-fn a_good_store_is_well_and_left_as_it_was(#[values(Redis, Embedded)] store: Store) {
+fn a_healthy_store_has_no_refusal(#[values(Redis, Embedded)] store: Store) {
     let app = match store {
         Redis => TestApp::start(store),
-        // A store that a server has cannot be checked.
+        // `doctor` cannot open an embedded store while a server has it open.
         Embedded => {
             let mut app = TestApp::start(store);
             app.terminate();
@@ -112,7 +112,7 @@ fn a_replica_and_an_absent_server_fail() {
     assert!(of(&findings, "address")["seen"].as_str().unwrap().contains("redis+sentinel://host1,host2/service"));
 }
 
-/// The ACL of the documentation allows everything that the server does, and no right of it is too many.
+/// The ACL of the documentation allows everything that the server does, and has no superfluous right.
 #[test]
 fn each_command_that_is_not_allowed_is_named() {
     let redis = RedisServer::start(&[]);
@@ -144,7 +144,7 @@ fn each_command_that_is_not_allowed_is_named() {
 }
 
 #[test]
-fn what_may_not_be_asked_is_one_warning() {
+fn info_and_config_get_without_permission_are_one_warning() {
     let redis = RedisServer::start(&[]);
     let () = redis.command(&["ACL", "SETUSER", "default", "-info", "-config"]);
     let (status, findings) = doctor(&redis.url(), &[]);
@@ -156,7 +156,7 @@ fn what_may_not_be_asked_is_one_warning() {
 }
 
 #[test]
-fn each_primary_of_a_cluster_is_looked_at() {
+fn each_primary_of_a_cluster_is_checked() {
     let cluster = Cluster::start(&[]);
     let (status, findings) = doctor(&cluster.url(), &[]);
     assert_eq!(status, 0, "{findings:?}");
@@ -199,9 +199,9 @@ fn a_cluster_without_slots_fails() {
     assert!(said[0]["error"].as_str().unwrap().contains("no slots"), "{said:?}");
 }
 
-/// A primary that cannot be asked hides no finding of the others.
+/// A primary that cannot be reached must not hide a finding of another primary.
 #[test]
-fn a_primary_that_is_away_is_one_warning_among_the_others_findings() {
+fn an_unreachable_primary_is_one_warning_beside_the_other_findings() {
     let mut cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]);
     let replica = cluster.replica_of(2);
     cluster.servers[replica].kill();
@@ -215,9 +215,9 @@ fn a_primary_that_is_away_is_one_warning_among_the_others_findings() {
     assert!(said.contains("noeviction"), "{said}");
 }
 
-/// A finding that would have stopped the start stops the server when Redis comes later.
+/// If Redis starts after the server, a finding that stops the start stops the running server.
 #[test]
-fn a_redis_that_comes_after_the_server_is_looked_at_then() {
+fn a_redis_that_starts_after_the_server_is_checked_then() {
     let mut redis = RedisServer::start(&[]);
     redis.kill();
     let mut app = TestApp::start_on(&redis.url(), &[("SHUTDOWN_DELAY_SECONDS", "0")]);
@@ -228,7 +228,7 @@ fn a_redis_that_comes_after_the_server_is_looked_at_then() {
     redis.kill();
     let app = TestApp::start_on(&redis.url(), &[]);
     redis.spawn(&["--maxmemory-policy", "volatile-lru"]);
-    wait_until("it is looked at", || app.output().contains("volatile-lru"));
+    wait_until("the server has checked Redis", || app.output().contains("volatile-lru"));
     assert_eq!(app.send("GET", "/readyz", &[], None).status, 200);
 }
 

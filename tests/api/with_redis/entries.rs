@@ -1,4 +1,4 @@
-//! The keys of a user, how long they live, and what is in them.
+//! The keys of a user, their lifetimes, and their values.
 
 use std::{collections::HashSet, process::Stdio};
 
@@ -30,7 +30,7 @@ fn redis_cli_ttl(port: u16, key: &str) -> i64 {
     text.trim().parse().unwrap_or_else(|_| panic!("{text}"))
 }
 
-/// Asserts the TTLs of a fresh session, as the server at `port` tells them.
+/// Asserts the TTLs of a new session on the Redis at `port`.
 fn assert_ttls(port: u16, session: &Session) {
     for (key, longest) in lives(&Keys::of(session)) {
         let ttl = redis_cli_ttl(port, &key);
@@ -69,12 +69,12 @@ fn entries_have_native_ttls_in_a_cluster() {
 }
 
 #[test]
-fn a_refresh_sets_the_access_entry_anew_for_its_lifetime() {
+fn a_refresh_renews_the_access_entry_for_a_whole_lifetime() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();
     let keys = Keys::of(&session);
-    // As if 50 seconds had passed, and then as if the access token had ended.
+    // First as if 50 seconds had passed, and then as if the access token had expired.
     redis.command::<()>(&["EXPIRE", &keys.access(), "10"]);
     redis.command::<()>(&["EXPIRE", &keys.refresh(), "70"]);
     for _ in 0..2 {
@@ -83,7 +83,7 @@ fn a_refresh_sets_the_access_entry_anew_for_its_lifetime() {
         redis.assert_life(&keys.refresh(), 70);
         redis.command::<()>(&["DEL", &keys.access()]);
     }
-    // An older access token with a longer life keeps it.
+    // A refresh does not shorten the life of an older access token.
     assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
     redis.command::<()>(&["EXPIRE", &keys.access(), "100"]);
     assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
@@ -114,7 +114,7 @@ fn the_epoch_and_the_list_live_as_long_as_the_longest_entry() {
 }
 
 #[test]
-fn with_rotation_a_refresh_sets_both_entries_anew() {
+fn with_rotation_a_refresh_renews_both_entries() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[("REFRESH_TOKEN_ROTATION", "on")]);
     let session = app.new_session();
@@ -139,7 +139,7 @@ fn lifetimes_are_settings() {
     for key in [keys.refresh(), keys.epoch(), keys.sessions()] {
         redis.assert_life(&key, 4_000);
     }
-    // A replica with shorter lifetimes does not shorten what others have promised.
+    // A replica with shorter lifetimes must not shorten the entries of other replicas.
     let other = TestApp::start_on(&redis.url(), &[]);
     let short = other.session_of(&session.email);
     redis.assert_life(&Keys::of(&short).refresh(), 120);
@@ -151,7 +151,7 @@ fn lifetimes_are_settings() {
 }
 
 #[test]
-fn values_are_json_with_a_version_and_refresh_entries_named_fields() {
+fn values_are_json_with_a_version_and_refresh_entries_have_named_fields() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let email = app.new_account();
@@ -170,10 +170,10 @@ fn values_are_json_with_a_version_and_refresh_entries_named_fields() {
 
 #[test]
 fn no_email_is_in_a_key_and_no_password_and_no_token_in_a_value() {
-    // Uncompressed, so that a text is found in what DUMP returns.
+    // Without compression, the test can find a text in the output of DUMP.
     let redis = RedisServer::start(&["--rdbcompression", "no"]);
     let app = TestApp::start_on(&redis.url(), &[]);
-    // The braces would end a cluster hash tag.
+    // Braces in a key would change the hash tag of a cluster.
     let email = format!("{{planted}}.{}", unique_email());
     assert_eq!(app.sign_up(&email, "planted password").status, 201);
     let session = app.sign_in(&email, "planted password");

@@ -1,4 +1,4 @@
-//! What stays in Redis of a session that has ended and of an account that was deleted.
+//! The keys that ended sessions and deleted accounts leave behind in Redis.
 
 use rstest::rstest;
 use serde_json::json;
@@ -7,12 +7,12 @@ use crate::support::{Keys, PASSWORD, PROXY, RedisServer, Session, TestApp, tag, 
 
 const AGENT: &str = "planted-agent/1.0";
 
-/// A Redis in whose values a text is found.
+/// A Redis without compression, so that the test can find a text in the values.
 fn readable_redis() -> RedisServer {
     RedisServer::start(&["--rdbcompression", "no"])
 }
 
-/// Signs in from an address of its own, with a user agent.
+/// Signs in from `address`, with the planted user agent.
 fn sign_in_from(app: &TestApp, email: &str, address: &str) -> Session {
     let body = json!({"email": email, "password": PASSWORD}).to_string();
     let headers = [("X-Forwarded-For", address), ("User-Agent", AGENT)];
@@ -26,8 +26,8 @@ enum By {
     CommandLine,
 }
 
-/// Several sessions, some of them removed, some ended, with failed guesses from known and unknown addresses: then no key
-/// and no value has anything of the user.
+/// The user has sessions of all kinds: removed, ended and live. There are failed guesses from known and unknown
+/// addresses. After the deletion, no key and no value contains anything of the user.
 #[rstest]
 fn a_deleted_account_leaves_nothing_of_the_user(#[values(By::Owner, By::CommandLine)] by: By) {
     let redis = readable_redis();
@@ -56,13 +56,13 @@ fn a_deleted_account_leaves_nothing_of_the_user(#[values(By::Owner, By::CommandL
         for text in &of_the_user {
             assert!(!key.contains(text) && !redis.holds(&key, text), "{key} has {text}");
         }
-        // The counts of addresses, without whose they are, end by themselves.
+        // Only counts of addresses may be left. They do not name the user, and they expire.
         assert!(others.contains(&key) || (1..=900_000).contains(&redis.life(&key)), "{key}");
     }
     bystander.assert_lives([&app]);
 }
 
-/// The keys of sessions that a request has ended.
+/// Asserts that the entries of sessions are deleted.
 fn assert_ended(redis: &RedisServer, sessions: &[&Session]) {
     for session in sessions {
         let keys = Keys::of(session);
@@ -104,13 +104,13 @@ fn sign_ins_and_removals_in_turn_leave_no_more_than_the_session_limit() {
     for _ in 0..100 {
         app.session_of(&email);
         assert_eq!(app.remove_access_token(&email).status, 200);
-        // The user, the list and what one removal orphans.
+        // The user, the list, and the two entries that one removal orphans.
         assert!(redis.keys().len() <= 4, "{:?}", redis.keys());
     }
     for _ in 0..20 {
         app.session_of(&email);
     }
-    // User, epoch and list; two entries for each session.
+    // The user, the epoch and the list; two entries for each session.
     assert_eq!(redis.keys().len(), 3 + 2 * 3, "{:?}", redis.keys());
 }
 

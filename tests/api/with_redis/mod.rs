@@ -1,4 +1,4 @@
-//! Redis in every form and in every kind of trouble.
+//! Redis in every topology, and all kinds of failures of Redis.
 
 mod addresses;
 mod commands;

@@ -1,4 +1,4 @@
-//! Redis in every kind of trouble: the answer is 503 and never 401, and service comes back by itself.
+//! Failures of Redis: the answer is 503 and never 401, and the server recovers by itself.
 
 use std::{
     thread,
@@ -12,7 +12,7 @@ use crate::support::{Proxy, RedisServer, SECOND, Session, TestApp, every_worker,
 fn redis_killed_is_503_until_it_is_back() {
     let mut scene = Scene::start(DURABLE);
     scene.redis.kill();
-    // Long enough for the pause between two tries to reach its maximum.
+    // Long enough for the pause between two attempts to connect to reach its maximum.
     let killed = Instant::now();
     while killed.elapsed() < 3 * SECOND {
         scene.assert_away(ALL, LOST);
@@ -23,7 +23,7 @@ fn redis_killed_is_503_until_it_is_back() {
 }
 
 #[test]
-fn redis_frozen_is_503_until_it_goes_on() {
+fn redis_frozen_is_503_until_it_thaws() {
     let scene = Scene::start(&[]);
     scene.redis.freeze();
     scene.assert_away(ALL, LOST);
@@ -33,7 +33,7 @@ fn redis_frozen_is_503_until_it_goes_on() {
     let session = scene.app.session_of(&scene.session.email);
     assert_eq!(scene.app.current_user(&session.access_token).status, 200);
 
-    // Reads change nothing, so after a freeze with reads alone the session goes on.
+    // Reads change nothing, so the session survives a freeze during which clients only read.
     scene.redis.freeze();
     assert_away(&in_time(|| scene.app.current_user(&session.access_token)), LOST, "GET /user");
     scene.wait_until_every_worker_says(LOST);
@@ -58,7 +58,7 @@ fn redis_frozen_amid_requests_is_heard_of_within_a_second_by_each() {
                 }
             });
         }
-        wait_until("requests flow", || scene.app.log().len() > 20);
+        wait_until("the clients send requests", || scene.app.log().len() > 20);
         scene.redis.freeze();
     });
     scene.assert_away(&[Route::CurrentUser], LOST);
@@ -67,7 +67,7 @@ fn redis_frozen_amid_requests_is_heard_of_within_a_second_by_each() {
     scene.assert_session_goes_on();
 }
 
-/// As behind a firewall that has forgotten a connection and lets only new ones through.
+/// Like a firewall that has forgotten its connections: it drops their packets, and accepts only new connections.
 #[test]
 fn a_connection_that_swallows_everything_is_replaced() {
     let redis = RedisServer::start(&[]);
@@ -98,7 +98,7 @@ fn redis_restarted_keeps_sessions_and_service() {
         scene.redis.restart();
         scene.assert_back();
         assert_eq!(scene.call(Route::CurrentUser).status, 200);
-        assert_eq!(scene.call(Route::Refresh).status, 200, "a script, which the restarted Redis does not know yet");
+        assert_eq!(scene.call(Route::Refresh).status, 200, "the restarted Redis does not know the script yet");
     }
     scene.assert_session_goes_on();
 }
@@ -107,7 +107,7 @@ fn redis_restarted_keeps_sessions_and_service() {
 fn redis_made_a_replica_is_503_for_reads_too() {
     let scene = Scene::start(&[]);
     scene.redis.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    // A replica answers reads, so only the check in the background notices.
+    // A replica answers reads, so only the background check notices the change.
     let read = raw::request("GET", "/user", &[("Authorization", &scene.session.access_token)], None);
     wait_until("reads are refused", || every_worker(scene.app.port(), &read, |answer| answer.status == 503));
     scene.assert_away(ALL, &["store_read_only"]);
@@ -122,7 +122,7 @@ fn redis_out_of_memory_is_503_for_what_needs_memory() {
     scene.redis.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     scene.assert_away(&[Route::SignUp, Route::Authenticate, Route::Refresh], &["store_out_of_memory"]);
     assert_eq!(scene.call(Route::CurrentUser).status, 200, "a read needs no memory");
-    assert_eq!(scene.call(Route::Remove).status, 200, "nor does a removal");
+    assert_eq!(scene.call(Route::Remove).status, 200, "a removal needs no memory");
     assert_eq!(scene.call(Route::CurrentUser).status, 401);
     scene.redis.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     scene.assert_back();
@@ -137,7 +137,7 @@ fn redis_loading_is_503_until_it_has_loaded() {
     scene.redis.command::<()>(&["EVAL", KEYS, "0"]);
     scene.redis.command::<()>(&["SAVE"]);
     scene.redis.kill();
-    // Redis loads slowly, and answers clients every few keys.
+    // With these arguments, Redis loads slowly and answers clients between the keys.
     scene.redis.spawn(&["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"]);
     scene.wait_until_every_worker_says(&["store_loading"]);
     scene.assert_away(ALL, &["store_loading"]);
@@ -155,16 +155,16 @@ fn redis_without_enough_replicas_is_503_for_writes() {
     scene.redis.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let writes = [Route::SignUp, Route::Authenticate, Route::Refresh, Route::Remove];
     scene.assert_away(&writes, &["store_not_replicated"]);
-    assert_eq!(scene.call(Route::CurrentUser).status, 200, "a read");
+    assert_eq!(scene.call(Route::CurrentUser).status, 200, "a read needs no replica");
     scene.redis.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     scene.assert_back();
     scene.assert_session_goes_on();
 }
 
 #[test]
-fn redis_password_changed_under_us_is_503_until_it_is_right_again() {
+fn redis_password_changed_is_503_until_it_is_right_again() {
     let redis = RedisServer::start(&[]);
-    // Redis answers NOAUTH to a client without a password, and WRONGPASS to one with another password.
+    // Redis answers NOAUTH to a client without a password, and WRONGPASS to a client with a wrong password.
     let mut admin = redis.connect();
     let mut set_password = |password: &str| {
         redis::cmd("CONFIG").arg(&["SET", "requirepass", password]).exec(&mut admin).unwrap();
@@ -194,17 +194,17 @@ fn redis_password_changed_under_us_is_503_until_it_is_right_again() {
 }
 
 #[test]
-fn a_command_that_the_acl_forbids_does_not_cost_the_connection() {
+fn a_command_that_the_acl_forbids_stops_no_other_command() {
     let redis = RedisServer::start(&[]);
     redis.command::<()>(&["ACL", "SETUSER", "svc", "on", ">pw", "~as:*", "+@all"]);
     let app = TestApp::start_on(&format!("redis://svc:pw@127.0.0.1:{}", redis.port()), &[]);
     let session = app.new_session();
-    // A right that is missing at the start stops the start.
+    // The test removes the right after the start, because the server does not start without it.
     redis.command::<()>(&["ACL", "SETUSER", "svc", "-mget"]);
     let scene = Scene { redis, app, session };
     for _ in 0..20 {
         assert_away(&scene.call(Route::CurrentUser), &["store_refused"], "GET /user");
-        assert_eq!(scene.call(Route::Authenticate).status, 200, "the others go on");
+        assert_eq!(scene.call(Route::Authenticate).status, 200, "other commands still work");
     }
 }
 
@@ -215,7 +215,7 @@ fn a_server_started_before_redis_becomes_ready_with_it() {
     let app = TestApp::start_on(&redis.url(), &[]);
     let nobody = || Session { email: unique_email(), access_token: String::new(), refresh_token: String::new() };
     let mut scene = Scene { redis, app, session: nobody() };
-    // The store is not asked about a token that is not genuine.
+    // The other routes refuse these tokens without the store, because the tokens are not genuine.
     scene.assert_away(&[Route::SignUp, Route::Authenticate, Route::Remove], LOST);
     scene.redis.restart();
     scene.assert_back();

@@ -2,7 +2,7 @@
 
 use crate::support::{ACL, Cluster, PASSWORD, RedisServer, TestApp, assert_serves};
 
-/// Two environments: they see nothing of each other, and each key begins with the prefix of its environment.
+/// Asserts that two environments do not see each other's accounts, and that each key begins with one of their prefixes.
 fn assert_apart(url: &str, servers: &[&RedisServer]) {
     let [blue, green] = ["blue:", "green/"].map(|prefix| TestApp::start_on(url, &[("REDIS_KEY_PREFIX", prefix)]));
     let session = blue.new_session();
@@ -38,7 +38,7 @@ fn two_prefixes_in_one_cluster_do_not_see_each_other() {
 }
 
 #[test]
-fn a_prefix_suffices_for_the_rights_of_a_user() {
+fn an_acl_user_needs_rights_only_to_the_prefix() {
     let redis = RedisServer::start(&[]);
     let acl = ACL.replace("~as:*", "~blue:*");
     let words = ["ACL", "SETUSER", "server", "on", ">secret"].into_iter().chain(acl.split(' '));

@@ -14,7 +14,7 @@ fn three_replicas() -> [TestApp; 3] {
 }
 
 #[test]
-fn a_token_of_one_replica_is_good_at_the_others_at_once() {
+fn a_token_of_one_replica_is_valid_at_the_others_at_once() {
     let replicas = three_replicas();
     for n in 0..9 {
         let [a, b, c] = [0, 1, 2].map(|step| &replicas[(n + step) % 3]);
@@ -48,7 +48,7 @@ fn a_removal_at_one_replica_is_401_at_the_others_on_the_next_request() {
 
 #[test]
 fn fifty_concurrent_signups_over_three_replicas_make_one_account() {
-    // On a busy machine fifty hashes take longer than a request usually may.
+    // On a busy machine, fifty hashes take longer than the usual deadline of a request.
     let replicas = [(); 3].map(|()| TestApp::start_with(Store::Redis, &[("REQUEST_TIMEOUT_SECONDS", "30")]));
     let email = unique_email();
     let mut statuses = thread::scope(|scope| {
@@ -124,12 +124,12 @@ fn a_refresh_raced_against_removal_leaves_no_live_token() {
                             answer.assert_error(404, "token_not_found");
                             return tokens;
                         }
-                        assert!(!after_removal, "refreshed after the removal was answered");
+                        assert!(!after_removal, "a refresh succeeded after the removal");
                         tokens.push(answer.json()["access_token"].as_str().unwrap().to_owned());
                     }
                 })
             });
-            // Each round removes at another moment.
+            // The requests before the removal vary its moment from round to round.
             for _ in 0..round % 8 {
                 assert_eq!(b.current_user(&session.access_token).status, 200);
             }
@@ -143,6 +143,6 @@ fn a_refresh_raced_against_removal_leaves_no_live_token() {
             dead += 1;
         }
     }
-    assert!(alive_before > 40, "the race was run: {alive_before} refreshes succeeded before a removal");
+    assert!(alive_before > 40, "only {alive_before} refreshes succeeded before a removal");
     assert_eq!(dead, alive_before + 40);
 }

@@ -22,7 +22,7 @@ fn tls_under_a_sentinel_serves() {
     let _sentinel = certificates.start_sentinel(sentinel, primary);
     let url = format!("rediss+sentinel://localhost:{sentinel}/{SERVICE}");
     let app = TestApp::start_on(&url, &[]);
-    wait_until("it is ready", || app.send("GET", "/readyz", &[], None).status == 200);
+    wait_until("the server is ready", || app.send("GET", "/readyz", &[], None).status == 200);
     wait_until("every worker is ready", || {
         every_worker(app.port(), &raw::request("GET", "/readyz", &[], None), |answer| answer.status == 200)
     });
@@ -39,7 +39,7 @@ fn tls_in_a_cluster_serves() {
 }
 
 #[test]
-fn tls_with_a_wrong_certificate_is_refused_and_never_plain() {
+fn tls_with_a_wrong_certificate_is_refused_without_a_fallback_to_plain_text() {
     let (right, wrong) = (Certificates::shared(), Certificates::new());
     let port = free_port();
     let redis = right.start_redis(port);
@@ -52,7 +52,7 @@ fn tls_with_a_wrong_certificate_is_refused_and_never_plain() {
     ];
     let untrusted = [("REDIS_TLS_CA_FILE", wrong_authority.as_str())];
     let tls = format!("rediss://localhost:{port}");
-    // The port without TLS does not help.
+    // A TLS connection to the port without TLS must fail, too.
     let plain = redis.url().replace("redis://", "rediss://");
     for (url, settings) in [(&tls, &wrong_client[..]), (&tls, &untrusted[..]), (&plain, &[][..])] {
         let app = TestApp::start_on(url, settings);
@@ -78,7 +78,7 @@ fn tls_settings_without_tls_stop_the_start() {
 }
 
 #[test]
-fn tls_redis_killed_and_frozen() {
+fn tls_redis_killed_or_frozen_is_503_until_it_is_back() {
     let _turn = alone();
     let port = free_port();
     let certificates = Certificates::shared();
@@ -87,7 +87,7 @@ fn tls_redis_killed_and_frozen() {
     let app = TestApp::start_on(&format!("rediss://localhost:{port}"), &[]);
     let session = app.new_session();
     let assert_away_now = || {
-        wait_until("it is noticed", || app.current_user(&session.access_token).status == 503);
+        wait_until("the server notices the outage", || app.current_user(&session.access_token).status == 503);
         for _ in 0..5 {
             assert_away(&in_time("GET /user", || app.current_user(&session.access_token)));
             assert_away(&in_time("POST /signup", || app.sign_up(&unique_email(), PASSWORD)));

@@ -1,4 +1,4 @@
-//! A server whose Redis is in trouble.
+//! A server whose Redis fails.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use crate::support::{
     Answer, PASSWORD, RedisServer, SECOND, Session, TestApp, every_worker, raw, unique_email, wait_until,
 };
 
-/// Without these a kill loses up to two seconds of acknowledged writes.
+/// Without these arguments, a kill of Redis loses up to two seconds of acknowledged writes.
 pub(super) const DURABLE: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
 
 pub(super) const LOST: &[&str] = &["store_unreachable", "store_timeout"];
 
-/// A server on a Redis of its own, with a session from before the trouble.
+/// A server on its own Redis, with a session from before the failure.
 pub(super) struct Scene {
     pub(super) redis: RedisServer,
     pub(super) app: TestApp,
@@ -51,7 +51,8 @@ impl Scene {
         }
     }
 
-    /// Within a second each, the routes in `away` and `/readyz` answer 503 with one of `codes`. `/livez` is 200.
+    /// Asserts that each route in `away`, and `/readyz`, answers 503 with one of `codes` within a second, and that
+    /// `/livez` is 200.
     pub(super) fn assert_away(&self, away: &[Route], codes: &[&str]) {
         for round in 0..3 {
             for &route in away {
@@ -70,7 +71,7 @@ impl Scene {
         assert!(!output.contains("panicked"), "{output}");
     }
 
-    /// Every worker is ready within a second.
+    /// Asserts that every worker is ready within a second.
     pub(super) fn assert_back(&self) {
         let start = Instant::now();
         wait_until("every worker is ready", || self.every_worker("/readyz", |answer| answer.status == 200));
@@ -79,7 +80,7 @@ impl Scene {
         self.assert_no_panic();
     }
 
-    /// The tokens from before the trouble are accepted. Removes them at the end.
+    /// Asserts that the server accepts the tokens from before the failure. Removes them at the end.
     pub(super) fn assert_session_goes_on(&self) {
         for (route, status) in [
             (Route::CurrentUser, 200),
@@ -94,13 +95,13 @@ impl Scene {
         }
     }
 
-    /// Whether the answer of every worker `holds`, since each has a link of its own to Redis.
+    /// Whether `holds` is true for the answer of every worker. Each worker has its own connection to Redis.
     pub(super) fn every_worker(&self, path: &str, holds: impl Fn(&Answer) -> bool) -> bool {
         every_worker(self.app.port(), &raw::request("GET", path, &[], None), holds)
     }
 
     pub(super) fn wait_until_every_worker_says(&self, codes: &[&str]) {
-        wait_until("every worker has noticed", || {
+        wait_until("every worker notices the failure", || {
             self.every_worker("/readyz", |answer| {
                 answer.status == 503 && answer.json()["code"].as_str().is_some_and(|code| codes.contains(&code))
             })
@@ -113,7 +114,7 @@ pub(super) fn assert_away(answer: &Answer, codes: &[&str], what: &str) {
     assert_eq!(answer.status, 503, "{what}: {answer:?}");
     let body = answer.json();
     let code = body["code"].as_str().unwrap();
-    assert!(codes.contains(&code), "{what}: {code} is none of {codes:?}");
+    assert!(codes.contains(&code), "{what}: {code} is not one of {codes:?}");
     answer.assert_error(503, code);
 }
 

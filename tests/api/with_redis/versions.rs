@@ -1,5 +1,5 @@
-//! Values that a later version of the server has written: fields that this one does not know, and versions that it must
-//! not touch.
+//! Values that a later version of the server has written: fields that this version does not know, and values that this
+//! version must not change.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn fields_that_this_version_does_not_know_survive_its_writes(#[values("off", "on
         }
         assert_kept("a refresh");
     }
-    // A sign-in writes a new address into the record, and a costlier hash.
+    // A sign-in writes a new address into the record. With higher hash parameters, it also writes a new hash.
     assert_eq!(app.authenticate_from(&unique_address(), &session.email, PASSWORD).status, 200);
     assert_kept("a sign-in from a new address");
     let (before, costlier) = (hash(), TestApp::start_on(&redis.url(), &[rotation, ("ARGON2_ITERATIONS", "2")]));
@@ -61,10 +61,10 @@ fn fields_that_this_version_does_not_know_survive_its_writes(#[values("off", "on
     assert_kept("a change of the password");
 }
 
-/// Which value a later version has written.
+/// The key of the value that a later version has written.
 type Written = fn(&Keys) -> String;
 
-/// Makes the value one of a later version, and returns the bytes that must stay.
+/// Raises the version of a value, and returns the bytes that must not change.
 fn raise_version(redis: &RedisServer, key: &str) -> Vec<u8> {
     if redis.command::<String>(&["TYPE", key]) == "hash" {
         redis.command::<()>(&["HSET", key, "v", "2"]);
@@ -117,14 +117,14 @@ fn a_value_of_a_later_version_is_503_and_stays_as_it_is(
     }
     assert_eq!(redis.command::<Vec<u8>>(&["DUMP", &key]), value, "{key} was overwritten");
     assert_eq!(redis.keys(), before);
-    wait_until("the log tells why", || {
+    wait_until("the log names the reason", || {
         app.log().iter().any(|line| line["level"] == "ERROR" && line.to_string().contains("later version"))
     });
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
 
 #[test]
-fn a_value_that_cannot_be_read_is_500_and_named_in_the_log_alone() {
+fn a_value_that_cannot_be_read_is_500_and_named_only_in_the_log() {
     let redis = RedisServer::start(&[]);
     let app = TestApp::start_on(&redis.url(), &[]);
     let session = app.new_session();
