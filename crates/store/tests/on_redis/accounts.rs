@@ -22,7 +22,7 @@ async fn a_deleted_account_leaves_no_key() {
     let (store, tag) = (&scene.store, scene.tag);
     scene.sign_in().await;
     assert_eq!(store.remove_tokens(tag, None).await.unwrap(), Outcome::Done);
-    // The next sign-in would delete the orphans; the deletion has to find them in the list.
+    // The removal leaves orphans for the next sign-in to delete. The deletion must find these orphans in the list.
     for known in [None, Some(known_address())] {
         store.admit_guess(tag, known).await.unwrap();
     }
@@ -33,7 +33,7 @@ async fn a_deleted_account_leaves_no_key() {
 }
 
 #[tokio::test]
-async fn a_deletion_wants_the_account_as_it_was_seen_and_a_live_session() {
+async fn a_deletion_needs_an_unchanged_account_and_a_live_session() {
     let scene = Scene::new(POLICY).await;
     let (store, tag, seen) = (&scene.store, scene.tag, scene.find().await);
     assert_eq!(store.delete_user(tag, &seen, Some(id())).await.unwrap(), Outcome::Refused);

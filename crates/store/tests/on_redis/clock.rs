@@ -13,7 +13,7 @@ fn wrong_clock() -> Clock {
     clock
 }
 
-/// By the clock of this machine, which Redis shares.
+/// The time of this machine. Redis uses the same clock.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
@@ -33,14 +33,14 @@ async fn the_first_request_sees_the_time_of_redis_however_late_redis_starts() {
 }
 
 #[tokio::test]
-async fn the_clock_follows_a_server_that_was_set() {
+async fn the_clock_follows_a_redis_whose_clock_was_set() {
     let directory = tempfile::tempdir().unwrap();
     let url = url(&directory);
     let (_server, clock) = (Server::start(directory), wrong_clock());
     let store = connect(&url, POLICY, clock.clone()).await;
     wait_for(&store).await;
     assert_right(&clock);
-    // As if Redis had been set back by an hour.
+    // As if the clock of Redis had been set back by an hour.
     clock.set((now() + 3_600) * 1_000_000, Instant::now());
     let deadline = Instant::now() + Duration::from_secs(10);
     while clock.now_seconds() > now() + 3_000 {

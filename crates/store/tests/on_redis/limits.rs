@@ -32,7 +32,7 @@ async fn each_failure_brings_the_wait_of_the_rule() {
 }
 
 #[tokio::test]
-async fn guesses_at_once_are_counted_at_once() {
+async fn simultaneous_guesses_are_each_counted() {
     let scene = Arc::new(Scene::new(POLICY).await);
     let mut guesses = JoinSet::new();
     for _ in 0..50 {
@@ -71,5 +71,5 @@ async fn calls_beyond_the_limit_are_not_counted() {
     }
     assert_eq!(scene.ttl(&key), -2);
     assert_eq!(store.count_call(Counter::SignUps, address, Limit { count: 0, seconds: 9 }).await.unwrap(), None);
-    assert_eq!(scene.ttl(&key), -2, "no limit, no count");
+    assert_eq!(scene.ttl(&key), -2, "without a limit, nothing is counted");
 }

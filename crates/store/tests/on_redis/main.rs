@@ -1,6 +1,6 @@
-//! The store on a Redis server of each test's own, which `redis-server` on the path starts.
+//! The store on Redis. Each test starts its own `redis-server`, which must be on the PATH.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 
 mod accounts;
 mod clock;

@@ -36,14 +36,14 @@ pub(crate) const POLICY: SessionPolicy = SessionPolicy {
 
 pub(crate) const EMAIL: &str = "ada.lovelace@example.com";
 
-/// A server that listens on a socket in a directory of its own, so that tests cannot meet on a port.
+/// A Redis server that listens on a Unix socket in its own directory, so that tests cannot compete for a port.
 pub(crate) struct Server {
     process: Child,
     _directory: TempDir,
 }
 
 impl Server {
-    /// Starts in `directory`, whose [`url`] is known before.
+    /// Starts a server in `directory`. Its [`url`] is known before the start.
     pub(crate) fn start(directory: TempDir) -> Self {
         let socket = socket(&directory);
         let process = Command::new("redis-server")
@@ -78,7 +78,7 @@ pub(crate) fn url(directory: &TempDir) -> String {
     format!("unix://{}", socket(directory).display())
 }
 
-/// A store on the server at `url`, if the server is there.
+/// A store on the server at `url`. The server may start later.
 pub(crate) async fn connect(url: &str, policy: SessionPolicy, clock: Clock) -> Store {
     let settings = RedisSettings {
         url: Secret::new(url.to_owned()),
@@ -91,14 +91,14 @@ pub(crate) async fn connect(url: &str, policy: SessionPolicy, clock: Clock) -> S
     Backend::open(&StoreSettings::Redis(settings), policy, clock).unwrap().connect().await
 }
 
-/// Returns when the server serves the store, to which the first attempt to connect may take too long on a busy machine.
+/// Waits until the store has reached the server. On a busy machine, the first attempt to connect may take too long.
 pub(crate) async fn wait_for(store: &Store) {
     while store.find_user(id()).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The store holds one account, whose keys have the tag `tag`.
+/// A store with one account, whose keys have the tag `tag`.
 pub(crate) struct Scene {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -108,7 +108,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Signs up the account.
+    /// Creates the account.
     pub(crate) async fn new(policy: SessionPolicy) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = url(&directory);
@@ -140,7 +140,7 @@ impl Scene {
         self.key(&format!("r:{sid}"))
     }
 
-    /// What follows the tag in the name of each key, in the order of the alphabet.
+    /// The part of each key after the tag, sorted.
     pub(crate) fn kinds(&self) -> Vec<String> {
         let prefix = self.key("");
         let keys: Vec<String> = self.redis(&["KEYS", "*"]);
@@ -149,13 +149,13 @@ impl Scene {
         kinds
     }
 
-    /// The TTL of a key in whole seconds, rounded up; -1 for none, -2 for no such key.
+    /// The TTL of a key in whole seconds, rounded up; -1 for a key without a TTL, -2 for a missing key.
     pub(crate) fn ttl(&self, key: &str) -> i64 {
         let millis: i64 = self.redis(&["PTTL", key]);
         if millis < 0 { millis } else { (millis + 999) / 1_000 }
     }
 
-    /// Makes a key live for so many seconds from now on.
+    /// Sets the TTL of a key.
     pub(crate) fn expire(&self, key: &str, seconds: u64) {
         assert_eq!(self.redis::<u8>(&["EXPIRE", key, &seconds.to_string()]), 1, "{key}");
     }
@@ -164,7 +164,7 @@ impl Scene {
         self.store.find_user(self.tag).await.unwrap().unwrap()
     }
 
-    /// Opens a session whose refresh token has the session's id.
+    /// Opens a session whose refresh token has the same id as the session.
     pub(crate) async fn sign_in(&self) -> Id {
         let session = session();
         assert!(self.store.open_session(self.tag, &self.find().await, None, &session, None).await.unwrap());
@@ -207,7 +207,7 @@ pub(crate) fn known_address() -> Id {
     Id::digest(b"known")
 }
 
-/// A session whose refresh token has the session's id.
+/// A session whose refresh token has the same id as the session.
 pub(crate) fn session() -> NewSession {
     let sid = id();
     let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: "curl/8.5.0".to_owned() };

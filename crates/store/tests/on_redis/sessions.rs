@@ -65,10 +65,10 @@ async fn removal_deletes_one_key_and_the_next_sign_in_the_orphans() {
 }
 
 #[tokio::test]
-async fn the_oldest_live_session_gives_way_after_those_that_have_ended() {
+async fn ended_sessions_are_dropped_before_the_oldest_live_session() {
     let scene = Scene::new(SessionPolicy { max_sessions: 3, ..POLICY }).await;
     let [first, second, third] = [scene.sign_in().await, scene.sign_in().await, scene.sign_in().await];
-    // The second has ended, and the first lives.
+    // The second session has ended, and the first session is alive.
     let _: u8 = scene.redis(&["DEL", &scene.access(second), &scene.refresh_key(second)]);
     let fourth = scene.sign_in().await;
     assert_eq!(scene.listed(None, 10).await, [fourth, third, first]);
@@ -80,7 +80,7 @@ async fn the_oldest_live_session_gives_way_after_those_that_have_ended() {
 }
 
 #[tokio::test]
-async fn a_session_with_its_access_entry_alone_is_listed() {
+async fn a_session_with_only_an_access_entry_is_listed() {
     let scene = Scene::new(POLICY).await;
     let (first, second) = (scene.sign_in().await, scene.sign_in().await);
     let _: u8 = scene.redis(&["DEL", &scene.refresh_key(first)]);

@@ -1,4 +1,4 @@
-//! What a user and a session cost Redis in memory.
+//! The memory that a user and a session take in Redis.
 
 use crate::scene::{POLICY, Scene};
 

@@ -10,7 +10,7 @@ use crate::scene::{POLICY, Scene, id};
 
 const PLAIN: Refreshed = Refreshed::Live { access_seconds: 60, successor: None };
 
-/// The successor that a refresh gives.
+/// The successor that a refresh returns.
 fn successor(refreshed: Refreshed) -> Successor {
     match refreshed {
         Refreshed::Live { access_seconds: 60, successor: Some(successor) } => successor,
@@ -19,7 +19,7 @@ fn successor(refreshed: Refreshed) -> Successor {
 }
 
 impl Scene {
-    /// As if the current refresh token had been made so many seconds ago.
+    /// Acts as if the current refresh token had been issued `seconds` ago.
     fn spent_before(&self, sid: Id, seconds: u64) {
         let then = (self.clock.now_seconds() - seconds).to_string();
         let _: u8 = self.redis(&["HSET", &self.refresh_key(sid), "spent_at", &then]);
@@ -27,7 +27,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_refresh_sets_the_access_entry_anew_and_lengthens_the_epoch() {
+async fn a_refresh_renews_the_access_entry_and_extends_the_epoch() {
     let scene = Scene::new(POLICY).await;
     let sid = scene.sign_in().await;
     // As if a hundred seconds had passed.
@@ -43,7 +43,7 @@ async fn a_refresh_sets_the_access_entry_anew_and_lengthens_the_epoch() {
     }
     scene.expire(&scene.access(sid), 90);
     assert_eq!(scene.refresh(sid, sid, None).await, PLAIN);
-    assert_eq!(scene.ttl(&scene.access(sid)), 90, "an older access token keeps its life");
+    assert_eq!(scene.ttl(&scene.access(sid)), 90, "an older access token keeps its lifetime");
     assert_eq!(scene.refresh(id(), sid, None).await, Refreshed::Gone);
     assert_eq!(scene.refresh(sid, id(), None).await, Refreshed::Reused);
     assert_eq!(scene.kinds(), ["u"]);
@@ -75,24 +75,24 @@ async fn a_spent_token_gives_the_same_successor_within_the_grace() {
     assert!(first.iat.abs_diff(scene.clock.now_seconds()) < 5);
     assert_eq!(scene.ttl(&scene.refresh_key(sid)), 120);
     scene.expire(&scene.refresh_key(sid), 100);
-    // The successor has been used.
+    // A refresh uses the successor.
     assert_eq!(scene.refresh(sid, next, None).await, PLAIN);
     assert_eq!(successor(scene.refresh(sid, sid, Some(id())).await), first);
-    assert_eq!(scene.ttl(&scene.refresh_key(sid)), 100, "what is given again ends when it would have");
+    assert_eq!(scene.ttl(&scene.refresh_key(sid)), 100, "a repeated successor keeps its expiry");
     scene.spent_before(sid, 11);
     assert_eq!(scene.refresh(sid, sid, Some(id())).await, Refreshed::Reused);
     assert_eq!(scene.kinds(), ["u"]);
 }
 
 #[tokio::test]
-async fn a_spent_token_gives_its_successor_for_as_long_as_that_is_unused() {
+async fn a_spent_token_gives_its_successor_until_that_is_used() {
     let scene = Scene::new(POLICY).await;
     let (sid, next, last) = (scene.sign_in().await, id(), id());
     scene.refresh(sid, sid, Some(next)).await;
     scene.spent_before(sid, 100);
     assert_eq!(successor(scene.refresh(sid, sid, Some(id())).await).refresh_id, next);
     assert_eq!(scene.store.renew(scene.tag, sid, sid).await.unwrap(), Renewed::Live { access_seconds: 60 });
-    // A second rotation: the first token was spent twice over.
+    // After a second rotation, the first token is two generations old.
     scene.refresh(sid, next, Some(last)).await;
     scene.spent_before(sid, 100);
     assert_eq!(successor(scene.refresh(sid, next, Some(id())).await).refresh_id, last);
@@ -101,7 +101,7 @@ async fn a_spent_token_gives_its_successor_for_as_long_as_that_is_unused() {
 }
 
 #[tokio::test]
-async fn a_renewal_uses_the_current_token_and_ends_with_the_refresh_token() {
+async fn a_renewal_needs_the_current_refresh_token_and_does_not_outlive_it() {
     let scene = Scene::new(POLICY).await;
     let (store, tag) = (&scene.store, scene.tag);
     let (sid, next) = (scene.sign_in().await, id());
@@ -119,7 +119,7 @@ async fn a_renewal_uses_the_current_token_and_ends_with_the_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_reused_token_ends_its_session_alone() {
+async fn a_reused_token_ends_only_its_session() {
     let scene = Scene::new(POLICY).await;
     let (sid, other) = (scene.sign_in().await, scene.sign_in().await);
     assert_eq!(scene.refresh(sid, id(), Some(id())).await, Refreshed::Reused);

@@ -1,4 +1,4 @@
-//! Values of a later version, fields that this version does not know, and values that nobody can read.
+//! Values of a later version, fields that this version does not know, and unreadable values.
 
 use auth_service_records::{
     error::{Error, Outage},
@@ -13,7 +13,7 @@ use crate::scene::{POLICY, Scene, id, session, user};
 
 const PAGE: Page = Page { after: None, limit: 10 };
 
-/// Runs each operation that reads an entry, and tells `note` its name and its error.
+/// Runs each operation that reads an entry, and passes its name and its error to `note`.
 async fn try_all(scene: &Scene, sid: Id, note: impl Fn(&str, Option<Error>)) {
     let (store, tag) = (&scene.store, scene.tag);
     note("check", store.check_access(tag, sid).await.err());
@@ -100,7 +100,7 @@ async fn fields_that_this_version_does_not_know_survive() {
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_be_read_is_a_fault_of_ours() {
+async fn a_value_that_cannot_be_read_is_an_internal_error() {
     for value in ["nonsense", "[]", "{}", "7", r#"{"v":1}"#, r#"{"v":1,"epoch":7}"#, r#"{"v":"1","epoch":"x"}"#] {
         for kind in ["e", "a"] {
             let scene = Scene::new(POLICY).await;
