@@ -1,6 +1,6 @@
-//! What stays in which folder. The crates keep the layers apart; these rules are about folders of the server itself.
+//! Rules for the source files: where the server may use outside crates, and how long a file may be.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 
 use std::{
     fs,

@@ -1,10 +1,11 @@
-//! The tests, from outside: real servers on ports of their own, a real Redis, and what a client sees.
+//! Tests from outside: each test starts real servers and a real Redis, and asserts what a client sees.
 //!
-//! A test of every store takes `#[values(Redis, Embedded)] store: Store` and is two tests. `TEST_TOPOLOGY` names another
-//! form of the shared Redis, `TEST_REDIS_SERVER` another Redis program, and `TEST_PUBLISHED_PORT` a running deployment,
-//! on which only the tests in `contract` can run; `./test.sh` sets them.
+//! A test that runs on every store takes `#[values(Redis, Embedded)] store: Store`. Such a test counts as two tests.
+//! `./test.sh` sets three variables. `TEST_TOPOLOGY` names another topology of the shared Redis. `TEST_REDIS_SERVER`
+//! names another Redis program. `TEST_PUBLISHED_PORT` names a running deployment, on which only the tests in `contract`
+//! can run.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 
 #[expect(dead_code, unused_imports, reason = "the tests of failover use the rest")]
 mod support;

@@ -1,11 +1,12 @@
-//! The deployment that deploy/test-docker.sh has brought up, changed under load through its published port.
+//! A test of the deployment that deploy/test-docker.sh has started. It changes the deployment under load through the
+//! published port.
 //!
-//! `cargo test` leaves this target out; the script runs it by `cargo test --test containers`.
+//! `cargo test` leaves this target out. The script builds it with `cargo test --test containers --no-run`, and runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 
 #[path = "../api/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests in `api` use the rest")]
 mod support;
 
 use std::process::Command;
@@ -18,11 +19,11 @@ use crate::support::{
     new_session, raw, wait_longer,
 };
 
-/// One test, because each step changes what the others run on.
+/// One test, because each step changes the deployment under the other steps.
 #[test]
 fn the_deployment_serves_while_it_changes() {
     the_five_requests();
-    forged_addresses_are_not_believed();
+    forged_addresses_are_ignored();
     during("restart of all replicas, one after another", || {
         for id in replicas() {
             docker(&["restart", "--time", "15", &id]);
@@ -41,13 +42,13 @@ fn the_deployment_serves_while_it_changes() {
     kill_in_flight(port(), || signal("STOP"), || signal("KILL"));
     scale(3);
     let report = during("SIGKILL of one replica", || docker(&["kill", "--signal", "KILL", &replicas()[0]]));
-    // Each client has at most one request in flight, and the load balancer repeats reads.
+    // Each client has at most one request in flight. The load balancer repeats reads, so no read may fail.
     let failures = report.failures();
     assert!(failures.len() <= CLIENTS && failures.iter().all(|(path, _)| *path != "/user"), "{failures:?}");
     scale(3);
     let report = during("restart of Redis", || {
         compose(&["restart", "redis"]);
-        wait_longer(60, "it is ready again", || {
+        wait_longer(60, "the server is ready again", || {
             raw::exchange(port(), &raw::request("GET", "/readyz", &[], None)).is_some_and(|a| a.status == 200)
         });
     });
@@ -72,7 +73,7 @@ fn the_five_requests() {
     assert_eq!(post(port(), "/refresh-access-token", &refresh).unwrap().status, 404);
 }
 
-fn forged_addresses_are_not_believed() {
+fn forged_addresses_are_ignored() {
     let session = new_session(port());
     let account = json!({"email": session.email, "password": PASSWORD}).to_string();
     let json = ("Content-Type", "application/json");
@@ -84,7 +85,7 @@ fn forged_addresses_are_not_believed() {
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     let balancer = compose(&["ps", "-q", "load-balancer"]);
     let balancer = run(Command::new("docker").args(["inspect", "--format", format, balancer.trim()]));
-    // The address is neither the forged one nor that of the load balancer.
+    // The test does not know the address of the client, so it excludes the two wrong addresses.
     assert!(listed.contains(r#""ip":""#) && !listed.contains("203.0.113.7"), "{listed}");
     assert!(!listed.contains(&format!(r#""ip":"{}""#, balancer.trim())), "{listed}");
 }
@@ -112,20 +113,20 @@ fn docker(arguments: &[&str]) {
     run(Command::new("docker").args(arguments));
 }
 
-/// Runs Compose: `docker-compose` or `docker compose`.
+/// Runs Compose. `TEST_COMPOSE` is `docker-compose` or `docker compose`.
 fn compose(arguments: &[&str]) -> String {
     let words = std::env::var("TEST_COMPOSE").unwrap();
     let mut words = words.split(' ');
     run(Command::new(words.next().unwrap()).args(words).args(arguments))
 }
 
-/// Scales the replicas. Compose starts killed ones again.
+/// Scales the replicas. Compose also restarts killed replicas.
 fn scale(count: usize) {
     compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", &format!("server={count}"), "server"]);
     wait_healthy(count);
 }
 
-/// The ids of the replicas that run.
+/// The ids of the running replicas.
 fn replicas() -> Vec<String> {
     let status = |id: &str| run(Command::new("docker").args(["inspect", "--format", "{{.State.Status}}", id]));
     let ids = compose(&["ps", "-q", "server"]);
