@@ -1,9 +1,10 @@
-//! `cargo bench --bench allocations` counts the allocations of a request in the service and below, with the log line.
+//! `cargo bench --bench allocations` counts the allocations of a request in the service and the layers below it,
+//! including the log line.
 //!
-//! The count is exact, so a single extra allocation shows. It leaves out hyper, whose buffers live as long as a
+//! The count is exact, so a single extra allocation shows. The count excludes hyper, whose buffers live as long as a
 //! connection. Run it as `cargo bench --bench allocations >/dev/null`.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics at the step that fails")]
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -112,12 +113,12 @@ impl Scene {
         request.header("Content-Type", "application/json").body(Body::from(body)).unwrap()
     }
 
-    /// Allocations and bytes of a request, without those that make the request.
+    /// The allocations and bytes of a request, without the allocations that create the request.
     async fn count(&mut self, request: impl Fn(&Self) -> Request<Body>) -> (f64, f64) {
         let requests: Vec<_> = (0..REQUESTS + 10).map(|_| request(self)).collect();
         let mut before = None;
         for (n, request) in (0..).zip(requests) {
-            // The first requests set up what later ones use again.
+            // The first requests set up buffers that later requests reuse.
             if n == 10 {
                 before = Some(dhat::HeapStats::get());
             }
@@ -156,7 +157,7 @@ struct Stopped(std::process::Child);
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The server may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

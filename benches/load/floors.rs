@@ -1,5 +1,6 @@
-//! The floors: the least that a `GET /user` costs with the crates that we chose, in three shapes of runtime. Each floor is
-//! a process of its own, started as `load floor FLOOR SHAPE REDIS_URL`, with the allocator and build profile of the server.
+//! The floors: the minimum cost of a `GET /user` with the crates that we chose, in three shapes of runtime. Each floor
+//! is a process of its own, started as `load floor FLOOR SHAPE REDIS_URL`, with the allocator and build profile of the
+//! server.
 
 use std::{
     convert::Infallible,
@@ -33,7 +34,7 @@ use tower::Service;
 
 use crate::scene::{ACCESS_SECRET, REFRESH_SECRET, unix_seconds};
 
-/// A body of the same length as that of the server.
+/// A body that is as long as the body of the server.
 const BODY: &str = r#"{"data":{"email":"user-00000000@example.com","id":"6fe129f0-bb9d-4549-8835-14d0912932b0","created_at":"2026-11-23T06:52:51Z"},"result":"User profile fetched successfully","status":200}"#;
 
 /// The work for a request.
@@ -209,7 +210,7 @@ fn on_one_thread(work: impl Future<Output = ()>) {
     runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
-/// argon2 hashes a second with the default parameters of the server, on a thread for each core.
+/// The number of argon2 hashes per second with the default parameters of the server, on one thread for each core.
 pub(crate) fn hashes_per_second(seconds: u64) -> f64 {
     let cores = thread::available_parallelism().unwrap().get();
     let until = Instant::now() + Duration::from_secs(seconds);

@@ -1,5 +1,5 @@
-//! The load generators: wrk for throughput (closed loop), oha for latency at a given rate (open loop). oha counts a late
-//! answer from the moment when its request was due, so a stall cannot hide.
+//! The load generators: wrk for throughput (closed loop), oha for latency at a given rate (open loop). oha measures a
+//! latency from the moment when the request was due, so a stall of the server always shows.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ impl Requests {
         Self(path)
     }
 
-    /// Renames the file, so that later requests can use the first name.
+    /// Renames the file, so that other requests can use the old name.
     pub(crate) fn renamed(self, name: &str) -> Self {
         let path = directory().join(format!("{name}.requests"));
         fs::rename(self.0, &path).unwrap();
@@ -89,7 +89,7 @@ impl Wrk {
         let output = self.0.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let line =
-            text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk said: {text}"));
+            text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk printed: {text}"));
         serde_json::from_str(line).unwrap()
     }
 }

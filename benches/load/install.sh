@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the programs that the benchmark starts: redis-server, the load generators wrk and oha, and Go with the packages
-# of the peer. Does nothing when all of them are there. oha goes into target/bench/tools; apt-get installs the rest.
+# Installs the programs that the benchmark starts: redis-server, the load generators wrk and oha, and Go with the
+# packages of the peer. Does nothing if all of them are installed. oha goes into target/bench/tools; apt-get installs
+# the rest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,10 +1,10 @@
-//! `cargo bench --bench load` measures how close the server is to the least that its parts cost. One run starts
-//! everything that it needs. docs/benchmarks.md says what the figures mean.
+//! `cargo bench --bench load` compares the cost of the server with the minimum cost of its parts. A run starts all
+//! programs that it needs. docs/benchmarks.md explains the figures.
 //!
-//! `-- --quick` takes two minutes at most, for orientation; `--only NAME,…` runs some of the parts; `--compare FILE` prints
-//! the ratios of this run beside those of an earlier one.
+//! `-- --quick` takes two minutes at most, for rough figures; `--only NAME,…` runs some of the parts; `--compare FILE`
+//! prints the ratios of this run beside the ratios of an earlier run.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on can only say so and end")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics at the step that fails")]
 
 mod floors;
 mod generator;
@@ -26,7 +26,7 @@ use parts::{Bench, PARTS};
 use picture::Pictures;
 use report::Report;
 
-/// The allocator of the server, so that the floors have the same.
+/// The allocator of the server, so that the floors use it, too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let only: Vec<_> = matches.get_many::<String>("only").unwrap_or_default().collect();
     if let Some(unknown) = only.iter().find(|name| !PARTS.iter().any(|(part, _)| *part == name.as_str())) {
         let names: Vec<_> = PARTS.iter().map(|(part, _)| *part).collect();
-        eprintln!("there is no part {unknown}; they are: {}", names.join(", "));
+        eprintln!("there is no part {unknown}; the parts are: {}", names.join(", "));
         return ExitCode::FAILURE;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/install.sh");

@@ -1,4 +1,4 @@
-//! The pictures: the distribution of latency, and cost against size.
+//! The pictures: the distribution of latency, and the cost against the number of users.
 
 use std::path::Path;
 

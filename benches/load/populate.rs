@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::scene::{ACCESS_SECRET, PASSWORD, REFRESH_SECRET, REFRESH_TTL_SECONDS, Redis, TTL_SECONDS, unix_seconds};
 
-/// How many accounts are made at the same time.
+/// The number of accounts that are created at the same time.
 const MAKERS: usize = 256;
 
 /// A user with a session.
@@ -32,8 +32,8 @@ pub(crate) struct Member {
     pub(crate) refresh_token: String,
 }
 
-/// Adds `users` accounts to a store, of which the first `with_session` have signed in `sessions` times, and returns
-/// these. The server's own store code writes them, without the server, whose hashing would take hours.
+/// Adds `users` accounts to a store. The first `with_session` accounts get `sessions` sessions each, and are returned.
+/// The store code of the server writes the accounts directly, because the server would hash passwords for hours.
 pub(crate) fn populate(settings: &StoreSettings, users: usize, with_session: usize, sessions: usize) -> Vec<Member> {
     let policy = SessionPolicy {
         access_seconds: TTL_SECONDS,

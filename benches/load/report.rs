@@ -30,7 +30,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// One line of the table. The target is for the ratio if there is one, else for the figure.
+/// One line of the table. The target applies to the ratio if there is one, otherwise to the figure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The name. It stays the same from version to version, for comparisons.
@@ -38,7 +38,7 @@ pub(crate) struct Row {
     pub(crate) unit: String,
     /// Median of all rounds.
     pub(crate) ours: f64,
-    /// The name and the median of the other figure, if this one is compared.
+    /// The name and the median of the other figure, if this figure is compared with another.
     pub(crate) against: Option<(String, f64)>,
     /// The median, the lowest and the highest ratio of all rounds.
     pub(crate) ratio: Option<(f64, f64, f64)>,
@@ -138,7 +138,8 @@ impl Report {
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// For each figure of both runs, the ratio of the new value to the old value. Ratios compare across machines.
+    /// For each figure of both runs, the ratio of the new value to the old value. Ratios can be compared across
+    /// machines.
     pub(crate) fn compare(&self, then: &Self) -> String {
         let mut lines = format!(
             "compared with {} ({})\n\n| what | then | now | now / then |\n|---|---|---|---|\n",

@@ -18,14 +18,15 @@ pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the benchmark, 32+ 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// Longer than a run takes, so that sessions live throughout.
 pub(crate) const TTL_SECONDS: u64 = 3_600;
-/// Twice the life of an access token, as in the default settings.
+/// Twice the lifetime of an access token, as in the default settings.
 pub(crate) const REFRESH_TTL_SECONDS: u64 = 2 * TTL_SECONDS;
+
 /// The wall clock, in seconds since the Unix epoch.
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The directory of everything that a run leaves behind.
+/// The directory for all files that a run leaves behind.
 pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
@@ -38,7 +39,7 @@ pub(crate) struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -171,7 +172,7 @@ pub(crate) fn peer(redis: &Redis) -> Process {
     process
 }
 
-/// A keep-alive connection for requests one after the other.
+/// A keep-alive connection for one request at a time.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {

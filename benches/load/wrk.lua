@@ -1,5 +1,5 @@
--- Sends the requests of a file in turn, one a line: method, path, access token, body, with tabs between them.
--- Arguments: the file; "count" to count the statuses of answers. NNNNNN in a body becomes a number that is new each time.
+-- Sends the requests of a file in turn. Each line has a method, a path, an access token and a body, separated by tabs.
+-- Arguments: the file; "count" to count the statuses of answers. NNNNNN in a body becomes a new number in each request.
 
 local threads = {}
 
@@ -33,7 +33,7 @@ function init(arguments)
             return format(fresh[1], fresh[2], fresh[3], (fresh[4]:gsub("NNNNNN", n)))
         end
     else
-        -- The threads begin at different places.
+        -- Each thread begins at a different request.
         local at = number * math.floor(#requests / 2)
         request = function()
             at = at % #requests + 1

@@ -13,9 +13,10 @@ use crate::{
 };
 
 pub(super) const CONNECTIONS: usize = 64;
-/// The connections of a load balancer that keeps them open.
+/// The number of connections that a load balancer keeps open.
 pub(super) const FEW_CONNECTIONS: usize = 4;
-/// A rate that leaves the machine idle for half of the time, so that the latency is not that of a full machine.
+/// A rate that leaves the machine idle for half of the time, so that the latency is not the latency of a saturated
+/// machine.
 pub(super) const STEADY_RATE: u32 = 5_000;
 pub(super) const STORM_RATE: u32 = 5_000;
 pub(super) const THROUGHPUT_SECONDS: u64 = 1;
@@ -51,7 +52,7 @@ pub(super) fn with_cpu(process: &Process, load: impl FnOnce() -> Load) -> (Load,
 
 impl Bench {
     /// The order of the turns. Turns are short and many, because the machine's speed changes within seconds. Every
-    /// other round runs in reverse order, so that no process always follows the same one.
+    /// other round runs in reverse order, so that no process always runs after the same other process.
     pub(super) fn turns(&self, of: usize) -> impl Iterator<Item = usize> + use<> {
         let rounds = if self.quick { 2 } else { 11 };
         (0..rounds * of).map(move |turn| match (turn / of % 2, turn % of) {

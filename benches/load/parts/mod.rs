@@ -1,5 +1,5 @@
-//! The parts of the benchmark. In each part, the things that are compared take turns, several times, so that a change
-//! in the machine's speed affects all of them equally.
+//! The parts of the benchmark. In each part, the loads that are compared take turns several times, so that a change in
+//! the machine's speed affects all of them equally.
 
 mod bench;
 mod checks;

@@ -1,4 +1,4 @@
-//! How speed and memory change with the number of users; the start; the shape of the runtime.
+//! Speed and memory against the number of users; the start of the server; the shapes of the runtime.
 
 use std::{fs, os::unix::fs::MetadataExt, thread::sleep, time::Duration};
 
@@ -32,7 +32,7 @@ impl Bench {
             let requests = requests.renamed(&format!("user-{users}"));
             stores.push((users, redis, server, requests));
         }
-        // The floors show how the size changes Redis alone.
+        // The floors show how the number of users affects Redis alone.
         let floors = [0, stores.len() - 1].map(|n| scene::floor(Floor::Mget, Shape::PerCore, &stores[n].1));
         let mut throughput = vec![vec![]; stores.len()];
         let mut floor_throughput = [vec![], vec![]];
@@ -68,7 +68,7 @@ impl Bench {
     fn bytes(&mut self, per_user: f64, live: usize, all: u64) {
         let redis = Redis::start();
         let config = redis_settings(&redis);
-        // All users may have a session.
+        // If all users have a session, no user without a session was measured.
         let (per_user, live, all) = if per_user.is_finite() {
             let empty = redis.used_memory();
             populate(&config, live, live, 1);
@@ -94,7 +94,8 @@ impl Bench {
         let stored = redb::Database::open(&file).unwrap().begin_write().unwrap().stats().unwrap().stored_bytes() as f64;
         let against = ("keys and values", &[stored][..]);
         let name = format!("embedded file, {users} users");
-        // redb extends the file ahead of its writes and does not always cut it. The holes take no room on disk.
+        // redb extends the file ahead of its writes and does not always truncate it. Holes in the file take no space on
+        // disk.
         let on_disk = [(metadata.blocks() * 512) as f64];
         self.rows.push(Row::pair(&name, "bytes", &on_disk, against, Some(AtMost(2.0))));
         self.rows.push(Row::pair(&(name + ": its length"), "bytes", &[metadata.len() as f64], against, None));
