@@ -45,7 +45,7 @@ fn a_node_with_a_map_of_its_own_is_outvoted() {
 }
 
 #[test]
-fn cluster_down_is_503_for_whom_it_is_down() {
+fn cluster_down_is_503_only_for_users_of_the_missing_slots() {
     let _turn = alone();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];

@@ -116,7 +116,7 @@ fn a_sign_up_that_completes_while_its_repeat_hashes_is_no_conflict() {
 
 /// More writes wait than the server has connections for. The other writes get 503, and all other requests are served.
 #[test]
-fn slow_replicas_cost_those_who_wait_alone() {
+fn slow_replicas_delay_only_writes_that_wait() {
     let _turn = alone();
     let (primary, replica) = pair();
     let app = TestApp::start_on(&primary.url(), &[WAIT]);
@@ -172,7 +172,7 @@ fn the_documented_acl_suffices() {
 /// The replica of the node that takes the slot over is frozen. Writes that reach this node by ASK must wait for the
 /// replica.
 #[test]
-fn a_slot_that_moves_is_no_way_around_replicas() {
+fn writes_to_a_moving_slot_also_wait_for_replicas() {
     let _turn = alone();
     let (cluster, app, sessions) = cluster_scene(&[WAIT]);
     let ((from, session), (to, _)) = (&sessions[0], &sessions[1]);
@@ -194,7 +194,7 @@ fn a_slot_that_moves_is_no_way_around_replicas() {
 }
 
 #[test]
-fn most_sentinels_must_vouch_for_the_primary() {
+fn most_sentinels_must_confirm_the_primary() {
     let _turn = alone();
     let (mut sentinels, app, session) = sentinel_scene(&[WAIT, ("REDIS_WAIT_TIMEOUT_MS", "200")]);
     assert_serves(&app);

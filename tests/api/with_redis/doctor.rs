@@ -92,7 +92,7 @@ fn a_full_memory_is_warned_of() {
 }
 
 #[test]
-fn persistence_is_told() {
+fn persistence_is_reported() {
     let redis = RedisServer::start(&[]);
     assert_finding(&doctor(&redis.url(), &[]).1, "persistence", "warning", "off");
     let () = redis.command(&["CONFIG", "SET", "save", "60 1"]);
@@ -171,7 +171,7 @@ fn each_primary_of_a_cluster_is_checked() {
 }
 
 #[test]
-fn a_cluster_that_would_go_on_without_replicas_is_warned_of_at_the_start_too() {
+fn a_cluster_that_accepts_writes_without_replicas_is_a_warning_at_the_start_too() {
     let cluster = Cluster::start(&[]);
     let wait = [("REDIS_WAIT_REPLICAS", "1")];
     let replicas = |findings: &[Value]| -> Vec<String> {

@@ -43,7 +43,7 @@ fn redis_frozen_is_503_until_it_thaws() {
 }
 
 #[test]
-fn redis_frozen_amid_requests_is_heard_of_within_a_second_by_each() {
+fn redis_frozen_amid_requests_is_503_within_a_second() {
     let scene = Scene::start(&[]);
     let deadline = Instant::now() + Duration::from_millis(1_500);
     thread::scope(|scope| {
