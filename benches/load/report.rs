@@ -95,7 +95,7 @@ pub(crate) struct Report {
     pub(crate) at: String,
     pub(crate) machine: String,
     pub(crate) versions: String,
-    /// Whether the figures are those of a quick run, which are for orientation only.
+    /// Whether this is a quick run, whose figures are only rough.
     pub(crate) quick: bool,
     pub(crate) rows: Vec<Row>,
 }

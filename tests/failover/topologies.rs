@@ -85,7 +85,7 @@ fn sentinel_primary_cut_off() {
     assert_away_until_back(&app, &session, true);
     assert_ne!(sentinels.primary(), 0);
     assert_serves(&app);
-    // The old primary still has the session, but nobody asks the old primary.
+    // The old primary still has the session, but the server must not ask the old primary.
     assert_eq!(app.remove_access_token(&session.email).status, 200);
     sentinels.networks[0].mend();
     for _ in 0..50 {

@@ -55,7 +55,7 @@ impl Flood<'_> {
     }
 }
 
-/// Kills the server, which ends the flood, also when the test panics.
+/// Kills the server, which ends the flood, even if the test panics.
 struct Ended<'a>(&'a TestApp);
 
 impl Drop for Ended<'_> {
