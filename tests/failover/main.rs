@@ -3,7 +3,7 @@
 //! These tests take minutes and need the whole machine. `cargo test` leaves this target out; `cargo test --test failover`
 //! runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 
 #[path = "../api/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
