@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::id::Id;
 
-/// How far the clocks of two machines may be apart, in seconds.
+/// The tolerated difference between the clocks of two machines, in seconds (RFC 7519, sections 4.1.4 and 4.1.5).
 pub const LEEWAY_SECONDS: u64 = 5;
 
-/// The claims of a token whose signature and claims are valid.
+/// The claims to sign, or the verified claims of a token (RFC 7519, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     /// The user's id.
@@ -18,7 +18,7 @@ pub struct Claims {
     pub tag: Id,
     /// The session that the token belongs to.
     pub sid: Id,
-    /// Makes each token unique.
+    /// The id of the token, which makes each token unique.
     pub jti: Id,
     /// When the token was issued, in seconds since the Unix epoch.
     pub iat: u64,
@@ -39,9 +39,9 @@ impl Claims {
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// The text is not a token of this kind: another header, or claims that cannot be read.
+    /// The text is not a token of this kind: its header differs, or its claims cannot be read.
     Malformed,
-    /// The signature is not that of this service's key.
+    /// The key of this service did not make the signature.
     BadSignature,
     /// The token names another issuer or audience.
     WrongAudience,

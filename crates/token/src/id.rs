@@ -1,4 +1,4 @@
-//! A 128-bit identifier as 22 characters of base64url: session ids, token ids and user tags.
+//! An identifier of 22 base64url characters: session ids, token ids and user tags.
 
 use std::{cell::RefCell, fmt};
 
@@ -6,15 +6,16 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// How many characters an [`Id`] has.
+/// The number of characters of an [`Id`].
 pub const ID_LEN: usize = 22;
 
-/// 22 characters of base64url, held inline: copied, never allocated, and safe inside a Redis key.
+/// Exactly 22 base64url characters (RFC 4648, section 5). An id is `Copy`, needs no allocation, and is safe in a Redis
+/// key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; ID_LEN]);
 
-/// Randomness of the operating system for many ids. One system call for each id would cost more than the signature of
-/// a token.
+/// Random bytes for 32 ids from one system call. A system call for each id would cost more than the signature of a
+/// token.
 struct Pool {
     bytes: [u8; 512],
     used: usize,
@@ -31,7 +32,7 @@ impl Pool {
             self.used = 0;
         }
         let mut taken = [0; 16];
-        // Swapped, so that no copy of the id stays in the pool.
+        // The swap leaves no copy of the id in the pool.
         taken.swap_with_slice(&mut self.bytes[self.used..self.used + 16]);
         self.used += taken.len();
         Ok(taken)
@@ -59,7 +60,7 @@ impl Id {
         Self(id)
     }
 
-    /// Accepts exactly 22 characters of the base64url alphabet.
+    /// Parses exactly 22 characters of the base64url alphabet. Returns `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; ID_LEN] = text.as_bytes().try_into().ok()?;
@@ -71,7 +72,7 @@ impl Id {
     /// The 22 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // The alphabet is ASCII by construction, so the fallback is never taken.
+        // The alphabet is ASCII by construction, so the fallback is never used.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
@@ -83,7 +84,7 @@ impl Id {
 }
 
 fn encode_into(bytes: &[u8], text: &mut [u8]) {
-    // Fails only when `text` is too short, and both callers size it for their input.
+    // The encoding fails only if `text` is too short. Both callers size `text` for their input.
     let written = URL_SAFE_NO_PAD.encode_slice(bytes, text);
     debug_assert!(written.is_ok());
 }

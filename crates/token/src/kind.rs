@@ -1,4 +1,4 @@
-//! The two kinds of token, each with a header, a key and a verification of its own.
+//! The two kinds of token. Each kind has its own header and its own key.
 
 use std::fmt;
 
@@ -12,9 +12,10 @@ use crate::{
     id::Id,
 };
 
-/// The `iss` and the `aud` of every token: this service mints tokens for itself to verify.
+/// The `iss` and the `aud` of every token, because this service both issues and verifies its tokens.
 const SERVICE: &str = "auth-service";
 
+/// Enough for most payloads, so that the buffer rarely grows.
 const USUAL_PAYLOAD_BYTES: usize = 320;
 
 #[derive(Serialize, Deserialize)]
@@ -33,10 +34,11 @@ struct Payload<'a> {
 
 /// Issues and verifies one kind of token.
 ///
-/// Every token of a kind has the same header. The header is compared as text before anything is parsed, so another
-/// `alg`, a `crit`, a `kid`, a `jku`, a `jwk` or the `typ` of the other kind cannot even be expressed.
+/// Every token of a kind has the same header. The verification compares the header as text before it parses anything.
+/// So it refuses another `alg`, the `typ` of the other kind, and every `crit`, `kid`, `jku` and `jwk` (RFC 8725,
+/// sections 3.1 and 3.11).
 pub struct TokenKind {
-    /// The encoded header with its dot.
+    /// The header in base64url, and the dot after it.
     prefix: String,
     /// HMAC with SHA-256 (RFC 7518, section 3.2).
     key: Key,
@@ -44,14 +46,15 @@ pub struct TokenKind {
 
 /// Both kinds, each with its own key.
 pub struct Tokens {
-    /// `at+jwt` (RFC 9068).
+    /// Access tokens, with the `typ` `at+jwt` (RFC 9068, section 2.1).
     pub access: TokenKind,
-    /// `rt+jwt`.
+    /// Refresh tokens, with the `typ` `rt+jwt`.
     pub refresh: TokenKind,
 }
 
 impl Tokens {
-    /// Makes the keys from the two secrets.
+    /// Makes the keys from the two secrets. The caller ensures that each secret has at least 32 bytes (RFC 7518,
+    /// section 3.2).
     #[must_use]
     pub fn new(access_secret: &[u8], refresh_secret: &[u8]) -> Self {
         Self { access: TokenKind::new("at+jwt", access_secret), refresh: TokenKind::new("rt+jwt", refresh_secret) }
@@ -64,7 +67,7 @@ impl TokenKind {
         Self { prefix: URL_SAFE_NO_PAD.encode(header) + ".", key: Key::new(HMAC_SHA256, secret) }
     }
 
-    /// Signs `claims`.
+    /// Signs `claims`. Returns the token as text in the JWS Compact Serialization (RFC 7515, section 7.1).
     #[must_use]
     pub fn issue(&self, claims: &Claims) -> String {
         let Claims { sub, tag, sid, jti, iat, exp } = *claims;
@@ -85,7 +88,8 @@ impl TokenKind {
     /// Verifies header, signature and claims at the time `now`, in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`TokenError::Expired`] when everything else is valid but `exp` is [`LEEWAY_SECONDS`] or more in the past.
+    /// Every [`TokenError`]. [`TokenError::Expired`] means that everything else is valid, but `exp` is
+    /// [`LEEWAY_SECONDS`] or more in the past.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         let claims = self.verify_expired(token, now)?;
         claims.check_expiry(now)?;
@@ -101,7 +105,7 @@ impl TokenKind {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let encoded = message.strip_prefix(&self.prefix).ok_or(TokenError::Malformed)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
-        // Compares in constant time.
+        // `hmac::verify` compares in constant time.
         hmac::verify(&self.key, message.as_bytes(), &signature).map_err(|_| TokenError::BadSignature)?;
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
         // serde would also accept an array of the claims in the order of the struct.
