@@ -1,4 +1,4 @@
-//! The clock that all replicas share, and times in a form for people.
+//! The clock that all replicas share, and the RFC 3339 format of times.
 
 use std::{
     fmt,
@@ -9,10 +9,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The time of the store. Between two readings of the store, the monotonic clock of this machine advances the time.
+/// The clock of the store. Between two readings of the store's time, the monotonic clock of this machine advances the
+/// clock.
 ///
-/// The wall clock of this machine sets this clock once, at the start, for a store that has no clock of its own. A later
-/// step of the wall clock has no effect. All clones share one clock.
+/// The wall clock of this machine sets the initial time, because the embedded store has no clock of its own. Later
+/// steps of the wall clock have no effect. All clones share one clock.
 #[derive(Clone)]
 pub struct Clock(Arc<State>);
 
@@ -30,32 +31,33 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that shows the time of this machine until [`Clock::set`] is called.
+    /// A clock that starts with the time of this machine. [`Clock::set`] corrects the clock.
     #[must_use]
     pub fn new() -> Self {
         let origin_micros = AtomicU64::new(micros(machine_time()));
         Self(Arc::new(State { start: Instant::now(), origin_micros }))
     }
 
-    /// Sets the clock: the store said `time_micros` (microseconds since the Unix epoch) at the moment `at`.
+    /// Sets the clock. The time of the store was `time_micros`, in microseconds since the Unix epoch, at the moment
+    /// `at`.
     pub fn set(&self, time_micros: u64, at: Instant) {
         let since_start = micros(at.saturating_duration_since(self.0.start));
         self.0.origin_micros.store(time_micros.saturating_sub(since_start), Ordering::Relaxed);
     }
 
-    /// Now, in milliseconds since the Unix epoch.
+    /// The current time, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn now_millis(&self) -> u64 {
         self.now_micros() / 1_000
     }
 
-    /// Now, in seconds since the Unix epoch.
+    /// The current time, in seconds since the Unix epoch.
     #[must_use]
     pub fn now_seconds(&self) -> u64 {
         self.now_micros() / 1_000_000
     }
 
-    /// How far the wall clock of this machine is from this clock, and whether it is ahead.
+    /// The difference between the wall clock of this machine and this clock, and whether the wall clock is ahead.
     #[must_use]
     pub fn machine_offset(&self) -> (Duration, bool) {
         let (machine, store) = (micros(machine_time()), self.now_micros());
@@ -81,7 +83,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Formats a time by RFC 3339, in UTC.
+/// Formats seconds since the Unix epoch as an RFC 3339 time in UTC.
 #[must_use]
 pub fn rfc3339(unix_seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(unix_seconds)).to_string()

@@ -1,4 +1,4 @@
-//! The errors that a client can get. `http/problem.rs` gives each of them a status, a code and a sentence.
+//! The errors that a client can get. `http/problem.rs` maps each error to a status, a code and a sentence.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,20 +7,20 @@ use auth_service_token::TokenError;
 /// Why a use case failed.
 #[derive(Debug)]
 pub enum Error {
-    /// Sign-up: the email belongs to an account.
+    /// Sign-up: the email already belongs to an account.
     EmailTaken,
-    /// Sign-in: the email is unknown or the password is wrong. The error hides which, on purpose (OWASP ASVS 5.0 clause
-    /// 6.3.8).
+    /// Sign-in: the email is unknown or the password is wrong. The error does not tell which of the two (OWASP ASVS 5.0
+    /// clause 6.3.8).
     InvalidCredentials,
     /// A protected use case was called without an access token.
     TokenMissing,
     /// A token that is malformed, forged or of the wrong kind, or an access token without an entry in the store.
     TokenInvalid,
-    /// A genuine token past its `exp`.
+    /// A genuine token whose `exp` has passed.
     TokenExpired,
     /// A genuine and unexpired refresh token that is not in the store.
     RefreshTokenNotFound,
-    /// A user has no tokens in the store.
+    /// The user has no tokens in the store.
     TokenNotFound,
     /// A refresh token that was already spent. Its session has ended.
     TokenReused,
@@ -41,14 +41,13 @@ pub enum Error {
     UserNotFound,
     /// The token is valid but belongs to another user.
     NotOwner,
-    /// The server has more hashes, or more writes that wait for replicas, than it can finish before the deadline.
-    /// Nothing was done.
+    /// The server has more hashes or more writes than it can finish before the deadline. Nothing has changed.
     Overloaded,
     /// A hashing thread has died and has not been replaced yet.
     HashingUnavailable,
-    /// The store gave no good answer. A write may or may not have happened.
+    /// The store gave no usable answer. A write may or may not have happened.
     Unavailable(Outage),
-    /// The write was made, but too few replicas had it in time. A failover may undo it.
+    /// The write has happened, but too few replicas confirmed it in time. A failover may undo the write.
     NotReplicated,
     /// A fault of the server. The text goes to the log, never to the client.
     Internal(String),
@@ -65,25 +64,25 @@ impl From<TokenError> for Error {
     }
 }
 
-/// The fault of one field of a request. Never contains text from the client.
+/// What is wrong with one field of a request. The message never contains text from the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name.
     pub field: &'static str,
-    /// What to do about it, as the rest of a sentence that starts with the field's name.
+    /// What to correct, as the rest of a sentence that starts with the field's name.
     pub message: Cow<'static, str>,
 }
 
-/// Why the store cannot serve right now. Each is temporary: a retry may succeed.
+/// Why the store cannot serve right now. A later request may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
-    /// No connection.
+    /// There is no connection to the store.
     Unreachable,
-    /// No answer in time.
+    /// The store did not answer in time.
     Timeout,
     /// The store is reading its data from disk.
     Loading,
-    /// The store takes no writes (a replica, or a primary that was demoted).
+    /// The store accepts no writes: it is a replica, a demoted primary, or a primary that cannot save to its disk.
     ReadOnly,
     /// The store has no memory left for writes.
     OutOfMemory,
@@ -96,7 +95,7 @@ pub enum Outage {
 }
 
 impl Outage {
-    /// A stable name for programs, the `code` of a 503.
+    /// The stable name for programs: the `code` of a 503 answer.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -1,13 +1,14 @@
-//! Plain records and plain rules, which every other part of the server imports: no I/O, no HTTP, no driver.
+//! Plain records and rules, which every other part of the server imports. Only [`secret`] does I/O. No module knows
+//! HTTP or a driver.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`user`] | emails and accounts |
-//! | [`session`] | what the store keeps and returns about a session, and how long sessions live |
+//! | [`session`] | how long sessions live, and the data that the store keeps and returns about a session |
 //! | [`throttle`] | the limits on guessing passwords, and the addresses that an account knows |
 //! | [`error`] | the errors that a client can get |
 //! | [`clock`] | the time of the store |
-//! | [`secret`] | text that no output may show |
+//! | [`secret`] | text that no output shows, and the files of the signing secrets |
 
 pub mod clock;
 pub mod error;

@@ -1,5 +1,5 @@
-//! Secrets: a type that no output shows, the generation of secrets, and the two signing secrets in the files of the
-//! embedded store.
+//! Secrets: a type whose text no output shows, the generation of secrets, and the files of the two signing secrets in
+//! the data directory.
 
 use std::{
     fmt, fs,
@@ -10,10 +10,11 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// The shortest secret accepted, in bytes (RFC 7518, section 3.2: at least as long as the hash).
+/// The minimum length of a signing secret, in bytes. RFC 7518, section 3.2 requires a key that is at least as long as
+/// the hash.
 pub const SECRET_MIN_BYTES: usize = 32;
 
-/// Text that no log, panic or debug output may show.
+/// Text that no log line, panic message or debug output shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -24,7 +25,7 @@ impl Secret {
         Self(text)
     }
 
-    /// 256 bits from the operating system's generator, as 43 characters of base64url.
+    /// Generates a secret: 256 bits from the operating system's generator, as 43 base64url characters.
     ///
     /// # Errors
     /// When the operating system provides no randomness.
@@ -57,11 +58,12 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads both secrets from `directory`, and generates each missing one (mode 0600). `true` if a secret was
-    /// generated. The caller holds the lock of the directory, so that no second process generates other secrets.
+    /// Reads both secrets from `directory`, and generates each missing one in a file with mode 0600. Returns `true` if
+    /// it generated a secret. The caller must hold the lock of the directory, so that no second process generates other
+    /// secrets.
     ///
     /// # Errors
-    /// When a file cannot be read or written, is open to other users, or holds too short a secret.
+    /// When a file cannot be read or written, is open to other users, or holds a secret under [`SECRET_MIN_BYTES`].
     pub fn load_or_generate(directory: &Path) -> io::Result<(Self, bool)> {
         let (access, new_access) = load_or_generate(&directory.join("auth_secret_key"))?;
         let (refresh, new_refresh) = load_or_generate(&directory.join("refresh_secret_key"))?;
@@ -74,11 +76,12 @@ fn load_or_generate(path: &Path) -> io::Result<(Secret, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => {
             if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-                return Err(explain("other users can read this secret; run chmod 600 on it".to_owned()));
+                return Err(explain("other users can read this secret; run chmod 600 on the file".to_owned()));
             }
             let secret = Secret(text.trim_end().to_owned());
             if secret.0.len() < SECRET_MIN_BYTES {
-                return Err(explain("this is not a whole secret; remove the file to have a new one made".to_owned()));
+                let why = "this secret is too short; remove the file, so that the next start generates a new secret";
+                return Err(explain(why.to_owned()));
             }
             Ok((secret, false))
         }

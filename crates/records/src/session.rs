@@ -1,4 +1,4 @@
-//! Sessions: how long they live, and what the store keeps and returns about a session.
+//! Sessions: how long they live, and the data that the store keeps and returns about a session.
 
 use auth_service_token::Id;
 
@@ -9,13 +9,13 @@ pub struct SessionPolicy {
     pub access_seconds: u64,
     /// The life of a refresh token, which is at least that of an access token.
     pub refresh_seconds: u64,
-    /// Whether a refresh spends the refresh token and gives a new one.
+    /// Whether a refresh spends the refresh token and returns a new one.
     pub rotation: bool,
     /// How long a spent refresh token still yields its successor, even if the successor has been used.
     pub grace_seconds: u64,
     /// The longest life of a session, no matter how often it is refreshed. `None` for no limit.
     pub max_age_seconds: Option<u64>,
-    /// The most sessions of a user. A sign-in beyond this number ends the oldest session.
+    /// The maximum number of sessions of a user. A sign-in beyond this number ends the oldest session.
     pub max_sessions: usize,
 }
 
@@ -41,7 +41,7 @@ pub struct Origin {
     pub user_agent: String,
 }
 
-/// The longest user agent that is kept, in bytes.
+/// The maximum length of a stored user agent, in bytes.
 pub const USER_AGENT_MAX_BYTES: usize = 256;
 
 /// A live session, as its owner sees it.
@@ -60,13 +60,13 @@ pub struct Session {
 /// Which sessions a list shows, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Only sessions older than this one. `None` starts at the newest.
+    /// The list starts with the session that is next older than this one. `None` starts with the newest session.
     pub after: Option<Id>,
-    /// How many sessions at most.
+    /// The maximum number of sessions.
     pub limit: usize,
 }
 
-/// What a token check answers about the user.
+/// The profile that a token check returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The email in the spelling of the sign-up.
@@ -85,13 +85,14 @@ pub enum Refreshed {
         /// With rotation: the refresh token that replaces the spent one.
         successor: Option<Successor>,
     },
-    /// There is no such session, or it has ended.
+    /// The session does not exist or has ended.
     Gone,
     /// The token was already spent, and its session has now ended.
     Reused,
 }
 
-/// The refresh token that replaces a spent one. Signing these values gives the same text every time.
+/// The refresh token that replaces a spent one. The same values always give the same token text, so a repeated refresh
+/// returns the same token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Successor {
     /// The `jti` of the token.
@@ -102,27 +103,29 @@ pub struct Successor {
     pub exp: u64,
 }
 
-/// The outcome of a renewal, which mints an access token on a protected request.
+/// The outcome of a renewal: a protected request with an expired access token and a refresh token gets a new access
+/// token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
-    /// The session lives on, and its new access token lives this many seconds.
+    /// The session lives on.
     Live {
         /// Life of the new access token, in seconds.
         access_seconds: u64,
     },
-    /// There is no such session, or it has ended.
+    /// The session does not exist or has ended.
     Gone,
     /// The refresh token was already spent, and its session has now ended.
     Reused,
 }
 
-/// The outcome of an operation on behalf of the owner of a session.
+/// The outcome of a write that may require a live session of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The operation was done.
     Done,
-    /// Nothing was done: the object of the operation does not exist, or has changed since it was read.
+    /// Nothing has changed: the account, the session or the tokens do not exist, or the account has changed since it
+    /// was read.
     NotThere,
-    /// Nothing was done: the asking session has no live access entry.
+    /// Nothing has changed: the session of the caller has no live access entry.
     Refused,
 }

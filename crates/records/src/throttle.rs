@@ -1,4 +1,5 @@
-//! The limits on guessing passwords and on calls that anyone may make. The store counts, so all replicas share a count.
+//! The limits on guessing passwords and on calls that anyone may make. The store counts, so all replicas share the
+//! counts.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -6,19 +7,19 @@ use auth_service_token::Id;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The number of failures in a row without a wait. Each further failure brings a wait.
+/// The number of failures in a row without a wait. Each further failure causes a wait.
 pub const FREE_FAILURES: u32 = 4;
-/// The longest wait between two guesses before [`MOST_FAILURES`], in seconds.
+/// The longest wait between two guesses while there are fewer than [`MOST_FAILURES`], in seconds.
 pub const LONGEST_WAIT_SECONDS: u64 = 60;
-/// The number of failures in a row after which no guess is accepted until the count is forgotten (NIST SP 800-63B-4,
-/// section 3.2.2).
+/// The number of failures in a row after which no guess is accepted until the count expires (NIST SP 800-63B-4, section
+/// 3.2.2).
 pub const MOST_FAILURES: u32 = 100;
-/// A count of failures is forgotten after this many seconds without a failure. The count of an address has the same
-/// window.
+/// A count of failures expires after this many seconds without a failure. The count of an address has a window of the
+/// same length.
 pub const FORGET_SECONDS: u64 = 15 * 60;
-/// An address is known for this many days after the last sign-in from it.
+/// An account knows an address for this many days after the last sign-in from that address.
 pub const KNOWN_DAYS: u64 = 30;
-/// How many addresses an account knows. A new address replaces the one that was used longest ago.
+/// The maximum number of addresses that an account knows. A new address replaces the least recently used one.
 pub const KNOWN_ADDRESSES: usize = 16;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
@@ -37,7 +38,7 @@ pub fn wait_seconds(failures: u32) -> u64 {
 /// Calls that are counted for each address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counter {
-    /// Passwords that were wrong, or are being compared.
+    /// Guesses at a password that were wrong or are being verified.
     Failures,
     /// Token removals by callers without a token.
     Removals,
@@ -48,33 +49,33 @@ pub enum Counter {
 /// Whether a guess at the password of an account may be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// The guess counts as failed until a success forgets the count or the guess is withdrawn.
+    /// The guess counts as failed until a correct password resets the count or the caller withdraws the guess.
     Admitted,
     /// The next guess is possible after this many seconds.
     Wait(u64),
 }
 
-/// The most calls in a period.
+/// The maximum number of calls in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// The most calls. 0 for no limit.
+    /// The maximum number of calls. 0 for no limit.
     pub count: u64,
-    /// The period in seconds, from the first call.
+    /// The length of the period, in seconds. The period starts with the first call.
     pub seconds: u64,
 }
 
 /// The name of a client address in counters. All addresses of an IPv6 /64 have the same name, because a /64 belongs to
-/// one subscriber. Both notations of an IPv4 address have the same name too.
+/// one subscriber. An IPv4 address and its IPv4-mapped IPv6 address have the same name too.
 ///
-/// The name contains no secret, so that a rotation of secrets loses no count. A reader of the store could find an IPv4
-/// address by trying all of them, but the store holds the address of each live session in plain text anyway.
+/// The digest uses no secret key, so that a rotation of secrets keeps all counts. A reader of the store can find an
+/// IPv4 address by brute force, but the store holds the address of each live session in plain text anyway.
 #[must_use]
 pub fn address_name(address: IpAddr) -> Id {
     Id::digest(network(address).as_slice())
 }
 
 /// The name of a client address among the addresses that one account knows. The account's id is the salt of the name,
-/// so that the addresses of two accounts cannot be compared.
+/// so that the names do not tell whether two accounts know the same address.
 #[must_use]
 pub fn known_address_name(user_id: Uuid, address: IpAddr) -> Id {
     let mut input = user_id.as_bytes().to_vec();
@@ -103,8 +104,9 @@ impl KnownAddresses {
         self.0.get(&name).is_some_and(|day| day + KNOWN_DAYS >= now / SECONDS_PER_DAY)
     }
 
-    /// Records a sign-in from `name` at the time `now`, in seconds since the Unix epoch, and forgets addresses that are
-    /// too old or too many. Returns whether anything has changed, which is at most once a day for each address.
+    /// Records a sign-in from `name` at the time `now`, in seconds since the Unix epoch, and removes the addresses that
+    /// are too old or exceed [`KNOWN_ADDRESSES`]. Returns whether anything has changed, which happens at most once a
+    /// day for each address.
     pub fn remember(&mut self, name: Id, now: u64) -> bool {
         let today = now / SECONDS_PER_DAY;
         if self.0.get(&name) == Some(&today) {

@@ -16,8 +16,8 @@ const LABEL_MAX_BYTES: usize = 63;
 
 /// An address that is valid by the rule of HTML5 for `<input type=email>`.
 ///
-/// The local part is ASCII, so Unicode case or width folding never merges two addresses. An international domain is the
-/// same as its `xn--` form (UTS 46).
+/// The local part is ASCII, so Unicode case or width folding never merges two addresses. An international domain equals
+/// its `xn--` form (UTS 46).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     spelling: String,
@@ -42,14 +42,14 @@ impl Email {
             .then(|| Self { spelling: spelling.to_owned(), tag: Id::digest(canonical.as_bytes()) })
     }
 
-    /// The address as it was written, without white space around it.
+    /// The address as the user wrote it, without the white space around it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.spelling
     }
 
-    /// Names the account in every key. All spellings of an address have the same tag. The tag is a digest, so no key
-    /// contains the address.
+    /// The tag that names the account in every key. All spellings of an address have the same tag. The tag is a digest,
+    /// so no key contains the address.
     #[must_use]
     pub fn tag(&self) -> Id {
         self.tag
@@ -58,7 +58,7 @@ impl Email {
 
 /// The domain in the ASCII form of DNS. `None` if the domain is not valid.
 fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
-    // UTS 46 drops some of these silently.
+    // UTS 46 silently drops some of these characters.
     if domain.chars().any(is_invisible) {
         return None;
     }
@@ -70,7 +70,10 @@ fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
 /// Control, zero-width and bidirectional characters (OWASP ASVS 5.0, clause 2.2.1).
 fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
 }
 
 fn is_local_byte(byte: u8) -> bool {
@@ -103,7 +106,7 @@ pub struct User {
     pub created_at: u64,
     /// The password as an argon2id hash in PHC string format.
     pub password_hash: String,
-    /// Addresses from which the account was signed up or signed in.
+    /// The addresses of the sign-up and of recent sign-ins.
     pub known_addresses: KnownAddresses,
 }
 

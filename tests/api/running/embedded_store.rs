@@ -88,7 +88,7 @@ fn a_secret_file_open_to_others_or_cut_short_is_refused() {
     type Harm = fn(&Path);
     let open: Harm = |path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     let cut: Harm = |path| fs::write(path, "short").unwrap();
-    for (harm, sentence) in [(open, "chmod 600"), (cut, "not a whole secret")] {
+    for (harm, sentence) in [(open, "chmod 600"), (cut, "this secret is too short")] {
         let mut app = TestApp::start(Store::Embedded);
         app.kill();
         harm(&app.data_directory().join("refresh_secret_key"));
