@@ -1,4 +1,4 @@
-//! The parameters of argon2id, and how much work they mean.
+//! The parameters of argon2id, and the work that they cost.
 
 use argon2::Params;
 
@@ -31,7 +31,7 @@ impl HashCost {
     /// The parameters as the argon2 crate takes them.
     ///
     /// # Errors
-    /// When argon2 does not allow them.
+    /// When argon2 does not allow these parameters.
     pub(crate) fn params(self) -> Result<Params, argon2::Error> {
         Params::new(self.memory_kib, self.iterations, self.parallelism, None)
     }
@@ -48,13 +48,14 @@ impl HashCost {
         self.memory_kib < other.memory_kib || self.iterations < other.iterations || self.parallelism < other.parallelism
     }
 
-    /// Units of work: KiB that one hash fills, counted once for each pass. The time of a hash is proportional to them.
+    /// The work of one hash: its memory in KiB times its passes. The time of a hash is proportional to its work.
     pub(crate) fn work(self) -> u32 {
         self.memory_kib.saturating_mul(self.iterations)
     }
 
-    /// The hash that brings a hash of the cost `spent` up to the work of one hash of this cost. `None` when nothing is
-    /// missing. The sum is exact but for less than one unit for each pass, and for the minimum of memory of a hash.
+    /// The cost of an extra hash. A hash of the cost `spent` and the extra hash together do the work of one hash of
+    /// this cost. `None` if `spent` is enough. Rounding loses less than one unit of work for each pass. The minimum
+    /// memory of argon2 may add work.
     pub(crate) fn remainder(self, spent: Self) -> Option<Self> {
         let missing = self.work().saturating_sub(spent.work());
         if missing == 0 {

@@ -1,40 +1,41 @@
-//! How long jobs take, and whether one more would end too late.
+//! The average duration of a job, and whether one more job would end too late.
 
 use std::time::Duration;
 
-/// A new duration moves the average by an eighth, as round-trip times do in TCP (RFC 6298 section 2).
+/// The weight of a new duration in the average is one eighth, as for round-trip times in TCP (RFC 6298 section 2).
 const WEIGHT: u32 = 8;
 
-/// The measured duration of a job, against the time that callers wait.
+/// The average duration of a job, and the deadline of a job.
 #[derive(Clone)]
 pub(crate) struct Estimate {
-    /// Moving average.
+    /// The moving average of the durations.
     average: Duration,
-    /// Time from the arrival of a job to its end.
+    /// The maximum time from the arrival of a job to its end.
     deadline: Duration,
 }
 
 impl Estimate {
-    /// For jobs that are due `deadline` after their arrival, and take `average` until more is known.
+    /// An estimate for jobs that must end within `deadline` after their arrival. `average` is the initial average.
     pub(crate) fn new(average: Duration, deadline: Duration) -> Self {
         Self { average, deadline }
     }
 
-    /// Counts the duration of a job, from when a thread took it to its end.
+    /// Adds a duration to the average. The duration runs from the moment when a thread takes the job to the end of the
+    /// job.
     pub(crate) fn record(&mut self, took: Duration) {
-        // One very long job, or a machine that stood still, must not have jobs refused for long.
+        // The cap, because one very long job or a suspended machine must not cause refusals for long.
         self.average = self.average - self.average / WEIGHT + took.min(self.deadline) / WEIGHT;
     }
 
-    /// Whether a job ends before its deadline when `before` jobs run first, on as many threads as `threads` says, at
-    /// least one. A job that a free thread takes at once always does, so that durations are measured even when the
-    /// average exceeds the deadline.
+    /// Whether a job ends before its deadline if `before` jobs run first on `threads` threads. `threads` is at least 1.
+    /// A job for a free thread always counts as in time, so that the average can fall after it has exceeded the
+    /// deadline.
     pub(crate) fn is_in_time(&self, before: usize, threads: usize) -> bool {
         let rounds = u32::try_from(before / threads).unwrap_or(u32::MAX);
         rounds == 0 || self.average.saturating_mul(rounds.saturating_add(1)) <= self.deadline
     }
 
-    /// Time from the arrival of a job to its end.
+    /// The maximum time from the arrival of a job to its end.
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }

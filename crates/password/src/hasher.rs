@@ -1,4 +1,4 @@
-//! What one hashing thread does: argon2id on a memory block that it keeps from one hash to the next.
+//! The work of one hashing thread: argon2id on a memory block that the thread keeps between hashes.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::Output};
 use auth_service_records::error::Error;
@@ -12,7 +12,7 @@ use crate::{
 /// OWASP ASVS 5.0 clause 11.4.2 and NIST SP 800-63B-4 ask for at least 32 bits; RFC 9106 section 3.1 recommends 128.
 const SALT_BYTES: usize = 16;
 
-/// What the verification of a password found.
+/// The result of the verification of a password.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether the password is the right one.
@@ -21,7 +21,7 @@ pub struct Verdict {
     pub upgrade: Option<String>,
 }
 
-/// Hashes with today's parameters, and compares with stored hashes of any parameters within bounds.
+/// Hashes with the current parameters, and verifies stored hashes with any parameters within bounds.
 pub(crate) struct Hasher {
     params: Params,
     /// Empty until the first hash, and again after [`Hasher::give_memory_back`].
@@ -45,7 +45,7 @@ impl Hasher {
     /// Hashes a new password with a fresh salt. Returns the PHC string.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the system gives no memory or no randomness.
+    /// [`Error::Internal`] when the operating system provides no memory or no randomness.
     pub(crate) fn hash(&mut self, password: &Password) -> Result<String, Error> {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt)?;
@@ -54,11 +54,13 @@ impl Hasher {
         phc(&self.params, &salt, &output)
     }
 
-    /// Compares `password` with a PHC string, in constant time. A wrong password costs at least one hash of today's
-    /// parameters, so that an account with older ones takes as long as an unknown email (OWASP ASVS 5.0 clause 6.3.8).
+    /// Verifies `password` against a PHC string. The comparison of the hashes takes constant time. A wrong password
+    /// costs at least one hash with the current parameters, so that an account with weaker parameters takes as long as
+    /// an unknown email (OWASP ASVS 5.0 clause 6.3.8).
     ///
     /// # Errors
-    /// [`Error::Internal`] when the stored hash is unusable, or the system gives no memory or no randomness.
+    /// [`Error::Internal`] when the stored hash is unusable, or the operating system provides no memory or no
+    /// randomness.
     pub(crate) fn verify(&mut self, password: &Password, stored: &str) -> Result<Verdict, Error> {
         let stored = StoredHash::parse(stored)?;
         let mut output = vec![0; stored.output.len()];
@@ -75,7 +77,7 @@ impl Hasher {
         Ok(Verdict { matches, upgrade: None })
     }
 
-    /// Whether the thread has a memory block that it could give back.
+    /// Whether the hasher holds a memory block.
     pub(crate) fn holds_memory(&self) -> bool {
         !self.memory.is_empty()
     }
@@ -85,7 +87,7 @@ impl Hasher {
         self.memory = Vec::new();
     }
 
-    /// Makes a hash of this cost that nobody needs.
+    /// Computes a hash of this cost and discards the hash.
     fn spend(&mut self, cost: HashCost, password: &Password) -> Result<(), Error> {
         let params = cost.params().map_err(|e| failed(&e))?;
         self.fill(&today(&params), password, &[0; SALT_BYTES], &mut [0; Params::DEFAULT_OUTPUT_LEN])
@@ -101,7 +103,7 @@ impl Hasher {
         {
             self.work += HashCost::of(argon2.params()).work();
         }
-        // A stored hash of larger parameters must not leave its memory with the thread.
+        // A stored hash with larger parameters must not make the thread keep more memory.
         if self.memory.len() > self.params.block_count() {
             self.give_memory_back();
         }
@@ -113,7 +115,8 @@ impl Hasher {
             return Ok(());
         }
         self.give_memory_back();
-        // The process starts with huge pages off. Where the system refuses them, hashing is a little slower.
+        // `main` disables huge pages, but hashing is faster with them. If the system refuses, hashing is a little
+        // slower.
         #[cfg(target_os = "linux")]
         let _ = rustix::thread::disable_transparent_huge_pages(false);
         self.memory.try_reserve_exact(blocks).map_err(|e| failed(&e))?;

@@ -1,16 +1,16 @@
-//! Password hashing with argon2id (RFC 9106) on threads of its own.
+//! Password hashing with argon2id (RFC 9106) on separate threads.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `service` | [`Passwords`], the API of the crate: hash a new password, verify a password |
 //! | `pool` | the pool of hashing threads: accepts a job unless the job would end too late |
-//! | `worker` | one hashing thread, and the replacement of one that dies |
-//! | `state` | what the hashing threads and their callers share |
-//! | `queue` | the jobs that wait, and whose turn is next |
-//! | `estimate` | how long jobs take, and whether one more would end too late |
-//! | `hasher` | what one thread does: hash and verify on a memory block that it keeps |
+//! | `worker` | one hashing thread, and the replacement of a thread that dies |
+//! | `state` | the shared state of the hashing threads and their callers |
+//! | `queue` | the waiting jobs, and the order of their clients |
+//! | `estimate` | the average duration of a job, and whether one more job would end too late |
+//! | `hasher` | the work of one thread: hash and verify on a memory block that the thread keeps |
 //! | `stored` | stored hashes in the PHC string format, and the bounds of their parameters |
-//! | `cost` | the parameters of argon2id and how much work they mean |
+//! | `cost` | the parameters of argon2id, and the work that they cost |
 //! | `strength` | how hard a new password is to guess |
 //! | `password` | [`Password`], normalised text |
 //! | `priority` | the scheduling policy of the hashing threads |

@@ -1,4 +1,4 @@
-//! A password as the rest of the crate sees it: text in Unicode NFC.
+//! The type of a password: text in Unicode NFC.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// The longest password that the API accepts, in bytes of UTF-8 as the client sends them.
 ///
-/// [`Password::new`] does not check the length. The caller does, so that it can name the field.
+/// [`Password::new`] does not check the length. The caller checks it, so that the error can name the field.
 pub const PASSWORD_MAX_BYTES: usize = 1024;
 
-/// A password in Unicode NFC, so that every keyboard produces the same bytes (RFC 8265, profile OpaqueString).
-/// Nothing else is changed or cut off (OWASP ASVS 5.0 clause 6.2.8).
+/// A password in Unicode NFC, so that every keyboard produces the same bytes (RFC 8265, profile OpaqueString). The type
+/// does not change or truncate the text otherwise (OWASP ASVS 5.0 clause 6.2.8).
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
-    /// Normalises `text` and accepts any of it.
+    /// Normalises `text`. Accepts any text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(if is_nfc(text) { text.to_owned() } else { text.nfc().collect() })

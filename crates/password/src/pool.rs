@@ -13,8 +13,8 @@ use crate::{
     worker::start_missing,
 };
 
-/// Jobs that may wait for each thread. With two seconds to the deadline, the limit matters only where a hash takes
-/// less than 2 ms. A job is up to 1.5 KiB, so jobs take far less memory than the hashes do.
+/// The maximum number of waiting jobs for each thread. With a deadline of two seconds, this limit matters only if a
+/// hash takes less than 2 ms. A job takes up to 1.5 KiB, so the jobs take far less memory than the hashes.
 const JOBS_PER_THREAD: usize = 1024;
 
 /// Hashing threads and their queue. The threads end when the pool is dropped.
@@ -24,22 +24,23 @@ impl Pool {
     /// Starts `threads` hashing threads, at least one.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the operating system provides no thread.
     pub(crate) fn start(params: Params, threads: usize, estimate: Estimate) -> io::Result<Self> {
         let threads = threads.max(1);
         let queue = Queue::new(JOBS_PER_THREAD * threads, estimate);
-        // A pool already, so that its drop ends the threads that did start.
+        // The pool exists before its threads. If a thread cannot start, the drop of the pool ends the threads that have
+        // started.
         let pool = Self(Arc::new(Shared::new(params, threads, queue)));
         start_missing(&pool.0, &mut pool.0.lock())?;
         Ok(pool)
     }
 
-    /// Queues a job of `client`. It runs on one of the threads, or is told [`Error::Overloaded`] once its deadline has
-    /// passed, or when a job of another client needs its place.
+    /// Queues a job of `client`. One of the threads runs the job. The job gets [`Error::Overloaded`] instead if its
+    /// deadline has passed, or if a job of another client takes its place in a full queue.
     ///
     /// # Errors
-    /// At once, and without a call of the job: [`Error::Overloaded`] when it would end after its deadline,
-    /// [`Error::HashingUnavailable`] when no thread runs.
+    /// Immediately, without a call of the job: [`Error::Overloaded`] if the job would end after its deadline or the
+    /// queue is full, [`Error::HashingUnavailable`] if no thread runs.
     pub(crate) fn submit(&self, client: Id, job: Job) -> Result<(), Error> {
         let mut state = self.0.lock();
         if start_missing(&self.0, &mut state).is_err() && state.threads.running == 0 {
@@ -55,7 +56,8 @@ impl Pool {
         Ok(())
     }
 
-    /// False while a thread that died has no replacement, because the system gives none. Each call tries once more.
+    /// Whether all threads run. `false` if the operating system provides no replacement for a thread that died. Each
+    /// call tries again to replace it.
     pub(crate) fn all_threads_run(&self) -> bool {
         start_missing(&self.0, &mut self.0.lock()).is_ok()
     }

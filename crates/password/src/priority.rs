@@ -1,11 +1,11 @@
-//! The scheduling policy of the hashing threads: they run when nobody else wants the core.
+//! The scheduling policy of the hashing threads: they run when no other thread needs the core.
 
-/// Niceness where the policy for idle time is refused. Linux counts niceness for each thread.
+/// The nice value if the system refuses the policy `SCHED_IDLE`. Linux applies a nice value to a single thread.
 #[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
 
-/// Gives the calling thread the policy `SCHED_IDLE`. A request that arrives takes the core at once; from a thread that
-/// is only nice the request would wait for the rest of a time slice, a few milliseconds.
+/// Gives the calling thread the policy `SCHED_IDLE`, so that an arriving request takes the core immediately. With a
+/// nice value alone, the request would wait for the end of a time slice, a few milliseconds.
 #[cfg(target_os = "linux")]
 pub(crate) fn run_in_idle_time() {
     use thread_priority::{
@@ -18,10 +18,10 @@ pub(crate) fn run_in_idle_time() {
         return;
     }
     if let Err(error) = rustix::process::nice(LOWEST_PRIORITY) {
-        tracing::warn!(%error, "hashing runs at normal priority: sign-ins may slow token checks down");
+        tracing::warn!(%error, "hashing runs at normal priority, so sign-ins may slow down token checks");
     }
 }
 
-/// Does nothing: only Linux has a priority for each thread that needs no privilege.
+/// Does nothing, because only Linux lets a single thread lower its priority without a privilege.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn run_in_idle_time() {}

@@ -1,8 +1,8 @@
-//! The jobs that wait for a hashing thread: bounded by time, and fair among clients.
+//! The queue of jobs for the hashing threads: bounded by time, and fair among clients.
 //!
-//! Clients take turns (round robin), so a flood from one client delays a job of another by one job. A job that could
-//! not end before its deadline is refused at once. This file knows no lock and no clock, so its rules are tested
-//! without threads.
+//! Clients take turns (round robin), so a flood from one client delays a job of another client by one job. The queue
+//! immediately refuses a job that could not end before its deadline. This file uses no lock and no clock, so its tests
+//! need no threads.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -11,14 +11,14 @@ use auth_service_token::Id;
 
 use crate::estimate::Estimate;
 
-/// Jobs that wait.
+/// The waiting jobs.
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Queue<T> {
     /// Clients that have waiting jobs, in the order of their turns.
     clients: VecDeque<Client<T>>,
     /// Number of waiting jobs.
     waiting: usize,
-    /// The most jobs that may wait. Bounds the memory where a hash is so cheap that time does not.
+    /// The maximum number of waiting jobs. It bounds the memory if hashes are so cheap that the deadline does not.
     capacity: usize,
     /// Tells whether a job would end too late.
     pub(crate) estimate: Estimate,
@@ -27,14 +27,14 @@ pub(crate) struct Queue<T> {
 #[cfg_attr(test, derive(Clone))]
 struct Client<T> {
     id: Id,
-    /// Never empty. The oldest job first.
+    /// Never empty; the oldest job is first.
     jobs: VecDeque<Queued<T>>,
 }
 
-/// A job and the time until which its caller waits.
+/// A job, and the time at which its caller stops waiting.
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Queued<T> {
-    /// What to do.
+    /// The job itself.
     pub(crate) job: T,
     /// When the answer is due.
     pub(crate) deadline: Instant,
@@ -43,9 +43,9 @@ pub(crate) struct Queued<T> {
 /// How many threads serve the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Threads {
-    /// Threads that exist. At least one.
+    /// The number of running threads. [`Queue::push`] needs at least one.
     pub(crate) running: usize,
-    /// Those of them that have no job.
+    /// The number of running threads that have no job.
     pub(crate) idle: usize,
 }
 
@@ -55,11 +55,12 @@ impl<T> Queue<T> {
         Self { clients: VecDeque::new(), waiting: 0, capacity, estimate }
     }
 
-    /// Adds a job of `client`. Returns the job that left a full queue in its place, if any.
+    /// Adds a job of `client`. If the queue is full, the job replaces a job of another client, and the replaced job is
+    /// returned.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when the job would end after its deadline, or the queue is full and no other client has
-    /// more jobs in it.
+    /// [`Error::Overloaded`] if the job would end after its deadline, or if the queue is full and no other client has
+    /// at least two more jobs than `client`.
     pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Error> {
         let own = self.jobs_of(client);
         let before = self.jobs_before(client, own) + threads.running - threads.idle;
@@ -76,7 +77,7 @@ impl<T> Queue<T> {
         Ok(evicted)
     }
 
-    /// Takes the oldest job of the client whose turn it is. The caller looks at the deadline.
+    /// Takes the oldest job of the client whose turn it is. The caller checks the deadline.
     pub(crate) fn take(&mut self) -> Option<Queued<T>> {
         let mut client = self.clients.pop_front()?;
         let queued = client.jobs.pop_front()?;
@@ -91,9 +92,9 @@ impl<T> Queue<T> {
         self.clients.iter().find(|other| other.id == client).map_or(0, |client| client.jobs.len())
     }
 
-    /// Waiting jobs that run before the next job of `client`, which has `own` of them.
+    /// The number of waiting jobs that run before a new job of `client`, which has `own` waiting jobs already.
     fn jobs_before(&self, client: Id, own: usize) -> usize {
-        // Clients whose turn is before this client's have one turn more before the new job.
+        // The clients ahead of this client have one more turn before the new job.
         let mut turns = own + 1;
         let mut before = 0;
         for other in &self.clients {
@@ -105,8 +106,8 @@ impl<T> Queue<T> {
         before
     }
 
-    /// Removes the latest job of the client that has the most, to make room for a client that has `own` jobs. Fails when
-    /// that client would then have as many.
+    /// Removes the newest job of the client with the most jobs, in favour of a client that has `own` jobs. Fails if the
+    /// client with the most jobs would then have fewer jobs than the other client.
     fn evict_for_client_with(&mut self, own: usize) -> Result<T, Error> {
         let longest = self.clients.iter_mut().max_by_key(|client| client.jobs.len());
         let longest = longest.filter(|client| client.jobs.len() > own + 1).ok_or(Error::Overloaded)?;

@@ -25,32 +25,32 @@ use crate::{
 pub struct Settings {
     /// Parameters of new hashes.
     pub cost: HashCost,
-    /// The zxcvbn score that a new password needs, from 0 (any password) to 4.
+    /// The minimum zxcvbn score of a new password, from 0 (any password) to 4.
     pub min_score: u8,
-    /// How many hashes run at the same time: the number of cores. At least one thread runs.
+    /// The number of hashing threads, usually the number of cores. 0 counts as 1.
     pub threads: usize,
-    /// Time from a call to its answer. Shorter than the deadline of a request, which has other work to do as well, and
-    /// some of which verify one password and hash another.
+    /// The maximum time from a call to its answer. It must be shorter than the deadline of a request, because a request
+    /// does other work too, and a password change verifies one password and hashes another.
     pub deadline: Duration,
 }
 
-/// A handle on the hashing threads, which end with the last handle.
+/// A handle to the hashing threads. The threads end when the last handle is dropped.
 ///
-/// In both operations `client` names the address that a request comes from. Clients take turns, so a flood from one
-/// delays a job of another by at most one job. A call whose future is dropped still uses its turn.
+/// In both operations, `client` names the address of the caller. Clients take turns, so a flood from one client delays
+/// a job of another client by at most one job. If the future of a call is dropped, its job still runs.
 #[derive(Clone)]
 pub struct Passwords {
     pool: Arc<Pool>,
     min_score: u8,
-    /// A hash by today's parameters for emails that have no account.
+    /// A hash with the current parameters, for emails without an account.
     decoy: Arc<str>,
 }
 
 impl Passwords {
-    /// Starts the threads. Makes one hash first, as an estimate of how long a hash takes.
+    /// Starts the threads. Computes one hash first, to estimate the duration of a hash.
     ///
     /// # Errors
-    /// When the parameters are out of bounds, or the system gives no thread, memory or randomness.
+    /// When the parameters are out of bounds, or the operating system provides no thread, memory or randomness.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let Settings { cost, min_score, threads, deadline } = settings;
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
@@ -70,8 +70,8 @@ impl Passwords {
     /// Hashes a new password of the user with this email, with a fresh salt. Returns the PHC string.
     ///
     /// # Errors
-    /// [`Error::WeakPassword`]; [`Error::Overloaded`], at once when the hash could not end before the deadline;
-    /// [`Error::HashingUnavailable`] when no thread runs; [`Error::Internal`].
+    /// [`Error::WeakPassword`]; [`Error::Overloaded`] if the hash cannot end before the deadline;
+    /// [`Error::HashingUnavailable`] if no thread runs; [`Error::Internal`].
     pub async fn hash(&self, password: Password, email: &str, client: Id) -> Result<String, Error> {
         let (email, min_score) = (email.to_owned(), self.min_score);
         self.run(client, move |hasher| {
@@ -81,19 +81,20 @@ impl Passwords {
         .await
     }
 
-    /// Compares `password` with the PHC string of an account. `None` stands for an email without an account: nothing
-    /// matches, and the work is that of a wrong password (OWASP ASVS 5.0 clause 6.3.8).
+    /// Compares `password` with the PHC string of an account. `None` stands for an email without an account: no
+    /// password matches, and the work equals that of a wrong password (OWASP ASVS 5.0 clause 6.3.8).
     ///
     /// # Errors
-    /// [`Error::Overloaded`], at once when the hash could not end before the deadline; [`Error::HashingUnavailable`]
-    /// when no thread runs; [`Error::Internal`], also when the PHC string is corrupt or its parameters out of bounds.
+    /// [`Error::Overloaded`] if the hash cannot end before the deadline; [`Error::HashingUnavailable`] if no thread
+    /// runs; [`Error::Internal`], also if the PHC string is corrupt or its parameters are out of bounds.
     pub async fn verify(&self, password: Password, stored: Option<&str>, client: Id) -> Result<Verdict, Error> {
         let phc = stored.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
         let verdict = self.run(client, move |hasher| hasher.verify(&password, &phc)).await?;
         Ok(if stored.is_some() { verdict } else { Verdict { matches: false, upgrade: None } })
     }
 
-    /// False while a thread that died has no replacement, because the system gives none. Each call tries once more.
+    /// Whether all threads run. `false` if the operating system provides no replacement for a thread that died. Each
+    /// call tries again to replace it.
     #[must_use]
     pub fn all_threads_run(&self) -> bool {
         self.pool.all_threads_run()
@@ -107,7 +108,7 @@ impl Passwords {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(move |hasher: Result<&mut Hasher, Error>| {
             let outcome = hasher.and_then(work);
-            // Fails when the caller has gone.
+            // The send fails if the caller has stopped waiting.
             Box::new(move || drop(reply.send(outcome))) as Answer
         });
         self.pool.submit(client, job)?;

@@ -1,4 +1,4 @@
-//! What the hashing threads and their callers share.
+//! The shared state of the hashing threads and their callers.
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -16,27 +16,28 @@ use crate::{
 /// Work for a hashing thread. Its argument is the thread's hasher, or the reason why the job does not run.
 pub(crate) type Job = Box<dyn FnOnce(Result<&mut Hasher, Error>) -> Answer + Send>;
 
-/// Tells the caller the outcome. The thread says first that it is free, as the caller may have another job at once.
+/// Sends the outcome to the caller. The thread marks itself idle first, because the caller may submit another job
+/// immediately.
 pub(crate) type Answer = Box<dyn FnOnce()>;
 
-/// The part that never changes, and the lock around the part that does.
+/// The immutable part, and the lock around the mutable part.
 pub(crate) struct Shared {
     /// Parameters of new hashes.
     pub(crate) params: Params,
-    /// How many threads there are to be.
+    /// The target number of threads.
     pub(crate) threads: usize,
     state: Mutex<State>,
-    /// Notified when a job comes, and when the pool closes.
+    /// Notified when a job arrives, and when the pool closes.
     pub(crate) news: Condvar,
 }
 
-/// The part that changes.
+/// The mutable part.
 pub(crate) struct State {
     /// Jobs that no thread has taken yet.
     pub(crate) queue: Queue<Job>,
-    /// How many threads there are.
+    /// The threads that run now.
     pub(crate) threads: Threads,
-    /// Whether the threads are to end.
+    /// Whether the threads must end.
     pub(crate) closed: bool,
     /// Makes every start of a thread fail.
     #[cfg(test)]
@@ -56,14 +57,14 @@ impl Shared {
         Self { params, threads, state: Mutex::new(state), news: Condvar::new() }
     }
 
-    /// Locks the state. Jobs run without the lock, so nobody waits long, and a job that panics poisons nothing. Where a
-    /// request takes the core from a hashing thread that holds the lock, the next caller that needs the lock frees a
-    /// core for that thread by waiting.
+    /// Locks the state. Jobs run without the lock, so waits are short, and a job that panics does not poison the lock.
+    /// If a request preempts a hashing thread that holds the lock, the next request that needs the lock blocks, and so
+    /// frees a core for the hashing thread.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for news, at most for `limit`. Returns whether the limit has passed.
+    /// Waits for a notification, for at most `limit`. The flag tells whether the limit has passed.
     pub(crate) fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,

@@ -15,7 +15,7 @@ pub(crate) struct StoredHash {
     algorithm: Algorithm,
     version: Version,
     params: Params,
-    /// The salt that the password was hashed with.
+    /// The salt of the hash.
     pub(crate) salt: Salt,
     /// The hash of the right password. Its comparison takes constant time.
     pub(crate) output: Output,
@@ -25,24 +25,25 @@ impl StoredHash {
     /// Reads a PHC string of any variant of argon2.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it is not one, or when a parameter exceeds the maximum of [`HashCost`]: a corrupt or
-    /// hostile record must not take all memory, or a thread for minutes.
+    /// [`Error::Internal`] if `phc` is not such a string, or if a parameter exceeds its maximum in [`HashCost`]. A
+    /// corrupt or hostile record must not take all memory, or occupy a thread for minutes.
     pub(crate) fn parse(phc: &str) -> Result<Self, Error> {
         let hash = PasswordHash::new(phc).map_err(|e| unusable(&e))?;
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|e| unusable(&e))?;
-        // As the reference implementation: strings from before the field was introduced have version 1.0.
+        // A string without a version has version 1.0, as in the reference implementation, because early strings lack
+        // the field.
         let version = hash.version.map_or(Ok(Version::V0x10), Version::try_from).map_err(|e| unusable(&e))?;
         let params = Params::try_from(&hash).map_err(|e| unusable(&e))?;
         if !HashCost::of(&params).is_within_bounds() {
             return Err(unusable(&"a parameter is out of bounds"));
         }
         let (Some(salt), Some(output)) = (hash.salt, hash.hash) else {
-            return Err(unusable(&"it has no salt or no hash"));
+            return Err(unusable(&"the salt or the hash is missing"));
         };
         Ok(Self { algorithm, version, params, salt, output })
     }
 
-    /// The cost of hashing a password to compare.
+    /// The cost of a hash with the parameters of the stored hash.
     pub(crate) fn cost(&self) -> HashCost {
         HashCost::of(&self.params)
     }
@@ -52,13 +53,13 @@ impl StoredHash {
         self.algorithm != Algorithm::Argon2id || self.version != Version::V0x13 || self.cost().is_weaker_than(today)
     }
 
-    /// The function that made the hash.
+    /// The hash function with the parameters of the stored hash.
     pub(crate) fn argon2(&self) -> Argon2<'static> {
         Argon2::new(self.algorithm, self.version, self.params.clone())
     }
 }
 
-/// The PHC string of a hash by argon2id, version 1.3.
+/// The PHC string of a hash with argon2id, version 1.3.
 ///
 /// # Errors
 /// [`Error::Internal`] when a part does not fit the format.
@@ -74,7 +75,7 @@ pub(crate) fn phc(params: &Params, salt: &[u8], output: &[u8]) -> Result<String,
 }
 
 fn unusable(why: &dyn fmt::Display) -> Error {
-    Error::Internal(format!("not a usable password hash: {why}"))
+    Error::Internal(format!("the password hash cannot be used: {why}"))
 }
 
 #[cfg(test)]

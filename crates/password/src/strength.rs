@@ -1,12 +1,13 @@
-//! How hard a new password is to guess, by zxcvbn, which knows tens of thousands of common passwords.
+//! The strength of a new password, estimated by zxcvbn, which knows tens of thousands of common passwords.
 
 use auth_service_records::error::Error;
 
 use crate::password::Password;
 
-/// How many characters are scored. More would take long, and a password of that length is strong enough.
+/// The number of characters that zxcvbn scores. More characters would take too long, and these are enough to recognise
+/// a strong password.
 const SCORED_CHARACTERS: usize = 64;
-/// Words that a guesser tries because of the service.
+/// Words that an attacker tries first because of the name of the service.
 const SERVICE_WORDS: [&str; 3] = ["auth-service", "auth", "service"];
 
 /// Checks that `password` has a zxcvbn score of at least `min_score`, from 0 (any) to 4, for the user with this email
@@ -24,7 +25,7 @@ pub(crate) fn check(password: &Password, email: &str, min_score: u8) -> Result<(
     if u8::from(entropy.score()) >= min_score {
         return Ok(());
     }
-    // The library's sentences are fixed texts.
+    // The sentences of the library are fixed texts, so the advice never quotes the password.
     let feedback = entropy.feedback();
     let warning = feedback.and_then(zxcvbn::feedback::Feedback::warning).map(|warning| warning.to_string());
     let suggestions = feedback.map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One hashing thread, and the replacement of one that dies.
+//! One hashing thread, and the replacement of a thread that dies.
 
 use std::{
     io,
@@ -16,13 +16,13 @@ use crate::{
     state::{Job, Shared, State},
 };
 
-/// A thread without work gives its memory block back to the allocator after this long.
+/// A thread without work returns its memory block to the allocator after this time.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Starts the threads that are missing.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the operating system provides no thread.
 pub(crate) fn start_missing(shared: &Arc<Shared>, state: &mut State) -> io::Result<()> {
     while state.threads.running < shared.threads {
         #[cfg(test)]
@@ -37,7 +37,7 @@ pub(crate) fn start_missing(shared: &Arc<Shared>, state: &mut State) -> io::Resu
     Ok(())
 }
 
-/// What a hashing thread owns. Its drop tells the others that the thread ends.
+/// The data of a hashing thread. Its drop counts the thread as ended, and replaces the thread after a panic.
 struct Worker {
     shared: Arc<Shared>,
     hasher: Hasher,
@@ -82,10 +82,10 @@ impl Worker {
                 state.threads.idle -= 1;
                 return Some(queued);
             }
-            // A thread without a memory block has nothing to wake up for.
+            // A thread without a memory block needs no timeout, because it has nothing to return.
             let (woken, idle) = shared.wait(state, hasher.holds_memory().then_some(IDLE));
             state = if idle {
-                // Giving memory back takes a while, and requests must not wait for the lock.
+                // The return of the memory takes a while, and requests must not wait for the lock.
                 drop(woken);
                 hasher.give_memory_back();
                 shared.lock()
