@@ -1,4 +1,4 @@
-//! Operations on accounts.
+//! The operations on accounts.
 
 use auth_service_records::{error::Error, session::Outcome, user::User};
 use auth_service_token::Id;
@@ -6,7 +6,7 @@ use auth_service_token::Id;
 use crate::{record::StoredUser, store::Store};
 
 impl Store {
-    /// Adds an account, which never expires. `false` if its tag is taken. The store is then unchanged.
+    /// Adds an account, which never expires. Returns `false` and changes nothing if the tag is taken.
     ///
     /// # Errors
     /// See [`Store`].
@@ -17,8 +17,8 @@ impl Store {
         }
     }
 
-    /// Whether the sign-up of the account is not acknowledged yet, because too few replicas had it. A client may repeat
-    /// such a sign-up.
+    /// Whether the sign-up of the account is not acknowledged yet, because too few replicas have confirmed it. A client
+    /// may repeat such a sign-up.
     ///
     /// # Errors
     /// See [`Store`].
@@ -29,7 +29,7 @@ impl Store {
         }
     }
 
-    /// Returns when enough replicas have all earlier writes to the account.
+    /// Returns when enough replicas have confirmed all earlier writes to the account.
     ///
     /// # Errors
     /// See [`Store`].
@@ -51,8 +51,8 @@ impl Store {
         }
     }
 
-    /// Deletes an account that is unchanged since it was `seen`, with every key or row of the user. The `asking`
-    /// session, if any, must have a live access entry.
+    /// Deletes the account, with every key or row of the user, if the account still equals `seen`. The `asking`
+    /// session, if given, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].

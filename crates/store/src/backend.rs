@@ -12,13 +12,13 @@ use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::S
 pub enum Backend {
     /// A Redis server.
     Redis(Arc<redis::Backend>),
-    /// Files of this node.
+    /// Files on this node.
     Embedded(Arc<embedded::Embedded>),
 }
 
 impl Backend {
-    /// Opens the embedded store, or prepares to connect to Redis without connecting yet. `clock` shows the time of the
-    /// store as soon as there is a connection.
+    /// Opens the embedded store, or prepares the connection to Redis without connecting yet. `clock` shows the time of
+    /// the store as soon as there is a connection.
     ///
     /// # Errors
     /// When the address cannot be parsed, or the data directory cannot be used (another process holds it, or its mode
@@ -32,7 +32,7 @@ impl Backend {
         }
     }
 
-    /// Whether there is a store to open. Always `true` for Redis, because only opening it can tell.
+    /// Whether there is a store to open. Always `true` for Redis, because only a connection can tell.
     #[must_use]
     pub fn exists(settings: &StoreSettings) -> bool {
         match settings {
@@ -41,8 +41,8 @@ impl Backend {
         }
     }
 
-    /// Checks the store once before the server starts to serve. An unreachable Redis is not an error, because it may
-    /// come back: the result is then the reason. A Redis that answers but can never serve is an error.
+    /// Checks the store once before the server starts to serve. If Redis is unreachable, returns the reason. That is
+    /// not an error, because Redis may come back. A Redis that answers but can never serve is an error.
     ///
     /// # Errors
     /// When the credentials are wrong, or the server is a replica.
@@ -64,7 +64,7 @@ impl Backend {
         }
     }
 
-    /// Sentences about clocks of the store that are too far from this machine's.
+    /// One sentence for each clock of the store that differs too much from the clock of this machine.
     pub async fn skewed_clocks(&self) -> Vec<String> {
         match self {
             Self::Redis(backend) => backend.skewed_clocks().await,
@@ -72,8 +72,8 @@ impl Backend {
         }
     }
 
-    /// Makes the store of the current runtime. With Redis it has its own connection, which a background task keeps open
-    /// until the store is dropped.
+    /// Creates the store of the current runtime. With Redis, the store has its own connection. A background task keeps
+    /// the connection open until the store is dropped.
     pub async fn connect(&self) -> Store {
         match self {
             Self::Redis(backend) => Store::Redis(backend.connect().await),

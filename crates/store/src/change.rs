@@ -12,6 +12,6 @@ pub struct Change<'a> {
     pub seen: &'a StoredUser,
     /// The account after the change.
     pub user: &'a User,
-    /// The address that the change came from, if the account knows it.
+    /// The address of the caller, if the account knows it.
     pub known: Option<Id>,
 }

@@ -3,13 +3,13 @@
 //! A token is valid while its session has an access or refresh entry of the user's epoch. Each entry expires together
 //! with its token. Removing the epoch ends all tokens of a user in one step.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
-//! | [`backend`] | opening and inspecting a store |
+//! | [`backend`] | the opening and the inspection of a store |
 //! | `record` | the user record, which has the same form in both stores |
 //! | [`settings`] | the settings of the store |
-//! | `redis/`, `embedded/` | the two stores, with a file for each of the three groups of operations |
+//! | `redis/`, `embedded/` | the two stores, with files of the same names for the operations |
 //!
 //! A new operation touches four places: its contract here, the file of its group in each store, and a script.
 

@@ -1,4 +1,4 @@
-//! Operations on the limits: guesses at a password, and calls from one address.
+//! The operations on the limits: guesses at a password, and calls from one address.
 
 use auth_service_records::{
     error::Error,
@@ -22,7 +22,7 @@ impl Store {
         }
     }
 
-    /// Takes back a guess that was admitted but not compared.
+    /// Takes back an admitted guess, and the wait that the guess caused.
     ///
     /// # Errors
     /// See [`Store`].

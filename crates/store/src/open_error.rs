@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-/// Why a store could not be opened; its text says what to do.
+/// Why a store could not be opened. The text says what to do.
 #[derive(Debug)]
 pub enum OpenError {
     /// A setting is wrong.

@@ -19,7 +19,7 @@ pub struct StoredUser {
     /// The user.
     pub user: User,
     pub(crate) revision: Vec<u8>,
-    /// Fields that this version does not know. They survive its writes.
+    /// Fields that this version does not know. A write keeps them.
     unknown_fields: Map<String, Value>,
 }
 
@@ -77,7 +77,7 @@ fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
 /// Refuses a JSON value of a later version.
 ///
 /// # Errors
-/// [`Outage::NewerVersion`]; [`Error::Internal`] when the value is no JSON object with a version.
+/// [`Outage::NewerVersion`]; [`Error::Internal`] if the value is not a JSON object with a version.
 pub(crate) fn check_version(value: &[u8], what: &str) -> Result<(), Error> {
     match serde_json::from_slice::<Versioned>(value) {
         Ok(Versioned { v }) if v > VERSION => Err(newer_version(what)),

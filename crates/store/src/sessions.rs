@@ -1,4 +1,4 @@
-//! Operations on sessions and their tokens.
+//! The operations on sessions and their tokens.
 
 use auth_service_records::{
     error::Error,
@@ -10,10 +10,10 @@ use auth_service_token::Id;
 use crate::{change::Change, record::StoredUser, store::Store};
 
 impl Store {
-    /// Opens a session for an account that is unchanged since it was `seen`, and replaces the account by `changed`, if
-    /// given. Ends the oldest sessions beyond the limit of the policy. Resets the failures of the account: the shared
-    /// count, and the count of the `known` address. `false` if the account has changed or no longer exists. The store
-    /// is then unchanged.
+    /// Opens a session if the account still equals `seen`. Replaces the account with `changed`, if given. Ends the
+    /// oldest sessions beyond the limit of the policy. Resets the failures of the account: the shared count, and the
+    /// count of the `known` address. Returns `false` and changes nothing if the account has changed or no longer
+    /// exists.
     ///
     /// # Errors
     /// See [`Store`].
@@ -42,9 +42,9 @@ impl Store {
         }
     }
 
-    /// Renews the access entry of the session. With a `next_id`, spends the refresh token `refresh_id` and puts
-    /// `next_id` in its place. A spent token yields its successor again during the grace period of the policy, and for
-    /// as long as the successor is unused. Otherwise the spent token ends the session.
+    /// Renews the access entry of the session. With a `next_id`, replaces the refresh token `refresh_id` with
+    /// `next_id`. A spent token yields its successor again during the grace period of the policy, and for as long as
+    /// the successor is unused. Otherwise the spent token ends the session.
     ///
     /// # Errors
     /// See [`Store`].

@@ -9,14 +9,14 @@ use auth_service_records::secret::Secret;
 pub enum StoreSettings {
     /// Redis, shared by any number of replicas.
     Redis(RedisSettings),
-    /// Files of this one node.
+    /// Files on this node.
     Embedded {
         /// Created with mode 0700 if it does not exist.
         directory: PathBuf,
     },
 }
 
-/// How Redis is reached.
+/// How to reach Redis.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// `REDIS_URL`, with credentials if it has any.
@@ -27,18 +27,18 @@ pub struct RedisSettings {
     pub password: Option<Secret>,
     /// `REDIS_KEY_PREFIX`: every key begins with it.
     pub key_prefix: String,
-    /// The files that the `REDIS_TLS_*` settings name, if any.
+    /// The contents of the files that the `REDIS_TLS_*` settings name, if any.
     pub tls: Option<TlsFiles>,
     /// `None` when writes do not wait for replicas.
     pub wait: Option<Wait>,
 }
 
-/// Contents of PEM files.
+/// The contents of PEM files.
 #[derive(Clone)]
 pub struct TlsFiles {
     /// Certificates that are trusted instead of the system's.
     pub authority: Option<Vec<u8>>,
-    /// Our own certificate and its key.
+    /// The client certificate and its key.
     pub client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -51,8 +51,8 @@ impl fmt::Debug for TlsFiles {
 /// How a write waits for replicas, so that it survives the loss of the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// At least one.
+    /// The number of replicas that must confirm a write. At least one.
     pub replicas: u32,
-    /// Less than the deadline of a request.
+    /// The maximum wait. Shorter than the deadline of a request.
     pub timeout: Duration,
 }

@@ -6,8 +6,8 @@ use auth_service_records::error::Error;
 
 use crate::{embedded, redis};
 
-/// The operations. Each operation is atomic with respect to all other operations on the same user, on every replica.
-/// When it returns `Ok`, it has happened.
+/// A store and its operations. Each operation is atomic with respect to all other operations on the same user, on every
+/// replica. An operation that returns `Ok` has happened.
 ///
 /// # Errors
 /// A read that fails has changed nothing. A write that fails with [`Error::Unavailable`] may have happened, because
@@ -21,7 +21,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// Whether writes would succeed right now.
+    /// Checks whether writes would succeed right now.
     ///
     /// # Errors
     /// [`Error::Unavailable`] with the reason.

@@ -1,4 +1,4 @@
-//! Operations on accounts.
+//! The operations on accounts. `accounts.rs` of the store has their contracts.
 
 use auth_service_records::{error::Error, session::Outcome, user::User};
 use auth_service_token::Id;

@@ -1,5 +1,5 @@
-//! The counts of guesses and calls. They live in memory: none outlives an hour, a failed sign-in costs no flush to the
-//! disk, and no other replica shares them.
+//! The counts of guesses and calls. The counts are in memory only, so that a failed sign-in costs no flush to the disk.
+//! A restart may lose them, because no count lives longer than an hour. No other replica shares them.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,10 @@ use auth_service_records::{
 };
 use auth_service_token::Id;
 
-/// How many entries a map holds at most. Beyond that, the half that ends first gives way.
+/// The maximum number of entries of a map. In a full map, the half that expires first is removed.
 const MOST_ENTRIES: usize = 1_000_000;
 
-/// An account's guesses from one known address, or from all other addresses (`None`).
+/// The account, and the known address of the guesses. `None` stands for all other addresses.
 type Guesser = (Id, Option<Id>);
 
 /// All counts.
@@ -33,7 +33,7 @@ struct Failures {
     wait_until: u64,
 }
 
-/// A map whose entries end. Ended ones are dropped when the map has doubled.
+/// A map whose entries expire. The map removes expired entries each time its size has doubled.
 struct Expiring<K, V> {
     entries: HashMap<K, Ending<V>>,
     sweep_at: usize,
@@ -53,7 +53,7 @@ impl<K, V> Default for Expiring<K, V> {
 }
 
 impl<K: Eq + Hash, V: Default> Expiring<K, V> {
-    /// The entry of `key`; a new one if there is none or it has ended.
+    /// The entry of `key`, or a new entry if there is none or it has expired.
     fn entry(&mut self, key: K, now: u64, lives_millis: u64) -> &mut Ending<V> {
         if self.entries.len() >= self.sweep_at {
             self.sweep(now);
@@ -81,11 +81,11 @@ impl Counts {
         Self { clock, guesses: Mutex::default(), calls: Mutex::default() }
     }
 
-    /// Counts a guess as failed, unless it has to wait.
+    /// Counts a guess as failed, unless the guess has to wait.
     pub(super) fn admit_guess(&self, tag: Id, known: Option<Id>) -> Admission {
         let forget_millis = FORGET_SECONDS * 1_000;
         let mut guesses = lock(&self.guesses);
-        // Read under the lock, so that no guess sees the time of an earlier one as the future.
+        // The clock is read under the lock, so that no guess has an earlier time than the guess before it.
         let now = self.clock.now_millis();
         let entry = guesses.entry((tag, known), now, forget_millis);
         let failures = &mut entry.value;
@@ -98,7 +98,7 @@ impl Counts {
         Admission::Admitted
     }
 
-    /// Takes back a guess that was admitted but not compared, and the wait that it brought.
+    /// Takes back an admitted guess, and the wait that the guess caused.
     pub(super) fn withdraw_guess(&self, tag: Id, known: Option<Id>) {
         let mut guesses = lock(&self.guesses);
         if let Some(entry) = guesses.entries.get_mut(&(tag, known)) {
@@ -107,7 +107,8 @@ impl Counts {
         }
     }
 
-    /// Forgets the failures that the account shares among unknown addresses, and those of the `known` addresses.
+    /// Resets the failures of the account: the count that all unknown addresses share, and the counts of the `known`
+    /// addresses.
     pub(super) fn forget_guesses(&self, tag: Id, known: impl IntoIterator<Item = Id>) {
         let mut guesses = lock(&self.guesses);
         guesses.entries.remove(&(tag, None));
@@ -116,7 +117,7 @@ impl Counts {
         }
     }
 
-    /// Counts a call. If the limit is reached, counts nothing, and returns the seconds until the count starts anew.
+    /// Counts a call. If the limit is reached, counts nothing, and returns the seconds until the count restarts.
     pub(super) fn count_call(&self, counter: Counter, address: Id, limit: Limit) -> Option<u64> {
         if limit.count == 0 {
             return None;

@@ -7,7 +7,7 @@ use auth_service_records::error::{Error, Outage};
 pub(super) enum Failure {
     /// The file cannot be read or written. The whole transaction fails.
     Storage(redb::Error),
-    /// The operation stops before its first write. Other operations of the transaction go on.
+    /// The operation stops before its first write. Other operations of the transaction continue.
     Refused(Error),
 }
 
@@ -38,7 +38,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// What a failure of the file means for the request, with a line in the log.
+/// Logs a failure of the file, and returns the error for the request.
 pub(super) fn storage_failure(error: &redb::Error) -> Error {
     tracing::error!(%error, "the embedded store failed");
     Error::Unavailable(Outage::Refused)

@@ -1,5 +1,5 @@
-//! The database file. redb refuses everything after a failure of the disk (when it is full, for example), so the writer
-//! opens the file anew until it can be used again.
+//! The database file. After a failure of the disk, such as a full disk, redb refuses every operation. So the writer
+//! reopens the file until the file can be used again.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,33 +13,33 @@ use redb::Database;
 
 use super::tables::{FormatError, Snapshot, prepare};
 
-/// The cache of pages, in bytes.
+/// The size of the page cache, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The file, which no other process can open meanwhile. Only the writer opens and closes it.
+/// The open file. redb locks the file, so no other process can open it. Only the writer opens and closes the file.
 pub(super) struct File {
     path: PathBuf,
-    /// `None` only while the writer opens the file anew.
+    /// `None` only while the writer reopens the file.
     open: RwLock<Option<Open>>,
     /// Set by a failure of the disk.
     failed: AtomicBool,
 }
 
 struct Open {
-    /// All readers share one: to open a transaction and its tables costs more than a read. `None` during a write, as a
-    /// snapshot keeps the pages that the commit frees, and the file would grow by them.
+    /// All readers share one snapshot, because opening a transaction and its tables costs more than a read. `None`
+    /// during a write, because a snapshot keeps the pages that the commit frees, so the file would grow.
     snapshot: Option<Snapshot>,
     database: Database,
 }
 
 impl File {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(path: PathBuf) -> Result<Self, FormatError> {
         let open = RwLock::new(Some(open_database(&path)?));
         Ok(Self { path, open, failed: AtomicBool::new(false) })
     }
 
-    /// Reads what was committed last.
+    /// Reads the last committed state.
     pub(super) fn read<T, E: From<redb::Error>>(&self, look: impl FnOnce(&Snapshot) -> Result<T, E>) -> Result<T, E> {
         self.with(|open| match &open.snapshot {
             Some(snapshot) => look(snapshot),
@@ -47,7 +47,7 @@ impl File {
         })
     }
 
-    /// Runs `work`, which changes the database, and then shows readers the result.
+    /// Runs `work`, which changes the database, and then lets readers see the result.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         self.show(None);
         let (done, snapshot) =
@@ -67,18 +67,18 @@ impl File {
         work(open.as_ref().ok_or(redb::Error::PreviousIo)?)
     }
 
-    /// Whether the disk has failed, and the file was not opened anew since.
+    /// Whether the disk has failed, and the file has not been reopened since.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Notes a failure of the disk.
+    /// Records a failure of the disk.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Closes and opens the file after a failure. Readers get an error meanwhile instead of waiting for a lock, as both
-    /// may take long.
+    /// Reopens the file after a failure. Meanwhile readers get an error instead of waiting for a lock, because closing
+    /// and opening may take long.
     pub(super) fn open_anew_if_failed(&self) -> Result<(), redb::Error> {
         if !self.has_failed() {
             return Ok(());
@@ -94,7 +94,7 @@ impl File {
         })?;
         replace(Some(opened));
         self.failed.store(false, Ordering::Relaxed);
-        tracing::info!("the embedded store is back");
+        tracing::info!("the embedded store can be used again");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! A careful look at the data directory: who may read it, and the room on its disk.
+//! Inspects the data directory: its permissions, and the free space on its disk.
 
 use std::{
     fs, io,
@@ -8,7 +8,7 @@ use std::{
 use super::store::{Embedded, FILE_NAME};
 use crate::finding::{Finding, Verdict};
 
-/// How many MiB are free at least where the file is small.
+/// The minimum free space for a small file, in MiB.
 const LEAST_FREE_MIB: u64 = 64;
 
 impl Embedded {
@@ -17,13 +17,15 @@ impl Embedded {
         let file = fs::metadata(self.directory().join(FILE_NAME))?;
         let mode = fs::metadata(self.directory())?.permissions().mode() & 0o777;
         let disk = rustix::fs::statvfs(self.directory())?;
-        // Blocks instead of the length: redb makes the file longer ahead of its writes, and a hole takes no room.
+        // Counts blocks instead of bytes, because redb extends the file ahead of its writes, and a hole takes no disk
+        // space.
         let (used, free) = ((file.blocks() * 512) >> 20, disk.f_bavail.saturating_mul(disk.f_frsize) >> 20);
-        // As much as the file has now, because redb may need that to tidy it.
+        // The free space should exceed the size of the file, because redb may need as much space again to rewrite the
+        // file.
         let (room, advice) = if free > used.max(LEAST_FREE_MIB) {
             (Verdict::Ok, "")
         } else {
-            (Verdict::Warning, "make room: writes fail when the disk is full")
+            (Verdict::Warning, "free some disk space: writes fail when the disk is full")
         };
         let seen = format!("{used} MiB in the file, {free} MiB free on the disk");
         Ok(vec![

@@ -1,15 +1,15 @@
 //! The embedded store: one redb file, one writer thread that commits in groups, and readers that share a snapshot.
 //!
-//! An operation is answered after its commit has reached the disk, so a crash loses nothing that was acknowledged.
+//! An operation returns after its commit has reached the disk, so a crash loses no acknowledged write.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `store` | opening the store, and the way of each operation to the file |
+//! | `store` | the opening of the store, and the access of each operation to the file |
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations |
-//! | `tables/` | the four tables, their entries, and the reads and writes that the operations consist of |
-//! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of ended entries |
-//! | `counts` | the counts of guesses and calls, which live in memory |
-//! | `inspect` | a careful look at the data directory |
+//! | `tables/` | the four tables, their entries, and the reads and writes that the operations use |
+//! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of expired entries |
+//! | `counts` | the counts of guesses and calls, which are in memory only |
+//! | `inspect` | the inspection of the data directory |
 
 mod accounts;
 mod counts;

@@ -1,4 +1,4 @@
-//! Operations on sessions.
+//! The operations on sessions. `sessions.rs` of the store has their contracts.
 
 use auth_service_records::{
     error::Error,
@@ -126,12 +126,12 @@ impl Embedded {
     }
 }
 
-/// A sign-in whose password was right.
+/// A sign-in with a correct password.
 struct Opening {
     tag: Id,
     /// The record that the password was compared with.
     seen: Vec<u8>,
-    /// The record that takes its place, if any.
+    /// The record that replaces it, if the account changes.
     changed: Option<Vec<u8>>,
     email: String,
     created_at: u64,
@@ -140,7 +140,7 @@ struct Opening {
 }
 
 impl Opening {
-    /// Opens the session. `false` when the account is not as it was seen.
+    /// Opens the session. Returns `false` if the account no longer equals `seen`.
     fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<bool, Failure> {
         let Self { tag, seen, changed, email, created_at, session, policy } = self;
         if tables.record(tag)?.is_none_or(|record| record != seen) {
@@ -152,7 +152,7 @@ impl Opening {
                 (epoch, sessions)
             }
             None => {
-                // What a removal of the epoch has orphaned.
+                // Removes the entries that the removal of an earlier epoch has orphaned.
                 tables.remove_sessions(tag)?;
                 (Live { end: 0, entry: EpochEntry::new(session.epoch, email, created_at) }, Vec::new())
             }
@@ -231,7 +231,7 @@ fn keep_only(
     Ok(Outcome::Done)
 }
 
-/// A session as its owner sees it. An access entry alone does not know more than the time of the sign-in.
+/// A session as its owner sees it. An access entry alone stores only the time of the sign-in.
 fn listed(LiveSession { sid, created_at, refresh, .. }: LiveSession) -> Session {
     match refresh {
         Some(RefreshEntry { last_used_at, address, user_agent, .. }) => {

@@ -1,4 +1,4 @@
-//! Opening the embedded store, and the way of each operation to the file.
+//! Opens the embedded store, and gives each operation access to the file.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::open_error::OpenError;
 /// The database file in the data directory.
 pub(super) const FILE_NAME: &str = "store.redb";
 
-/// The store of one data directory, which no other process can open meanwhile.
+/// The store in one data directory. No other process can open the store at the same time.
 pub struct Embedded {
     directory: PathBuf,
     file: Arc<File>,
@@ -41,7 +41,7 @@ impl Embedded {
         directory.join(FILE_NAME).is_file()
     }
 
-    /// Opens the store in `directory`, and makes both if they are not there.
+    /// Opens the store in `directory`, and creates both if they do not exist.
     pub(crate) fn open(directory: &Path, policy: SessionPolicy, clock: Clock) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
         let file = File::open(directory.join(FILE_NAME)).map_err(|error| open_error(directory, &error))?;
@@ -61,7 +61,7 @@ impl Embedded {
         if self.writer.writes() { Ok(()) } else { Err(Error::Unavailable(Outage::Refused)) }
     }
 
-    /// Reads what was committed last, at the time in milliseconds since the Unix epoch.
+    /// Reads the last committed state. `look` gets the current time, in milliseconds since the Unix epoch.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot, u64) -> Result<T, Failure>) -> Result<T, Error> {
         let now = self.clock.now_millis();
         Ok(self.file.read(|snapshot| look(snapshot, now))?)
@@ -79,7 +79,7 @@ impl Embedded {
 fn prepare_directory(directory: &Path) -> Result<(), OpenError> {
     match fs::metadata(directory) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => Err(OpenError::Settings(format!(
-            "DATA_DIR {0} is open to other users: run `chmod 700 {0}`, or name a directory that is not there yet",
+            "DATA_DIR {0} is open to other users: run `chmod 700 {0}`, or name a directory that does not exist yet",
             directory.display()
         ))),
         Ok(_) => Ok(()),

@@ -1,23 +1,23 @@
-//! The removal of ended entries, a stretch of each table at a time.
+//! Removes expired entries, a range of each table at a time.
 
 use redb::{ReadableTable, ReadableTableMetadata, Table};
 
 use super::tables::{EntryValue, Tables};
 
-/// How many entries of a table one sweep reads at most.
+/// The maximum number of entries of a table that one sweep reads.
 const MOST_READ: usize = 4_096;
-/// How many entries of a table one sweep removes at most.
+/// The maximum number of entries of a table that one sweep removes.
 const MOST_REMOVED: usize = 1_000;
 
-/// Where the next sweep goes on in each table; empty for the start.
+/// The key at which the next sweep continues in each table. An empty key stands for the start.
 #[derive(Default)]
 pub(super) struct Sweep {
     next_keys: [String; 3],
 }
 
 impl Sweep {
-    /// Removes the entries of the next stretch that ended before `now` (milliseconds since the Unix epoch). `false` when no
-    /// entry is left that could end.
+    /// Removes the entries of the next range that have expired at the time `now`, in milliseconds since the Unix epoch.
+    /// Returns `false` if no entry is left that could expire.
     pub(super) fn run(&mut self, tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::StorageError> {
         let mut any_left = false;
         let mut removed = false;
@@ -35,7 +35,7 @@ impl Sweep {
     }
 }
 
-/// The keys of the ended entries of one stretch, and the first key of the next stretch.
+/// The keys of the expired entries in one range, and the first key of the next range.
 fn stretch(
     table: &Table<'_, &'static str, EntryValue>,
     first: &str,

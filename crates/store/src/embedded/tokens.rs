@@ -1,4 +1,4 @@
-//! Refreshes and renewals: both set the access entry of a session anew.
+//! Refreshes and renewals. Both renew the access entry of a session. `sessions.rs` of the store has their contracts.
 
 use auth_service_records::{
     error::Error,
@@ -51,7 +51,7 @@ impl Embedded {
     }
 }
 
-/// A refresh token that somebody presents.
+/// A refresh token that a client presents.
 struct Presented {
     tag: Id,
     sid: Id,
@@ -59,16 +59,16 @@ struct Presented {
     policy: SessionPolicy,
 }
 
-/// What a presented refresh token is found to be.
+/// The state of a presented refresh token.
 #[expect(clippy::large_enum_variant, reason = "a local value of one call")]
 enum Found {
     Live(LiveSession),
     Gone,
-    /// The session is ended.
+    /// The token was already spent, and its session has now ended.
     Reused,
 }
 
-/// The live session of a refresh token that is current, or that was spent and gives its successor again.
+/// The live session of a refresh token that is current, or spent but still yields its successor.
 struct LiveSession {
     presented: Presented,
     is_current: bool,
@@ -102,7 +102,8 @@ fn gives_successor(entry: &RefreshEntry, refresh_id: Id, grace_seconds: u64, now
 }
 
 impl LiveSession {
-    /// Spends a current refresh token for `next_id`, and returns the successor. A spent one has a successor already.
+    /// Replaces a current refresh token with `next_id`, and returns the successor. A spent token already has a
+    /// successor.
     fn rotate(&mut self, next_id: Id) -> Successor {
         let refresh = &mut self.refresh;
         let now_seconds = self.now / 1_000;
@@ -117,9 +118,9 @@ impl LiveSession {
         Successor { refresh_id: refresh.entry.id, iat, exp: refresh.end / 1_000 }
     }
 
-    /// Writes the session with an access entry that lives for one more access token, but not beyond `latest_end` (in
-    /// milliseconds since the Unix epoch). The life of that token in seconds; `None`, and nothing is written, for less than
-    /// a second.
+    /// Writes the session. Its access entry then lives as long as a new access token, but not beyond `latest_end`, in
+    /// milliseconds since the Unix epoch. Returns the life of the new token in seconds. Returns `None` and writes
+    /// nothing if that life is shorter than a second.
     fn grant_access(mut self, tables: &mut Tables<'_>, latest_end: u64) -> Result<Option<u64>, Failure> {
         let Presented { tag, sid, policy, .. } = self.presented;
         let access_seconds = policy.access_seconds.min((latest_end / 1_000).saturating_sub(self.now / 1_000));
@@ -128,7 +129,7 @@ impl LiveSession {
         }
         let access = tables.live_access(tag, sid, self.epoch.entry.epoch, self.now)?;
         let mut access = access.unwrap_or_else(|| Live { end: 0, entry: AccessEntry::of(&self.refresh.entry) });
-        // Never earlier than before: older access tokens live until their own end.
+        // The expiry never moves back, because older access tokens live until their own end.
         access.end = access.end.max((self.now + access_seconds * 1_000).min(latest_end));
         let end = access.end.max(self.refresh.end);
         if end > self.epoch.end {

@@ -1,4 +1,4 @@
-//! The one thread that writes: it carries out queued operations in groups, and answers when the group is on disk.
+//! The writer thread: it carries out queued operations in groups, and answers when the group is on disk.
 
 use std::{
     iter,
@@ -22,20 +22,20 @@ use super::{
     tables::Tables,
 };
 
-/// How many operations may wait for the writer.
+/// The maximum number of operations that wait for the writer.
 const QUEUE: usize = 1024;
-/// How many operations share one commit, and so one flush to the disk, at most.
+/// The maximum number of operations that share one commit, and so one flush to the disk.
 const COMMIT_GROUP: usize = 256;
-/// How often ended entries are looked for.
+/// The interval between two sweeps for expired entries.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Carries out one operation. An error fails the whole group.
 type Request = Box<dyn FnOnce(&mut Tables<'_>, u64) -> (Result<(), redb::Error>, Answer) + Send>;
 
-/// Called when the group is on disk. Dropped when the group fails, which tells the caller of the failure.
+/// Called when the group is on disk. If the group fails, the answer is dropped, and the caller gets an error.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// The way to the thread. Dropping it waits until all queued operations are done.
+/// A handle to the thread. Its drop waits until all queued operations are done.
 pub(super) struct Writer {
     /// `None` only while dropping.
     queue: Option<Sender<Request>>,
@@ -51,13 +51,13 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), file })
     }
 
-    /// Whether writes can succeed: the disk does not fail, and the thread runs.
+    /// Whether writes can succeed: the disk has not failed, and the thread runs.
     pub(super) fn writes(&self) -> bool {
         !self.file.has_failed() && self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Runs `operation` with the time in milliseconds since the Unix epoch, and answers when its changes are on disk. An
-    /// operation that refuses must not have written anything.
+    /// Runs `operation`, which gets the current time in milliseconds since the Unix epoch. Returns when its changes are
+    /// on disk. An operation that returns [`Failure::Refused`] must not have written anything.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Tables<'_>, u64) -> Result<T, Failure> + Send + 'static,
@@ -69,7 +69,7 @@ impl Writer {
                 Err(Failure::Refused(error)) => Err(error),
                 Err(Failure::Storage(error)) => return (Err(error), Box::new(move || drop(reply))),
             };
-            // The caller may have stopped waiting; the write stands all the same.
+            // The write stands even if the caller has stopped waiting.
             (Ok(()), Box::new(move || drop(reply.send(outcome))))
         });
         let queue = self.queue.as_ref().ok_or(Error::Unavailable(Outage::Unreachable))?;
@@ -81,12 +81,12 @@ impl Writer {
     }
 }
 
-/// Closes the file in order, so that the next start has nothing to repair.
+/// Closes the file properly, so that the next start has nothing to repair.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // The panic hook has reported a panic of the thread.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }
@@ -128,12 +128,13 @@ impl Work {
         let (group, mut answers) = (group.collect(), Vec::new());
         match self.file.write(|database| self.commit(database, group, &mut answers)) {
             Ok(()) => answers.into_iter().for_each(|answer| answer()),
-            // Noted before `answers` is dropped: when a caller hears of the failure, the store is not ready.
+            // Records the failure before `answers` is dropped, so that the store is not ready when a caller learns of
+            // the failure.
             Err(error) => self.fail(&error),
         }
     }
 
-    /// Carries out the group in one transaction. After an error nothing of the group has happened.
+    /// Carries out the group in one transaction. After an error, no operation of the group has happened.
     fn commit(&self, database: &Database, group: Vec<Request>, answers: &mut Vec<Answer>) -> Result<(), redb::Error> {
         let now = self.clock.now_millis();
         transact(database, |tables| {
@@ -147,7 +148,7 @@ impl Work {
         })
     }
 
-    /// Opens the file anew if it has failed, and sweeps. `false` when no entry is left that could end.
+    /// Reopens the file if it has failed, and sweeps. Returns `false` if no entry is left that could expire.
     fn tidy(&mut self) -> bool {
         let swept = self.file.open_anew_if_failed().and_then(|()| {
             let now = self.clock.now_millis();
@@ -165,7 +166,7 @@ impl Work {
     }
 }
 
-/// Runs `work` in a transaction, and commits it if it changed anything.
+/// Runs `work` in a transaction, and commits the transaction if `work` changed anything.
 fn transact<T>(
     database: &Database,
     work: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>,

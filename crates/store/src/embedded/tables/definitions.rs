@@ -5,33 +5,33 @@ use std::fmt;
 use auth_service_token::Id;
 use redb::TableDefinition;
 
-/// User tag to user record, see `record.rs` of the store.
+/// Maps a user tag to the user record, see `record.rs` of the store.
 pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
-/// User tag to the entry of the user's epoch. It ends with the last of the user's tokens.
+/// Maps a user tag to the epoch entry, which expires with the last of the user's tokens.
 pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("epochs");
-/// [`session_key`] to the access entry, which ends with the session's last access token.
+/// Maps a [`session_key`] to the access entry, which expires with the session's last access token.
 pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
-/// [`session_key`] to the refresh entry, which ends with the session's refresh token.
+/// Maps a [`session_key`] to the refresh entry, which expires with the session's refresh token.
 pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
-/// [`FORMAT_KEY`] to the format of the file.
+/// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// The end of an entry in milliseconds since the Unix epoch, and JSON with a version.
+/// The expiry of an entry, in milliseconds since the Unix epoch, and its JSON with a version.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
 
 /// The only key of [`FORMATS`].
 pub(super) const FORMAT_KEY: &str = "version";
-/// The format that this program reads and writes: which tables there are, and the types of their keys and values.
+/// The file format that this program reads and writes: the tables, and the types of their keys and values.
 pub(super) const FORMAT: u64 = 1;
 
 /// Why the file cannot be used.
 #[derive(Debug)]
 pub(in crate::embedded) enum FormatError {
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the file.
     Later,
-    /// It has tables but no format.
+    /// The file has tables but no format.
     Unknown,
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     Storage(redb::Error),
 }
 
@@ -44,8 +44,8 @@ impl<E: Into<redb::Error>> From<E> for FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Later => f.write_str("a later version of auth-service wrote it; run that version"),
-            Self::Unknown => f.write_str("it was not written by a released version of auth-service; move it away"),
+            Self::Later => f.write_str("a later version of auth-service wrote the file; run that version"),
+            Self::Unknown => f.write_str("no released version of auth-service wrote the file; move the file away"),
             Self::Storage(error) => error.fmt(f),
         }
     }

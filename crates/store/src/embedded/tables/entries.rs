@@ -1,4 +1,4 @@
-//! The entries of epochs and sessions: JSON with a version. Fields that this version does not know survive its writes.
+//! The entries of epochs and sessions: JSON with a version. A write keeps the fields that this version does not know.
 
 use auth_service_records::error::Error;
 use auth_service_token::Id;
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::record::{VERSION, check_version};
 
-/// The user's epoch, and what a token check answers about the user.
+/// The user's epoch, and the profile that a token check returns.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::embedded) struct EpochEntry {
     #[serde(serialize_with = "current_version")]
     v: u64,
     pub(in crate::embedded) epoch: Id,
-    /// In the spelling the account was created with.
+    /// The email in the spelling of the sign-up.
     pub(in crate::embedded) email: String,
     /// When the account was created, in seconds since the Unix epoch.
     pub(in crate::embedded) created_at: u64,
@@ -21,7 +21,8 @@ pub(in crate::embedded) struct EpochEntry {
     unknown_fields: Map<String, Value>,
 }
 
-/// The session's access entry. It knows the place of the session among the others, as it may outlive the refresh entry.
+/// The session's access entry. It stores the order of the session among the user's sessions, because it may outlive the
+/// refresh entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::embedded) struct AccessEntry {
     #[serde(serialize_with = "current_version")]
@@ -35,7 +36,7 @@ pub(in crate::embedded) struct AccessEntry {
     unknown_fields: Map<String, Value>,
 }
 
-/// The session's refresh entry. All times in seconds since the Unix epoch.
+/// The session's refresh entry. All times are in seconds since the Unix epoch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::embedded) struct RefreshEntry {
     #[serde(serialize_with = "current_version")]
@@ -45,7 +46,7 @@ pub(in crate::embedded) struct RefreshEntry {
     pub(in crate::embedded) id: Id,
     /// Whether the current refresh token has been used.
     pub(in crate::embedded) used: bool,
-    /// The `jti` of the refresh token that was spent for the current one.
+    /// The `jti` of the spent refresh token that the current one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::embedded) spent: Option<Id>,
     /// When `spent` was spent.
@@ -53,10 +54,10 @@ pub(in crate::embedded) struct RefreshEntry {
     pub(in crate::embedded) spent_at: Option<u64>,
     /// The time of the sign-in.
     pub(in crate::embedded) created_at: u64,
-    /// Numbers the user's live sessions in the order of their sign-ins, also within one second.
+    /// The number of the session in the order of the user's sign-ins, which also orders sign-ins within one second.
     pub(in crate::embedded) number: u64,
     pub(in crate::embedded) last_used_at: u64,
-    /// The end of the session, however often it is refreshed.
+    /// The latest end of the session, however often it is refreshed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::embedded) ends_at: Option<u64>,
     pub(in crate::embedded) address: String,
@@ -67,7 +68,7 @@ pub(in crate::embedded) struct RefreshEntry {
 
 /// A kind of entry.
 pub(in crate::embedded) trait Entry: Serialize + DeserializeOwned {
-    /// For messages.
+    /// The name of the kind in messages.
     const NAME: &'static str;
 
     /// The version that wrote the entry.
@@ -134,7 +135,7 @@ impl RefreshEntry {
 }
 
 impl RefreshEntry {
-    /// `end`, or the end of the session if that is earlier. Both in milliseconds since the Unix epoch.
+    /// `end`, or the latest end of the session if that is earlier. Both times are in milliseconds since the Unix epoch.
     pub(in crate::embedded) fn cut(&self, end: u64) -> u64 {
         self.ends_at.map_or(end, |ends_at| end.min(ends_at.saturating_mul(1_000)))
     }
@@ -144,11 +145,11 @@ impl RefreshEntry {
 ///
 /// # Errors
 /// [`Outage::NewerVersion`](auth_service_records::error::Outage::NewerVersion) for an entry of a later version,
-/// [`Error::Internal`] for anything else that is no entry.
+/// [`Error::Internal`] for any other value that is not an entry.
 pub(super) fn decode<E: Entry>(json: &[u8]) -> Result<E, Error> {
     match serde_json::from_slice::<E>(json) {
         Ok(entry) if entry.version() <= VERSION => Ok(entry),
-        // A later version may have changed the types of fields, so that the version alone can be read.
+        // A later version may have changed the types of fields, so that only the version can be read.
         _ => Err(check_version(json, E::NAME)
             .err()
             .unwrap_or_else(|| Error::Internal(format!("a {} cannot be read", E::NAME)))),
@@ -160,7 +161,7 @@ pub(super) fn encode<E: Entry>(entry: &E) -> Vec<u8> {
     serde_json::to_vec(entry).unwrap_or_default()
 }
 
-/// An entry of an earlier version becomes one of this version when it is written.
+/// A write gives an entry of an earlier version the current version.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls the function with a reference")]
 fn current_version<S: Serializer>(_: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(VERSION)

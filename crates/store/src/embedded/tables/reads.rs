@@ -1,4 +1,4 @@
-//! Reads of live entries, in a snapshot and inside a transaction alike.
+//! Reads live entries, from a snapshot or inside a transaction.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::embedded::failure::Failure;
 
-/// An entry that has not ended.
+/// An entry that has not expired.
 #[derive(Debug)]
 pub(in crate::embedded) struct Live<E> {
-    /// In milliseconds since the Unix epoch.
+    /// The expiry, in milliseconds since the Unix epoch.
     pub(in crate::embedded) end: u64,
     pub(in crate::embedded) entry: E,
 }
@@ -24,13 +24,13 @@ pub(in crate::embedded) struct Live<E> {
 #[derive(Debug)]
 pub(in crate::embedded) struct LiveSession {
     pub(in crate::embedded) sid: Id,
-    /// The end of its last entry, in milliseconds since the Unix epoch.
+    /// The latest expiry of its entries, in milliseconds since the Unix epoch.
     pub(in crate::embedded) end: u64,
     /// See [`RefreshEntry::created_at`].
     pub(in crate::embedded) created_at: u64,
     /// See [`RefreshEntry::number`].
     pub(in crate::embedded) number: u64,
-    /// `None` when only the access entry lives, which is so after a late refresh without rotation.
+    /// `None` if only the access entry is live, which happens after a late refresh without rotation.
     pub(in crate::embedded) refresh: Option<RefreshEntry>,
 }
 
@@ -52,31 +52,31 @@ pub(in crate::embedded) trait Reads {
         live(self.epochs(), tag.as_str(), now)
     }
 
-    /// Whether the user has a live epoch, of whatever version.
+    /// Whether the user has a live epoch. Does not decode the entry, so that an entry of a later version counts too.
     fn epoch_lives(&self, tag: Id, now: u64) -> Result<bool> {
         Ok(self.epochs().get(tag.as_str())?.is_some_and(|found| found.value().0 > now))
     }
 
-    /// The access entry of the session, if it is of this epoch.
+    /// The access entry of the session, if the entry has this epoch.
     fn live_access(&self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<Option<Live<AccessEntry>>> {
         let access: Option<Live<AccessEntry>> = live(self.access(), &session_key(tag, sid), now)?;
         Ok(access.filter(|access| access.entry.epoch == epoch))
     }
 
-    /// The refresh entry of the session, if it is of this epoch.
+    /// The refresh entry of the session, if the entry has this epoch.
     fn live_refresh(&self, tag: Id, sid: Id, epoch: Id, now: u64) -> Result<Option<Live<RefreshEntry>>> {
         let refresh: Option<Live<RefreshEntry>> = live(self.refresh(), &session_key(tag, sid), now)?;
         Ok(refresh.filter(|refresh| refresh.entry.epoch == epoch))
     }
 
-    /// What a token check answers, if the session has a live access entry of the user's epoch.
+    /// The answer to a token check. `None` if the session has no live access entry of the user's epoch.
     fn check_access(&self, tag: Id, sid: Id, now: u64) -> Result<Option<Access>> {
         let Some(Live { entry, .. }) = self.live_epoch(tag, now)? else { return Ok(None) };
         let access = self.live_access(tag, sid, entry.epoch, now)?;
         Ok(access.map(|_| Access { email: entry.email, created_at: entry.created_at }))
     }
 
-    /// Whether the session that asks, if any, has a live access entry.
+    /// Whether the `asking` session has a live access entry. `true` if no session asks.
     fn may_ask(&self, tag: Id, asking: Option<Id>, now: u64) -> Result<bool> {
         match asking {
             Some(sid) => Ok(self.check_access(tag, sid, now)?.is_some()),

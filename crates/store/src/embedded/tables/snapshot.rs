@@ -1,4 +1,4 @@
-//! Reading what was committed last, and making the tables of a new file.
+//! Reads the last committed state, and creates the tables of a new file.
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
@@ -45,7 +45,7 @@ impl Reads for Snapshot {
     }
 }
 
-/// Checks the format of the file, and makes the tables of a new one.
+/// Checks the format of the file, and creates the tables of a new file.
 pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatError> {
     let transaction = database.begin_write()?;
     let is_new = transaction.list_tables()?.next().is_none();

@@ -1,4 +1,4 @@
-//! Writes of entries inside a transaction.
+//! Writes entries inside a transaction.
 
 use auth_service_token::Id;
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -78,7 +78,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes the entries of all sessions of the user, of whatever epoch.
+    /// Removes the entries of all sessions of the user, whatever their epoch.
     pub(in crate::embedded) fn remove_sessions(&mut self, tag: Id) -> Result<()> {
         self.changed = true;
         let (first, after) = session_keys(tag);
@@ -88,7 +88,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Ends one session of the live `epoch`. The epoch then ends with the user's other sessions.
+    /// Ends one session of the live `epoch`. The epoch then expires with the last of the user's other sessions.
     pub(in crate::embedded) fn end_session(
         &mut self,
         tag: Id,
@@ -108,7 +108,7 @@ impl<'t> Tables<'t> {
         }
     }
 
-    /// The tables whose entries end.
+    /// The tables whose entries expire.
     pub(in crate::embedded) fn ending(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
         [&mut self.epochs, &mut self.access, &mut self.refresh]
     }

@@ -59,7 +59,7 @@ fn a_file_of_a_later_or_an_unknown_format_is_refused() {
         transaction.commit().unwrap();
     };
     write("something", 1);
-    assert!(refusal(parent.path()).contains("not written by a released version"));
+    assert!(refusal(parent.path()).contains("no released version of auth-service wrote the file"));
     write("format", 2);
     assert!(refusal(parent.path()).contains("a later version"));
     write("format", 1);
