@@ -94,12 +94,12 @@ fn servers_that_are_no_sentinels_and_no_cluster_stop_the_start() {
     let redis = RedisServer::start(&[]);
     let host = redis.url().replace("redis://", "");
     let said = refused(&[("REDIS_URL", &format!("redis+sentinel://{host}/{SERVICE}"))]);
-    assert_says(&said, &["no Sentinel answers", "redis://host"]);
+    assert_says(&said, &["is not a Sentinel", "redis://host"]);
     let said = refused(&[("REDIS_URL", &format!("redis+cluster://{host}"))]);
-    assert_says(&said, &["not part of one", "redis://host"]);
+    assert_says(&said, &["not part of a cluster", "redis://host"]);
     let port = free_port();
     let _sentinel = LoneSentinel::start(port, redis.port(), &[]);
     wait_until("the Sentinel listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     let said = refused(&[("REDIS_URL", &format!("redis+cluster://127.0.0.1:{port}"))]);
-    assert_says(&said, &["not part of one", "redis+sentinel://host1,host2/service"]);
+    assert_says(&said, &["not part of a cluster", "redis+sentinel://host1,host2/service"]);
 }

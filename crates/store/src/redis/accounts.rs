@@ -1,4 +1,4 @@
-//! Operations on accounts.
+//! The operations on accounts. `accounts.rs` of the store has their contracts.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use redis::{Script, Value};
 use super::{net::request::Request, script::script, store::Redis};
 use crate::record::{StoredUser, decode_user, encode_user};
 
-/// How long a sign-up that too few replicas had can be repeated.
+/// How long a client can repeat a sign-up that too few replicas have confirmed.
 const UNACKNOWLEDGED_SECONDS: u64 = 600;
 
 static CREATE_USER: LazyLock<Script> = script!("create_user");
@@ -34,7 +34,8 @@ impl Redis {
         Ok(created)
     }
 
-    /// Tries twice. If the answer of the first try was lost, the second finds a record, and its id tells whose it is.
+    /// Tries twice. If the answer to the first try was lost, the second try finds a record. The id in the record tells
+    /// whether the first try wrote it.
     async fn create_user_at_once(&self, tag: Id, user: &User, record: Vec<u8>) -> Result<bool, Error> {
         let set = Request::command("SET").arg(self.keys().user(tag)).arg(record).arg("NX");
         match self.run::<Value>(tag, &set).await {
@@ -63,7 +64,8 @@ impl Redis {
         Ok(())
     }
 
-    /// If this fails the mark ends by itself. Until then a repeated sign-up with the same password succeeds once more.
+    /// Deletes the mark. If the deletion fails, the mark expires by itself. Until then, a repeated sign-up with the
+    /// same password succeeds again.
     async fn forget_unacknowledged(&self, tag: Id) {
         let _ = self.run::<()>(tag, &Request::command("DEL").arg(self.keys().unacknowledged(tag))).await;
     }

@@ -1,4 +1,4 @@
-//! What all runtimes share, and the connections of each.
+//! The data that all runtimes share, and the connections of each runtime.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,14 +20,14 @@ use super::{
 };
 use crate::{open_error::OpenError, settings::RedisSettings};
 
-/// What all runtimes of the process share.
+/// The data that all runtimes of the process share.
 pub struct Backend {
     pub(super) address: Address,
     pub(super) name: String,
     pub(super) shared: Arc<Shared>,
 }
 
-/// A server that takes writes.
+/// A server that accepts writes.
 pub(super) struct Primary {
     pub(super) info: ConnectionInfo,
     /// The first and the last slot of each of its ranges in a cluster. Empty without a cluster.
@@ -47,7 +47,7 @@ impl Backend {
         &self.name
     }
 
-    /// Makes the connections of one runtime. From then on the clock shows the time of Redis, if Redis answers.
+    /// Opens the connections of one runtime. From then on, the clock shows the time of Redis, if Redis answers.
     pub(crate) async fn connect(&self) -> Redis {
         let Shared { keys, timekeeper, wait, .. } = &*self.shared;
         let (keys, timekeeper) = (keys.clone(), Arc::clone(timekeeper));
@@ -71,7 +71,7 @@ impl Backend {
         }
     }
 
-    /// The servers that take writes now.
+    /// The servers that accept writes now.
     pub(super) async fn primaries(&self) -> Result<Vec<Primary>, RedisError> {
         let Topology::Cluster = self.address.topology else {
             return Ok(vec![Primary { info: self.source().locate().await?, slots: Vec::new() }]);

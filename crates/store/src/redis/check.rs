@@ -41,7 +41,7 @@ impl Backend {
         Ok(wrong_server(&self.address.topology, &name, &hello))
     }
 
-    /// Inspects each primary. A primary that does not answer is a finding; the error is for when none answers.
+    /// Inspects each primary. A primary that does not answer is a finding. It is an error if no primary answers.
     pub(crate) async fn inspect(&self) -> Result<Vec<Finding>, String> {
         let primaries = match self.primaries().await {
             Ok(primaries) => primaries,
@@ -104,7 +104,7 @@ impl Backend {
             _ => (
                 Verdict::Warning,
                 format!("{missing} slots have no primary"),
-                "redis-cli --cluster fix HOST:PORT: their users, or all, are not served",
+                "run redis-cli --cluster fix HOST:PORT: the users of these slots, or all users, are not served",
             ),
         };
         Finding::new(&self.name, "slots", verdict, seen, advice)
@@ -130,5 +130,5 @@ impl Backend {
 
 /// The finding that the address is wrong. `message` says what to write instead.
 fn refusal(place: &str, message: &str) -> Finding {
-    Finding::new(place, "address", Verdict::Refusal, message, "correct REDIS_URL and what belongs to it")
+    Finding::new(place, "address", Verdict::Refusal, message, "correct REDIS_URL and the settings that belong to it")
 }

@@ -1,4 +1,4 @@
-//! What an error or the kind of a server says about the settings.
+//! Explains which setting is wrong, after an error or when a server is of the wrong kind.
 
 use redis::RedisError;
 
@@ -17,7 +17,7 @@ pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Re
     let reason = connection::reason(error);
     if sentinel::is_unknown_service(error) {
         return Err(OpenError::Settings(format!(
-            "REDIS_URL: {reason}; the form is redis+sentinel://host1,host2/service, and SENTINEL MASTERS lists the names"
+            "REDIS_URL: {reason}; the form is redis+sentinel://host1,host2/service; SENTINEL MASTERS lists the names"
         )));
     }
     if connection::is_refusal(error) {
@@ -27,15 +27,15 @@ pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Re
     }
     match (topology, error.detail().unwrap_or_default()) {
         (Topology::Sentinel { .. }, detail) if detail.contains("unknown command") => Err(OpenError::Settings(
-            "REDIS_URL names Sentinels, but no Sentinel answers there: for the server itself use redis://host"
+            "REDIS_URL names Sentinels, but the server is not a Sentinel: for the server itself use redis://host"
                 .to_owned(),
         )),
         (Topology::Cluster, detail) if detail.contains("cluster support disabled") => Err(OpenError::Settings(
-            "REDIS_URL names a cluster, but the server is not part of one: use redis://host".to_owned(),
+            "REDIS_URL names a cluster, but the server is not part of a cluster: use redis://host".to_owned(),
         )),
         (Topology::Cluster, detail) if detail.contains("unknown command") => Err(OpenError::Settings(
-            "REDIS_URL names a cluster, but what answers there is not part of one: for Sentinels use \
-             redis+sentinel://host1,host2/service, for a single server redis://host"
+            "REDIS_URL names a cluster, but the server is not part of a cluster: for Sentinels use \
+             redis+sentinel://host1,host2/service, for a single server use redis://host"
                 .to_owned(),
         )),
         _ if error.is_io_error() => Ok(format!("Redis at {name} cannot be reached: {reason}")),
@@ -54,8 +54,8 @@ pub(super) fn wrong_server(topology: &Topology, name: &str, hello: &Hello) -> Op
         }
         (Topology::Single, _, role) if role != "master" => {
             format!(
-                "REDIS_URL names {name}, which is a replica, and only the primary takes writes: use redis://primary, or \
-                 redis+sentinel://host1,host2/service, which finds it"
+                "REDIS_URL names {name}, which is a replica, but only the primary accepts writes: use redis://primary, \
+                 or redis+sentinel://host1,host2/service, which finds the primary"
             )
         }
         _ => return None,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::record::{VERSION, check_version};
 
-/// The user's epoch, and what a token check answers about the user.
+/// The user's epoch, and the profile that a token check returns.
 #[derive(Serialize, Deserialize)]
 pub(super) struct EpochEntry {
     v: u64,
@@ -46,7 +46,7 @@ impl EpochEntry {
     }
 }
 
-/// The answer of a token check, if both entries are there and name the same epoch.
+/// The answer to a token check. `None` if an entry is missing, or if the entries name different epochs.
 pub(super) fn access(epoch: Option<Vec<u8>>, access: Option<Vec<u8>>) -> Result<Option<Access>, Error> {
     let (Some(epoch), Some(access)) = (epoch, access) else { return Ok(None) };
     let (epoch, access): (EpochEntry, AccessEntry) = (decode(&epoch)?, decode(&access)?);

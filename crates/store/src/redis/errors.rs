@@ -1,11 +1,11 @@
-//! What an error of Redis means for a request.
+//! Maps an error of Redis to the error of a request.
 
 use auth_service_records::error::{Error, Outage};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::record::newer_version;
 
-/// Code of a script that found an entry of a later version.
+/// The error code of a script that has found an entry of a later version.
 const NEWER_VERSION: &str = "NEWERVERSION";
 
 pub(super) fn to_error(error: &RedisError) -> Error {
@@ -14,12 +14,12 @@ pub(super) fn to_error(error: &RedisError) -> Error {
     }
     match outage(error) {
         Some(outage) => Error::Unavailable(outage),
-        // The server's text names commands and keys, and a key holds no email.
+        // The text of the server may go to the log. It names commands and keys, and no key contains an email.
         None => Error::Internal(format!("Redis: {error}")),
     }
 }
 
-/// `None` for errors that no retry will change.
+/// The outage that an error means. `None` for an error that a retry will not change.
 pub(super) fn outage(error: &RedisError) -> Option<Outage> {
     if error.is_timeout() {
         return Some(Outage::Timeout);

@@ -14,7 +14,8 @@ pub(super) struct Keys {
     prefix: Arc<str>,
 }
 
-/// The name of a key. Its parts are joined when it is sent, because a text for each name would cost one more allocation.
+/// The name of a key. Its parts are joined only when a command is written, because a `String` for each name would cost
+/// another allocation.
 pub(super) struct Key<'a> {
     prefix: &'a str,
     tag: Id,
@@ -76,7 +77,7 @@ impl Keys {
         self.key(tag, if known.is_some() { "f:" } else { "f" }, known)
     }
 
-    /// Exists while a sign-up has not reached enough replicas, and may be repeated.
+    /// Exists while too few replicas have confirmed a sign-up, so that the client may repeat it.
     pub(super) fn unacknowledged(&self, tag: Id) -> Key<'_> {
         self.key(tag, "w", None)
     }
@@ -101,9 +102,9 @@ impl Keys {
         format!("{}probe", self.prefix)
     }
 
-    /// As [`Keys::probe`], on the node of a cluster that has these slots.
+    /// Like [`Keys::probe`], with a slot between `first` and `last`.
     pub(super) fn probe_between(&self, first: u16, last: u16) -> String {
-        // Some multiple of the 16,384 slots has a number in any range.
+        // A million numbers cover all 16,384 slots, so one of them is in the range.
         let mut tags = (0..1_000_000).map(|n: u32| n.to_string());
         let tag = tags.find(|tag| (first..=last).contains(&slot_of(tag))).unwrap_or_default();
         format!("{}{{{tag}}}:probe", self.prefix)

@@ -1,4 +1,4 @@
-//! Operations on the limits.
+//! The operations on the limits. `limits.rs` of the store has their contracts.
 
 use std::sync::LazyLock;
 

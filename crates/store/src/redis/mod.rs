@@ -1,13 +1,13 @@
 //! The store on Redis.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
-//! | `store` | where requests of one runtime go |
-//! | `backend`, `check`, `diagnosis` | opening the store, and checks of the servers |
-//! | `keys`, `entries`, `errors`, `script` | key names, values, what errors mean, how scripts are put together |
+//! | `store` | the store of one runtime, which sends its requests to the servers |
+//! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
+//! | `keys`, `entries`, `errors`, `script` | key names, values, the meaning of errors, the assembly of scripts |
 //! | `net/` | connections: one server, Sentinels, a cluster |
-//! | `inspect/` | the careful look of `doctor` and of the start |
+//! | `inspect/` | the inspection by `doctor` and at the start |
 
 mod accounts;
 mod backend;

@@ -1,7 +1,7 @@
-//! How scripts are put together. Each operation declares its own script.
+//! Assembles scripts. Each operation declares its own script.
 
-/// A script that starts with the shared parts that it uses. The names are those of files in `scripts/`. A server that
-/// does not know the script gets it with the first call.
+/// A script, preceded by the shared parts that it uses. Each name is that of a file in `scripts/`. The first call loads
+/// the script into a server that does not know the script.
 macro_rules! script {
     ($($name:literal),+) => {
         std::sync::LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! Operations on sessions.
+//! The operations on sessions. `sessions.rs` of the store has their contracts.
 
 use std::sync::LazyLock;
 
@@ -135,8 +135,8 @@ impl Redis {
     }
 }
 
-/// Addresses that a change of the account drops. Their counts of failures go with them, so that every count that the
-/// store holds is one of an address in the record.
+/// The addresses that a change of the account drops. Their counts of failures are deleted too, so that the store holds
+/// counts only for addresses in the record.
 fn no_longer_known<'a>(seen: &'a User, changed: Option<&'a User>) -> impl Iterator<Item = Id> + 'a {
     let kept = move |address| changed.is_none_or(|user| user.known_addresses.names().any(|kept| kept == address));
     seen.known_addresses.names().filter(move |address| !kept(*address))

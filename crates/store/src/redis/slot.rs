@@ -2,7 +2,7 @@
 
 use auth_service_token::Id;
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 pub(super) const SLOTS: u16 = 16_384;
 
 /// The slot of every key whose hash tag is `tag`.

@@ -1,4 +1,4 @@
-//! Where requests of one runtime go.
+//! The store of one runtime, which sends its requests to the servers.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::settings::Wait;
 /// Life of the key that a readiness check writes, in milliseconds.
 const PROBE_MILLIS: u64 = 1_000;
 
-/// What all runtimes share.
+/// The data that all runtimes share.
 pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) policy: SessionPolicy,
@@ -68,14 +68,14 @@ impl Redis {
         self.run_in(tag, request, Mode::Shared).await
     }
 
-    /// As [`Redis::run`], for a write that a failover must not undo once it is acknowledged.
+    /// Like [`Redis::run`], for a write that a failover must not undo after the acknowledgement.
     pub(super) async fn run_lasting<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
         let mode = self.shared.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag));
         self.run_in(tag, request, mode).await
     }
 
-    /// Runs a lasting script that answers 1 for done, 0 for not there, and -1 if the session that asks has no live access
-    /// entry.
+    /// Runs a lasting script. The script returns 1 if done, 0 if there was nothing to do, and -1 if the asking session
+    /// has no live access entry.
     pub(super) async fn run_outcome(&self, tag: Id, request: &Request<'_>) -> Result<Outcome, Error> {
         Ok(match self.run_lasting(tag, request).await? {
             1 => Outcome::Done,
@@ -87,7 +87,7 @@ impl Redis {
     async fn run_in<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
         let answer = match &self.servers {
             Servers::One(link) => link.run(request, mode, false).await?,
-            // On the heap: a future of this size would else be part of that of each request.
+            // Boxed, because the large future would otherwise be a part of the future of every request.
             Servers::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
         };
         decode(answer)

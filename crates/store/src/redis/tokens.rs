@@ -1,4 +1,4 @@
-//! Refreshes and renewals: one script each.
+//! Refreshes and renewals: one script each. `sessions.rs` of the store has their contracts.
 
 use std::sync::LazyLock;
 

@@ -32,7 +32,7 @@ impl Look<'_> {
         match clock_skew(connection).await {
             Ok(skew) => match too_much(skew) {
                 Some(seen) => {
-                    self.add("clock", Verdict::Warning, seen, "run NTP on both machines: tokens live by the clock")
+                    self.add("clock", Verdict::Warning, seen, "run NTP on both machines: tokens expire by the clock")
                 }
                 None => self.add("clock", Verdict::Ok, format!("within {} ms of this machine's", skew.as_millis()), ""),
             },

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::finding::Verdict;
 
-/// What is wrong with the commands, each thing once.
+/// The faults of the commands, without duplicates.
 #[derive(Default)]
 struct Faults {
     /// Commands and keys that the user may not use, or that the server does not have.
     refused: Vec<String>,
-    /// Codes of errors that may pass.
+    /// The codes of errors that may be temporary.
     failed: Vec<String>,
     /// Commands with an unexpected answer.
     strange: Vec<String>,
@@ -72,17 +72,17 @@ impl Look<'_> {
         }
         let Faults { refused, failed, strange } = faults;
         if !failed.is_empty() {
-            let advice = "requests that write are 503 until the server takes writes again";
+            let advice = "requests that write get 503 until the server accepts writes again";
             self.add("writes", Verdict::Warning, format!("refused now: {}", failed.join(", ")), advice);
         }
         if !refused.is_empty() {
             let advice = "give the user these permissions; docs/operations.md has the whole ACL";
             self.add("commands", Verdict::Refusal, refused.join("; "), advice);
         } else if failed.is_empty() && !strange.is_empty() {
-            let seen = format!("{} did not answer what had been written", strange.join(", "));
-            self.add("commands", Verdict::Refusal, seen, "name the server itself, no proxy that reads elsewhere");
+            let seen = format!("{} did not return the value that was written", strange.join(", "));
+            self.add("commands", Verdict::Refusal, seen, "name the server itself, not a proxy that reads elsewhere");
         } else if failed.is_empty() {
-            self.add("commands", Verdict::Ok, format!("{} tried, each may be run", steps.len()), "");
+            self.add("commands", Verdict::Ok, format!("{} tried, all permitted", steps.len()), "");
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(super) async fn inspect(
     match hello.role.as_str() {
         "master" => look.add("role", Verdict::Ok, hello.role, ""),
         // The Sentinels or the cluster named this server as the primary, and will soon agree on another server.
-        _ => look.add("role", Verdict::Warning, hello.role, "it was the primary a moment ago: look again"),
+        _ => look.add("role", Verdict::Warning, hello.role, "it was the primary a moment ago: run doctor again"),
     }
     look.clock(connection).await?;
     look.commands(connection, &needs).await?;

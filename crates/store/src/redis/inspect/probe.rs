@@ -70,7 +70,7 @@ impl Probe {
         self.add("HGET", key, &["field"], Some(one()));
         self.add("HMGET", key, &["field"], Some(Value::Array(vec![one()])));
         self.add("HINCRBY", key, &["field", "1"], int(2));
-        // Deletes the key with its last field.
+        // Also deletes the key, because the field is the last one.
         self.add("HDEL", key, &["field"], int(1));
     }
 
@@ -81,7 +81,7 @@ impl Probe {
         self.add("ZRANGE", key, &["0", "-1"], None);
         self.add("ZREVRANGE", key, &["0", "-1"], None);
         self.add("ZREVRANK", key, &["member"], int(0));
-        // Deletes the key with its last member.
+        // Also deletes the key, because the member is the last one.
         self.add("ZREM", key, &["member"], int(1));
     }
 }

@@ -8,8 +8,8 @@ use super::look::{Look, Needs};
 use crate::{finding::Verdict, settings::Wait};
 
 impl Look<'_> {
-    /// Checks what only INFO and CONFIG GET show. Both permissions are optional: without them, the finding is a
-    /// warning.
+    /// Checks the settings and values that only INFO and CONFIG GET show. Both permissions are optional: without them,
+    /// the finding is a warning.
     pub(super) async fn settings(
         &mut self,
         connection: &mut impl ConnectionLike,
@@ -28,7 +28,7 @@ impl Look<'_> {
         let missing: Vec<_> =
             [(info.is_none(), "INFO"), (save.is_none(), "CONFIG GET")].iter().filter(|m| m.0).map(|m| m.1).collect();
         if !missing.is_empty() {
-            let seen = format!("the user may not ask {}", missing.join(" and "));
+            let seen = format!("the user may not run {}", missing.join(" and "));
             self.add("permissions", Verdict::Warning, seen, "eviction, persistence, memory or replicas are not known");
         }
         if let Some(info) = info {
@@ -42,7 +42,7 @@ impl Look<'_> {
             self.replicas(number("connected_slaves"), min_replicas.as_deref(), needs.wait);
         }
         if needs.cluster && full_coverage.as_deref() == Some("yes") {
-            let advice = "set it to no: else all users wait while one primary is replaced, not only its own";
+            let advice = "set it to no: otherwise all users, not only its own, wait while a primary is replaced";
             self.add("coverage", Verdict::Warning, "cluster-require-full-coverage yes", advice);
         }
         Ok(())
@@ -53,9 +53,9 @@ impl Look<'_> {
             "noeviction" => (Verdict::Ok, ""),
             _ if policy.starts_with("allkeys-") => (
                 Verdict::Refusal,
-                "CONFIG SET maxmemory-policy noeviction: else accounts are dropped when memory is full",
+                "CONFIG SET maxmemory-policy noeviction: otherwise Redis drops accounts when memory is full",
             ),
-            _ => (Verdict::Warning, "noeviction is better: else users are signed out when memory is full"),
+            _ => (Verdict::Warning, "noeviction is better: otherwise Redis signs users out when memory is full"),
         };
         self.add("eviction", verdict, policy, advice);
     }
@@ -79,9 +79,9 @@ impl Look<'_> {
             (false, true) => (
                 Verdict::Warning,
                 "snapshots only",
-                "appendonly yes: else a restart loses what came after the last snapshot",
+                "set appendonly yes: otherwise a restart loses all writes after the last snapshot",
             ),
-            (false, false) => (Verdict::Warning, "off", "appendonly yes: else a restart loses all accounts"),
+            (false, false) => (Verdict::Warning, "off", "set appendonly yes: otherwise a restart loses all accounts"),
         };
         self.add("persistence", verdict, seen, advice);
     }
@@ -90,12 +90,11 @@ impl Look<'_> {
         let seen = format!("{connected} connected, min-replicas-to-write {}", min_replicas.unwrap_or("not known"));
         match wait {
             Some(wait) if u64::from(wait.replicas) > connected => {
-                let advice = "sign-ups and removals are 503 not_replicated: add replicas or lower REDIS_WAIT_REPLICAS";
+                let advice = "sign-ups and removals get 503 not_replicated: add replicas or lower REDIS_WAIT_REPLICAS";
                 self.add("replicas", Verdict::Warning, seen, advice);
             }
             Some(wait) if min_replicas.is_some_and(|n| n.parse().is_ok_and(|n: u32| n < wait.replicas)) => {
-                let advice =
-                    "set min-replicas-to-write as high as REDIS_WAIT_REPLICAS: a primary that is cut off then refuses";
+                let advice = "set min-replicas-to-write to REDIS_WAIT_REPLICAS: an isolated primary then refuses writes";
                 self.add("replicas", Verdict::Warning, seen, advice);
             }
             _ => self.add("replicas", Verdict::Ok, seen, ""),

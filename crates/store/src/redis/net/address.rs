@@ -33,7 +33,7 @@ pub fn is_redis_url(url: &str) -> bool {
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// Which servers there are, and how they are found.
+/// The kind of the servers, and the way to find them.
 #[derive(Clone)]
 pub(in crate::redis) enum Topology {
     /// One server, which is always the primary.
@@ -43,7 +43,7 @@ pub(in crate::redis) enum Topology {
         /// The name under which the Sentinels monitor the primary.
         service: String,
     },
-    /// Each primary has a part of the slots.
+    /// Each primary serves a part of the slots.
     Cluster,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::redis) struct Address {
     pub(in crate::redis) seeds: Vec<ConnectionInfo>,
 }
 
-/// What the scheme of a URL says about the servers.
+/// The kind of servers that the scheme of a URL names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Single,
@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// Splits the path of a URL into what it says about the servers, and the database. `None` if it is malformed.
+    /// Splits the path of a URL into the topology and the database. `None` if the path is malformed.
     fn topology(self, path: &str) -> Option<(Topology, &str)> {
         match (self, path.split_once('/').unwrap_or((path, ""))) {
             (Self::Single, _) => Some((Topology::Single, path)),
@@ -192,7 +192,8 @@ fn settle(info: ConnectionInfo, settings: &RedisSettings) -> Result<ConnectionIn
             )),
         };
     }
-    // Fixes the provider, no matter how the program was built. An error means that a provider is installed already.
+    // Installs a provider explicitly, because the default depends on how the program was built. An error means that a
+    // provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(tls) = &settings.tls else { return Ok(info) };
     let client_tls = tls.client.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });

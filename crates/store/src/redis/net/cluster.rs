@@ -30,7 +30,7 @@ use crate::{
 
 /// How long a request follows the redirections of its slot.
 const FOLLOW: Duration = Duration::from_millis(500);
-/// The deadline of a whole request. A client must hear of an outage within a second, and our own work needs the rest.
+/// The deadline of a whole request. A client must learn of an outage within a second, and our own work needs the rest.
 const WHOLE: Duration = Duration::from_millis(900);
 /// How often the table is read when nothing indicates a change.
 const REREAD: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(10);
 /// The links of one runtime to all primaries.
 pub(in crate::redis) struct Cluster {
     nodes: Arc<Nodes>,
-    /// Ends with the cluster.
+    /// The drop of the cluster ends these tasks.
     _keepers: JoinSet<()>,
 }
 

@@ -9,7 +9,7 @@ use redis::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// Two timeouts in a row take less than the second within which a client must hear of an outage.
+/// Two timeouts in a row take less than a second, because a client must learn of an outage within a second.
 pub(in crate::redis) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
 pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -29,7 +29,7 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
     timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
-/// Opens a connection for the caller alone, to a server of any role.
+/// Opens a connection that only the caller uses, to a server of any role.
 pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
     let config = connection_config();
     let connecting = async { Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await };

@@ -21,22 +21,22 @@ use crate::{redis::keys::Keys, settings::Wait};
 /// How often a link checks its server. The check detects a lost, frozen or demoted server without any request.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(250);
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-/// The longest pause between two attempts to connect. It is short enough for a recovery within a second of Redis'
-/// return.
+/// The longest pause between two attempts to connect. It is short enough for a recovery within a second after Redis
+/// returns.
 const BACKOFF_LAST: Duration = Duration::from_millis(250);
 
 /// Keeps one connection open.
 pub(super) struct Keeper {
     pub(super) source: Source,
-    /// If writes wait for replicas.
+    /// `None` if writes do not wait for replicas.
     pub(super) wait: Option<(Wait, Keys)>,
-    /// Whose clock follows the server, if any.
+    /// Sets the clock by the server, if given.
     pub(super) timekeeper: Option<Arc<Timekeeper>>,
     pub(super) state: Arc<State>,
 }
 
 impl Keeper {
-    /// Runs for ever. Tells `tried` when the first attempt to connect has succeeded or failed.
+    /// Runs forever. Notifies `tried` when the first attempt to connect has succeeded or failed.
     pub(super) async fn run(self, tried: watch::Sender<bool>) {
         let mut backoff = BACKOFF_FIRST;
         let mut reported = false;
@@ -57,7 +57,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     if !reported {
-                        tracing::warn!(error = reason(&error), "Redis cannot be used, trying again until it can");
+                        tracing::warn!(error = reason(&error), "Redis cannot be used, retrying");
                         reported = true;
                     }
                     self.state.stay_down(why(&error));
@@ -76,7 +76,7 @@ impl Keeper {
         let exclusive = self.wait.clone().map(|(wait, keys)| Exclusive::new(info.clone(), wait, keys)).transpose()?;
         // A frozen primary answers when it wakes up. By then another server may be the primary.
         if self.source.has_moved(&info).await {
-            return Err(connection::no_primary("another server is the primary by now"));
+            return Err(connection::no_primary("another server is the primary now"));
         }
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.ask(&mut connection).await;
@@ -102,7 +102,7 @@ impl Keeper {
         }
     }
 
-    /// Checks the role of the server, and asks for the time. Whether another server is the primary.
+    /// Checks the role of the server, and asks for the time. Returns whether another server is the primary.
     async fn beat(&self, watched: &Current) -> bool {
         let mut connection = watched.connection.clone();
         let time = async {
@@ -112,10 +112,11 @@ impl Keeper {
         };
         let (alive, moved, ()) = tokio::join!(check_role(&mut connection), self.source.has_moved(&watched.info), time);
         match alive {
-            // Leave a frozen primary before a failover replaces it. When it wakes up, it would accept writes that are
-            // then lost.
+            // Drops the connection to a frozen primary before a failover replaces the primary. A frozen primary that
+            // wakes up would accept writes that are then lost.
             Err(error) if error.is_timeout() => self.state.drop_connection(watched.serial, Outage::Timeout),
-            // `judge` treats the answer like that of a request. The caller reads the verdict.
+            // `judge` treats the answer like that of a request. The caller checks whether the connection is still
+            // current.
             alive => drop(self.state.judge(alive, watched.serial)),
         }
         moved

@@ -27,12 +27,12 @@ pub(super) struct Nodes {
     keys: Keys,
     timekeeper: Arc<Timekeeper>,
     pub(super) table: watch::Sender<Arc<Table>>,
-    /// Told when a request shows that the table is outdated.
+    /// Notified when a request shows that the table is outdated.
     pub(super) changed: Notify,
     /// Nodes that a redirection has named and that are not in the table.
     others: Mutex<Vec<Node>>,
-    /// Names of nodes that have answered CLUSTERDOWN since the last read of the table. Such a node has lost the other
-    /// nodes, so its table is outdated.
+    /// Names of nodes that have answered CLUSTERDOWN since the last read of the table. Such a node has lost contact
+    /// with the other nodes, so its table is outdated.
     pub(super) lost: Mutex<BTreeSet<String>>,
 }
 
@@ -145,7 +145,7 @@ impl Nodes {
         for node in &table.nodes {
             node.link.tried().await;
         }
-        // Before the first request, which otherwise would see the clock of this machine.
+        // Sets the clock before the first request, which would otherwise use the clock of this machine.
         table.ask_time(&self.timekeeper).await;
         self.table.send_replace(Arc::new(table));
     }

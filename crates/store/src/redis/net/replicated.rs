@@ -73,7 +73,7 @@ impl Exclusive {
             Ok(Err(_)) | Err(_) => return Written::Failed(timed_out()),
         };
         if !is_current() {
-            return Written::Failed(no_primary("another server is the primary by now"));
+            return Written::Failed(no_primary("another server is the primary now"));
         }
         let answer = timeout_at(deadline, request.send(&mut connection, asking)).await;
         let answer = match answer.unwrap_or_else(|_| Err(timed_out())) {

@@ -65,7 +65,7 @@ impl Sentinels {
         Err(match failure {
             _ if unknown >= self.most() => unknown_service(),
             Some(error) if votes.is_empty() && unknown == 0 => error,
-            _ => std::io::Error::other("fewer than most of the Sentinels name the same server").into(),
+            _ => std::io::Error::other("no majority of the Sentinels names the same server").into(),
         })
     }
 

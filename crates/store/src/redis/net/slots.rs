@@ -12,8 +12,8 @@ use super::{
 /// Ranges of slots in ascending order: the first slot, the last slot, and the host and port of their primary.
 pub(in crate::redis) type Ranges = Vec<(u16, u16, String, u16)>;
 
-/// The most common answer. A node that has lost the other nodes still answers with an old table. `None` if no answer
-/// has slots.
+/// The most common answer, because a node that has lost contact with the other nodes still answers with an old table.
+/// `None` if no answer has slots.
 pub(in crate::redis) fn agreed(answers: Vec<Ranges>) -> Option<Ranges> {
     let answers: Vec<_> = answers.into_iter().filter(|ranges| !ranges.is_empty()).collect();
     let votes = |ranges: &Ranges| answers.iter().filter(|other| *other == ranges).count();
@@ -24,7 +24,7 @@ pub(in crate::redis) fn agreed(answers: Vec<Ranges>) -> Option<Ranges> {
 /// The most common answer of the seeds of an address.
 ///
 /// # Errors
-/// The first error if no seed has answered. Otherwise, that the cluster has no slots.
+/// The first error if no seed has answered. Otherwise an error that says that the cluster has no slots.
 pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
     let mut questions: JoinSet<_> = address.seeds.iter().cloned().map(|seed| async move { ask(&seed).await }).collect();
     let (mut answers, mut failure) = (Vec::new(), None);
@@ -40,7 +40,7 @@ pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
         (Some(ranges), _) => Ok(ranges),
         (None, Some(error)) if !asked => Err(error),
         _ => {
-            let none = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... gives it some";
+            let none = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... assigns them";
             Err(RedisError::from(std::io::Error::other(none)))
         }
     }

@@ -1,4 +1,4 @@
-//! Where a link finds its server.
+//! How a link finds its server.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use redis::{ConnectionInfo, RedisResult};
 
 use super::sentinel::Sentinels;
 
-/// Where a link finds its server.
+/// How a link finds its server.
 #[derive(Clone)]
 pub(in crate::redis) enum Source {
     /// A fixed address.

@@ -23,12 +23,12 @@ pub(super) fn why(error: &RedisError) -> Outage {
     outage(error).unwrap_or(Outage::Refused)
 }
 
-/// The connection of a link, which comes and goes.
+/// The connection of a link, which may be missing at times.
 pub(super) struct State {
     /// The connection, or the reason why there is none.
     current: Mutex<Result<Arc<Current>, Outage>>,
     timeouts: AtomicU32,
-    /// Told when the connection is dropped.
+    /// Notified when the connection is dropped.
     pub(super) dropped: Notify,
 }
 

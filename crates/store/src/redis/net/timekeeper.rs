@@ -8,21 +8,21 @@ use std::{
 use auth_service_records::clock::Clock;
 use redis::aio::ConnectionLike;
 
-/// How far the clocks of two machines drift apart at most, in parts per million. NTP slews a clock by no more than that.
+/// The maximum drift between the clocks of two machines, in parts per million. NTP slews a clock by at most this rate.
 const DRIFT_PPM: u32 = 500;
 /// The resolution of the clock.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// Sets one clock by the answers to `TIME`. All runtimes share the timekeeper, so that the most precise answer of all of
-/// them decides.
+/// Sets one clock by the answers to `TIME`. All runtimes share the timekeeper, so that the most precise of their
+/// answers counts.
 pub(in crate::redis) struct Timekeeper {
     clock: Clock,
     used: Mutex<Option<Used>>,
 }
 
-/// The answer that the clock shows.
+/// The answer that the clock was set by.
 struct Used {
-    /// Half of the round trip: the answer is from somewhere inside of it.
+    /// Half of the round trip, because the server read its clock at an unknown moment of the round trip.
     error: Duration,
     at: Instant,
 }
@@ -38,15 +38,15 @@ impl Timekeeper {
         Self { clock, used: Mutex::new(None) }
     }
 
-    /// Asks a server for the time. Without an answer the clock runs on by itself.
+    /// Asks a server for the time. Without an answer, the clock continues by itself.
     pub(super) async fn ask(&self, connection: &mut impl ConnectionLike) {
         let asked = Instant::now();
         let Ok((seconds, micros)) = redis::cmd("TIME").query_async::<(u64, u64)>(connection).await else { return };
         self.take(Duration::from_secs(seconds) + Duration::from_micros(micros), asked, Instant::now());
     }
 
-    /// Uses an answer that is more precise than the clock, or that the clock contradicts: then the clock of the server
-    /// was set, or another server answers.
+    /// Sets the clock if the answer is more precise than the clock, or if the two contradict each other. They do so
+    /// after a step of the server's clock, or when another server answers.
     fn take(&self, time: Duration, asked: Instant, answered: Instant) {
         let error = (answered - asked) / 2;
         let at = asked + error;
