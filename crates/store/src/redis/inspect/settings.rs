@@ -94,7 +94,8 @@ impl Look<'_> {
                 self.add("replicas", Verdict::Warning, seen, advice);
             }
             Some(wait) if min_replicas.is_some_and(|n| n.parse().is_ok_and(|n: u32| n < wait.replicas)) => {
-                let advice = "set min-replicas-to-write to REDIS_WAIT_REPLICAS: an isolated primary then refuses writes";
+                let advice =
+                    "raise min-replicas-to-write to REDIS_WAIT_REPLICAS, so that an isolated primary refuses writes";
                 self.add("replicas", Verdict::Warning, seen, advice);
             }
             _ => self.add("replicas", Verdict::Ok, seen, ""),

@@ -1,6 +1,8 @@
--- Admits a guess at a password, and counts it as a failure in the same step. KEYS: failures.
--- ARGV: now in milliseconds, free failures, longest wait, most failures, TTL of the count (and the wait after the most).
--- Returns the seconds to wait, or 0 for an admitted guess.
+-- Admits a guess at a password, and counts the guess as failed in the same step.
+-- KEYS: failures.
+-- ARGV: now in milliseconds, number of failures without a wait, longest wait in seconds, maximum of failures, TTL of
+--       the count in seconds. The TTL is also the wait after the maximum of failures.
+-- Returns 0 if the guess is admitted, otherwise the seconds to wait.
 local now = tonumber(ARGV[1])
 local wait_until = tonumber(redis.call('HGET', KEYS[1], 'until') or 0)
 if now < wait_until then return math.ceil((wait_until - now) / 1000) end

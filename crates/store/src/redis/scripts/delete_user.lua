@@ -1,7 +1,8 @@
--- Deletes every key that holds anything of a user. After entries.lua.
--- KEYS: user, epoch, sessions, the user's other keys, and as the last one the access entry of the session that asks, if
--- one asks. ARGV: record as seen, whether a session asks (1 or 0).
--- Returns 1 done, 0 the account has changed or gone, -1 the session that asks has no live access entry.
+-- Deletes every key of a user. Needs entries.lua.
+-- KEYS: user, epoch, sessions, the other keys of the user, and last the access entry of the asking session, if there is
+--       one.
+-- ARGV: expected record, 1 if a session asks or 0.
+-- Returns 1 if done, 0 if the account has changed or does not exist, -1 if the asking session has no live access entry.
 if ARGV[2] == '1' then
   local epoch = decode(redis.call('GET', KEYS[2]))
   local asking = decode(redis.call('GET', KEYS[#KEYS]))

@@ -1,6 +1,8 @@
--- Ends one session. After entries.lua.
--- KEYS: epoch, access and refresh of the session to end, and the access entry of the session that asks, if one asks.
--- ARGV: session id. Returns 1 done, 0 not there, -1 the session that asks has no live access entry.
+-- Ends one session. Needs entries.lua.
+-- KEYS: epoch, access and refresh entry of the session to end, and the access entry of the asking session, if there is
+--       one.
+-- ARGV: session id.
+-- Returns 1 if done, 0 if the session does not exist, -1 if the asking session has no live access entry.
 local epoch = decode(redis.call('GET', KEYS[1]))
 local access = decode(redis.call('GET', KEYS[2]))
 local refresh = redis.call('HMGET', KEYS[3], 'v', 'epoch')

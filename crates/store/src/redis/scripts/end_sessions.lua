@@ -1,5 +1,6 @@
--- Ends all sessions on behalf of one of them, and deletes their entries. After entries.lua.
--- KEYS: epoch, sessions, access entry of the session that asks. Returns 1 done, -1 that entry is not live.
+-- Ends all sessions on behalf of one of them, and deletes their entries. Needs entries.lua.
+-- KEYS: epoch, sessions, access entry of the asking session.
+-- Returns 1 if done, -1 if the asking session has no live access entry.
 local epoch = decode(redis.call('GET', KEYS[1]))
 local asking = decode(redis.call('GET', KEYS[3]))
 if failure then return redis.error_reply(failure) end

@@ -1,17 +1,17 @@
 -- Reads and writes entries of sessions, and ends sessions.
 --
--- The names of a session's keys derive from the declared epoch key, so they are in its slot of a cluster. `base` is the
--- name of that key without its last letter.
+-- The scripts derive the key names of a session from the declared epoch key, so all these keys are in one slot of a
+-- cluster. `base` is the name of the epoch key without its last letter.
 local VERSION = 1
 
--- The error that ends the script, if there is one. Every script looks here before its first write.
+-- The error that ends the script, or nil. Every script checks it before the first write.
 local failure
 
 local function check_version(version)
   if (tonumber(version) or 0) > VERSION then failure = 'NEWERVERSION an entry was written by a later version' end
 end
 
--- Reads an epoch entry or an access entry. Returns nil if there is none.
+-- Decodes an epoch entry or an access entry. Returns nil if there is none. Sets `failure` if the entry cannot be read.
 local function decode(value)
   if not value then return nil end
   local is_json, entry = pcall(cjson.decode, value)
@@ -24,7 +24,7 @@ local function decode(value)
   return entry
 end
 
--- Whether an access entry is of the user's epoch.
+-- Whether an access entry has the user's epoch.
 local function is_live(epoch, access)
   return epoch and access and epoch.epoch == access.epoch
 end
@@ -33,13 +33,13 @@ local function set_access(key, epoch_id, seconds)
   redis.call('SET', key, '{"v":' .. VERSION .. ',"epoch":"' .. epoch_id .. '"}', 'EX', seconds)
 end
 
--- Makes a key live at least so many seconds. Compares PTTL, since TTL rounds.
+-- Makes a key live for at least this many seconds. Compares the PTTL, because TTL rounds.
 local function lengthen(key, seconds)
   if redis.call('PTTL', key) < seconds * 1000 then redis.call('EXPIRE', key, seconds) end
 end
 
--- Makes the access entry live at least so many seconds. An older access token keeps its own expiry, and EXPIRE keeps
--- fields that this version does not know.
+-- Makes the access entry live for at least this many seconds. The TTL never decreases, because an older access token
+-- keeps its own expiry. EXPIRE keeps the fields that this version does not know.
 local function touch_access(key, epoch_id, seconds)
   local left = redis.call('PTTL', key)
   if left == -2 then
@@ -62,8 +62,8 @@ local function delete_sessions(base)
   redis.call('DEL', base .. 's')
 end
 
--- Makes the epoch and the list live as long as the longest entry that is left. Deletes both with the last entry, so that
--- a removal can tell whether there were tokens.
+-- Makes the epoch and the list of sessions live as long as the longest of the remaining entries. Deletes both with the
+-- last entry, so that a removal can tell whether the user had tokens.
 local function fit_lives(base)
   local longest = 0
   for _, sid in ipairs(redis.call('ZRANGE', base .. 's', 0, -1)) do

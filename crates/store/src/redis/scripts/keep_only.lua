@@ -1,7 +1,8 @@
--- Ends all sessions but one, which moves to a new epoch; may change the account's record. After entries.lua.
--- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address if there is one.
--- ARGV: new epoch id, session id, record as seen or '' for no change, record to write.
--- Returns 1 done, 0 the account has changed since it was read, -1 the session has no live access entry.
+-- Ends all sessions except one, and moves this session to a new epoch. Can also replace the record of the account.
+-- Needs entries.lua.
+-- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address, if there is one.
+-- ARGV: new epoch id, session id, expected record or '' for no change, new record.
+-- Returns 1 if done, 0 if the account has changed since it was read, -1 if the session has no live access entry.
 local base = string.sub(KEYS[2], 1, -2)
 local epoch_value, access_value = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 local epoch, access = decode(epoch_value), decode(access_value)
@@ -9,10 +10,10 @@ check_version(redis.call('HGET', KEYS[4], 'v'))
 if failure then return redis.error_reply(failure) end
 if not is_live(epoch, access) then return -1 end
 
--- An entry that names the new epoch. The text is changed, since cjson would round long numbers and make {} of [].
+-- Returns the entry with the new epoch. Edits the text, because cjson would round long numbers and turn [] into {}.
 local function moved(value)
   local first, last = string.find(value, '"' .. epoch.epoch .. '"', 1, true)
-  if not first then failure = 'CORRUPT an entry names its epoch in another spelling' return end
+  if not first then failure = 'CORRUPT an entry has its epoch in an unknown encoding' return end
   return string.sub(value, 1, first) .. ARGV[1] .. string.sub(value, last)
 end
 epoch_value, access_value = moved(epoch_value), moved(access_value)

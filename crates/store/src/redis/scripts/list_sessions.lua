@@ -1,7 +1,8 @@
--- Lists live sessions, newest first. After entries.lua.
--- KEYS: epoch, sessions, and the access entry of the session that asks, if one asks. ARGV: the session after which the
--- list starts or '', how many.
--- Returns nothing if that session has no live access entry, else for each session: id, created, last used, address, agent.
+-- Lists live sessions, newest first. Needs entries.lua.
+-- KEYS: epoch, sessions, and the access entry of the asking session, if there is one.
+-- ARGV: the session after which the list starts or '', maximum number of sessions.
+-- Returns nil if the asking session has no live access entry. Otherwise returns for each session: id, time of the
+-- sign-in, time of the last use, address, user agent.
 local base = string.sub(KEYS[1], 1, -2)
 local epoch = decode(redis.call('GET', KEYS[1]))
 local asking = KEYS[3] and decode(redis.call('GET', KEYS[3]))
@@ -16,7 +17,7 @@ if ARGV[1] ~= '' then
 end
 local found, limit, step = {}, tonumber(ARGV[2]), 64
 while #found < limit do
-  -- Each id is followed by its score, the creation in microseconds.
+  -- The score after each id is the time of creation in microseconds.
   local listed = redis.call('ZREVRANGE', KEYS[2], first, first + step - 1, 'WITHSCORES')
   for n = 1, #listed, 2 do
     if #found == limit then break end
@@ -24,7 +25,7 @@ while #found < limit do
     local entry = redis.call('HMGET', base .. 'r:' .. sid, 'v', 'last_used', 'address', 'agent')
     check_version(entry[1])
     if failure then return redis.error_reply(failure) end
-    -- After a late refresh the access token outlives the refresh entry, which knows the rest.
+    -- After a late refresh, the access token outlives the refresh entry, which stores the other fields.
     if entry[1] or redis.call('EXISTS', base .. 'a:' .. sid) == 1 then
       found[#found + 1] = { sid, created, entry[2] or created, entry[3] or '', entry[4] or '' }
     end

@@ -1,14 +1,14 @@
--- Finds the session of a refresh token that was presented.
+-- Finds the session of a presented refresh token.
 
--- How a refresh token stands to its session: 'current', 'spent' (the token still gives its successor) or 'reused'.
+-- The state of a refresh token in its session: 'current', 'spent' (the token still yields its successor) or 'reused'.
 local function standing_of(entry, refresh_id, grace, now)
   if refresh_id == entry.id then return 'current' end
   if refresh_id == entry.spent and (not entry.used or now - entry.spent_at <= tonumber(grace)) then return 'spent' end
   return 'reused'
 end
 
--- The id of the user's epoch and the refresh entry of a live session, with the seconds until the session's longest life
--- is over as `left`. Returns nil for none.
+-- Returns the id of the user's epoch and the refresh entry of a live session. The field `left` has the seconds until
+-- the session reaches its maximum age. Returns nil if there is no live session.
 local function find_session(epoch_key, refresh_key, now)
   local epoch = decode(redis.call('GET', epoch_key))
   local values = redis.call('HMGET', refresh_key, 'v', 'epoch', 'id', 'ends_at', 'spent', 'spent_at', 'used')
@@ -20,7 +20,8 @@ local function find_session(epoch_key, refresh_key, now)
   return epoch.epoch, { id = values[3], spent = values[5], spent_at = values[6] or 0, used = values[7], left = left }
 end
 
--- Notes that the current token was used, after which a spent one no longer gives it. Without a spent one, nobody asks.
+-- Records the use of the current token. After that, the spent token no longer yields the current one. Without a spent
+-- token, there is nothing to record.
 local function note_use(key, entry)
   if entry.spent and not entry.used then redis.call('HSET', key, 'used', 1) end
 end

@@ -1,8 +1,10 @@
--- Sets the access entry of a session anew; with rotation, spends the refresh token. After entries.lua and presented.lua.
+-- Renews the access entry of a session. With rotation, also replaces the refresh token. Needs entries.lua and
+-- presented.lua.
 -- KEYS: epoch, access, refresh, sessions.
--- ARGV: refresh id, id of the successor or '' for no rotation, access TTL, refresh TTL, grace, now in seconds, session id.
--- Returns nothing for no session, 'reused', or the access TTL, with rotation followed by the id, iat and exp of the
--- successor.
+-- ARGV: refresh id, id of the successor or '' for no rotation, access TTL, refresh TTL, grace period, now in seconds,
+--       session id.
+-- Returns nil if there is no live session, 'reused' if the token was reused, otherwise the access TTL. With rotation,
+-- the id, iat and exp of the successor follow the access TTL.
 local now, rotates = tonumber(ARGV[6]), ARGV[2] ~= ''
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
@@ -34,5 +36,5 @@ if redis.call('PTTL', KEYS[1]) < ttl * 1000 then
   lengthen(KEYS[4], ttl)
 end
 if not rotates then return { access_ttl } end
--- A successor that is given again ends when it would have.
+-- A successor that is returned again keeps its expiry.
 return { access_ttl, entry.id, tonumber(entry.spent_at), math.min(entry.spent_at + ARGV[4], now + entry.left) }

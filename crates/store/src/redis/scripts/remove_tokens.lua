@@ -1,5 +1,6 @@
--- Removes all tokens of the user on behalf of one session. After entries.lua.
--- KEYS: epoch, access entry of the session that asks. Returns 1 done, -1 that entry is not live.
+-- Removes all tokens of the user on behalf of one session. Needs entries.lua.
+-- KEYS: epoch, access entry of the asking session.
+-- Returns 1 if done, -1 if the asking session has no live access entry.
 local epoch = decode(redis.call('GET', KEYS[1]))
 local asking = decode(redis.call('GET', KEYS[2]))
 if failure then return redis.error_reply(failure) end

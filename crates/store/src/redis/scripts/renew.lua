@@ -1,7 +1,7 @@
--- Sets the access entry of a session anew for a protected request. After entries.lua and presented.lua.
--- KEYS: epoch, access, refresh. ARGV: refresh id, access TTL, grace, now in seconds, session id.
--- Returns the TTL of the access token, which ends with the refresh token at the latest; 0 for no session; -1 for a reused
--- refresh token.
+-- Renews the access entry of a session for a protected request. Needs entries.lua and presented.lua.
+-- KEYS: epoch, access, refresh. ARGV: refresh id, access TTL, grace period, now in seconds, session id.
+-- Returns the TTL of the access token, which does not outlive the refresh token. Returns 0 if there is no live session,
+-- and -1 if the refresh token was reused.
 local now = tonumber(ARGV[4])
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
