@@ -6,7 +6,7 @@ use auth_service_records::user::Email;
 use auth_service_token::Id;
 use uuid::Uuid;
 
-/// The target of every line, for routing: `RUST_LOG=info,audit=off`.
+/// The target of every line. `RUST_LOG` can select the target: `RUST_LOG=info,audit=off`.
 pub const TARGET: &str = "audit";
 
 /// The client of a request.
@@ -82,7 +82,7 @@ impl Subject<'_> {
     }
 }
 
-/// Writes the trail.
+/// Writes the audit trail.
 #[derive(Debug, Clone, Copy)]
 pub struct Audit {
     /// Whether lines may hold email addresses.

@@ -44,8 +44,8 @@ impl Auth {
             self.signed_up(caller, &email, id);
             return Ok(());
         }
-        // A client without an answer repeats its sign-up. The other request may have succeeded while this one computed
-        // its hash.
+        // A client that got no answer repeats its sign-up. The earlier request may have succeeded while this request
+        // computed its hash.
         self.sign_up_again(caller, &email, &password).await
     }
 
@@ -54,8 +54,8 @@ impl Auth {
         self.parts.audit.record(Event::SignedUp, caller, subject);
     }
 
-    /// Repeats a sign-up. It succeeds if the earlier one was made but not acknowledged, and the password is the same.
-    /// The limits on guesses apply as at sign-in.
+    /// Repeats a sign-up. The repetition succeeds if the earlier sign-up was stored but not acknowledged, and the
+    /// password is the same. The limits on guesses apply as at sign-in.
     async fn sign_up_again(&self, caller: &Caller, email: &Email, password: &Password) -> Result<(), Error> {
         let tag = email.tag();
         if !self.store.is_unacknowledged(tag).await? {
@@ -86,8 +86,8 @@ impl Auth {
     /// Replaces the caller's password, and ends every other session in the same step.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], an error of the
-    /// token, or an error of the store.
+    /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`],
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -118,7 +118,7 @@ impl Auth {
     /// Deletes the caller's account and everything that the store holds about the user.
     ///
     /// # Errors
-    /// The errors of [`Auth::change_password`].
+    /// The errors of [`Auth::change_password`], except [`Error::WeakPassword`].
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let outcome = self.store.delete_user(by.claims.tag, &stored, Some(by.claims.sid)).await;
@@ -144,7 +144,7 @@ impl Auth {
         }
     }
 
-    /// Closes the guess after the change. If the change was not made, the guess does not count as a failure.
+    /// Closes the guess after the change. If the change has failed, the guess does not count as a failure.
     async fn settle(&self, by: &Authorized, guess: Guess, outcome: Result<Outcome, Error>) -> Result<(), Error> {
         let error = match outcome {
             Ok(Outcome::Done) => {

@@ -16,7 +16,7 @@ pub struct Authorized {
 
 /// The result of a check of the access token without the store.
 pub enum Authorization {
-    /// The request may go on.
+    /// The request may continue.
     Granted(Authorized),
     /// The token is genuine but has expired. [`Auth::renew`] may renew it.
     Expired(Claims),

@@ -1,7 +1,7 @@
-//! Guesses at a password and calls of one address, under their limits.
+//! The limits on guesses at a password, and on calls from one address.
 //!
 //! Each guess is counted as failed before it is compared, so that any number of guesses at the same moment stay within
-//! the limits. A success takes back its own count.
+//! the limits. A success takes back the count of its guess.
 
 use auth_service_password::Password;
 use auth_service_records::{
@@ -89,8 +89,8 @@ impl Auth {
         self.uncount(guess).await;
     }
 
-    /// Takes back a guess that was not compared, or whose operation failed. If the withdrawal fails, the guess stays
-    /// counted, which is the safe side.
+    /// Takes back a guess that was not compared, or whose operation failed. If the withdrawal fails, the guess still
+    /// counts as failed, which is safe.
     pub(super) async fn withdraw(&self, guess: Guess) {
         let (withdrawn, ()) = tokio::join!(self.store.withdraw_guess(guess.tag, guess.known), self.uncount(guess));
         if let Err(error) = withdrawn {
@@ -109,7 +109,7 @@ impl Auth {
         })
     }
 
-    /// The limit on failed guesses from one address, and on its removals without a token.
+    /// The limit on failed guesses from one address, and on token removals without a token from one address.
     pub(super) fn address_limit(&self) -> Limit {
         Limit { count: self.parts.address_limit, seconds: FORGET_SECONDS }
     }

@@ -1,10 +1,10 @@
 //! The use cases, one method each. They know neither HTTP nor the driver of a store.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `service` | [`Auth`] and the parts that it is made of |
+//! | `service` | [`Auth`] and its parts |
 //! | `authorize` | the caller of a protected request: access token, renewal |
-//! | `guard` | guesses at a password and calls of one address, under their limits |
+//! | `guard` | the limits on guesses at a password, and on calls from one address |
 //! | `accounts`, `sessions`, `tokens` | the use cases |
 
 mod accounts;

@@ -1,4 +1,4 @@
-//! The use cases as one value, and the parts that it is made of.
+//! The type that has all use cases as methods, and its parts.
 
 use std::sync::Arc;
 
@@ -18,11 +18,12 @@ pub struct Parts {
     pub passwords: Passwords,
     /// How long sessions and tokens live.
     pub policy: SessionPolicy,
-    /// The most failed sign-ins, and the most removals without a token, from one address in 15 minutes. 0 for no limit.
+    /// The maximum number of failed sign-ins, and of removals without a token, from one address in 15 minutes. 0 for no
+    /// limit.
     pub address_limit: u64,
-    /// The most sign-ups from one address in an hour. 0 for no limit.
+    /// The maximum number of sign-ups from one address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
-    /// Where security events go.
+    /// The audit trail of security events.
     pub audit: Audit,
     /// The time of the store.
     pub clock: Clock,
@@ -35,7 +36,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Puts the parts together.
+    /// Combines the store of one runtime with the shared parts.
     #[must_use]
     pub fn new(store: Store, parts: Parts) -> Self {
         Self { store, parts }
@@ -47,7 +48,7 @@ impl Auth {
         self.parts.policy
     }
 
-    /// Whether sign-ins and writes would succeed right now.
+    /// Checks whether sign-ins and writes would succeed right now.
     ///
     /// # Errors
     /// [`Error::Unavailable`] with the reason, or [`Error::HashingUnavailable`].

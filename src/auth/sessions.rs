@@ -41,10 +41,10 @@ impl Auth {
     /// Ends one of the caller's sessions.
     ///
     /// # Errors
-    /// [`Error::SessionNotFound`], also for the session of another user and for an impossible id (`None`); an error of
-    /// the token, or an error of the store.
+    /// [`Error::SessionNotFound`], also for the session of another user and for a malformed id (`None`);
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn end_session(&self, caller: &Caller, by: &Authorized, sid: Option<Id>) -> Result<(), Error> {
-        // The token must be valid, even if the id is impossible.
+        // The error of an invalid token takes precedence over that of a malformed id.
         let Some(sid) = sid else {
             let access = self.store.check_access(by.claims.tag, by.claims.sid).await?;
             return Err(if access.is_some() { Error::SessionNotFound } else { self.refused(by) });
@@ -61,7 +61,7 @@ impl Auth {
     /// Ends all of the caller's sessions.
     ///
     /// # Errors
-    /// An error of the token, or an error of the store.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn end_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
         match self.store.end_sessions(by.claims.tag, by.claims.sid).await? {
             Outcome::Done => {}
@@ -74,7 +74,7 @@ impl Auth {
     /// Ends all of the caller's sessions except the session of the request.
     ///
     /// # Errors
-    /// An error of the token, or an error of the store.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn end_other_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
         match self.store.keep_only(by.claims.tag, by.claims.sid, Id::random()?, None).await? {
             Outcome::Done => {}

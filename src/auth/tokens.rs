@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{authorize::Authorized, guard::Verified, service::Auth};
 use crate::audit::{Caller, Event, Subject};
 
-/// How many times a sign-in is tried, if the account changes between the password check and the opening of the session.
+/// The maximum number of tries of a sign-in, if the account changes between the password check and the opening of the
+/// session.
 const SIGN_IN_TRIES: usize = 3;
 
 /// The tokens of a sign-in.
@@ -126,10 +127,11 @@ impl Auth {
         }
     }
 
-    /// Removes all tokens of `email`, for a caller without a token. Such calls are limited for each address.
+    /// Removes all tokens of `email`, for a caller without a token. The number of such calls from one address is
+    /// limited.
     ///
     /// # Errors
-    /// [`Error::TokenNotFound`] when there were none, [`Error::Throttled`], or an error of the store.
+    /// [`Error::TokenNotFound`] if the user has no tokens, [`Error::Throttled`], or an error of the store.
     pub async fn remove_access_token(&self, caller: &Caller, email: &Email) -> Result<(), Error> {
         self.count_call(caller, Counter::Removals, self.address_limit()).await?;
         match self.store.remove_tokens(email.tag(), None).await? {
@@ -144,7 +146,7 @@ impl Auth {
     /// Removes all tokens of the caller. `email`, if given, must be the caller's own.
     ///
     /// # Errors
-    /// [`Error::NotOwner`], an error of the token, or an error of the store.
+    /// [`Error::NotOwner`], [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
     pub async fn remove_own_access_token(
         &self,
         caller: &Caller,
@@ -153,7 +155,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let Claims { tag, sid, .. } = by.claims;
         if email.is_some_and(|email| email.tag() != tag) {
-            // The token must be valid, even if the email belongs to another user.
+            // The error of an invalid token takes precedence over that of another user's email.
             let access = self.store.check_access(tag, sid).await?;
             return Err(if access.is_some() { Error::NotOwner } else { self.refused(by) });
         }

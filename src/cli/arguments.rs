@@ -18,7 +18,7 @@ pub(super) fn command(name: &'static str, about: &'static str, help: &str) -> Co
     Command::new(name).about(about).after_help(help.to_owned())
 }
 
-/// The examples of a command that works on the store, and what else to know about it.
+/// The help of a command that works on the store: examples, when the command works, and how it fails.
 pub(super) fn store_help(examples: &str, failures: &str) -> String {
     format!(
         "{examples}\n\nThe command accesses the store directly, without the server. On Redis, it works at any time. On \

@@ -1,4 +1,4 @@
-//! `auth-service doctor`: a careful look at the store.
+//! `auth-service doctor`: inspects the store.
 
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ struct Diagnosis {
 }
 
 impl Report for Diagnosis {
-    /// A table of verdict, place, check and what was seen. Advice has a line of its own.
+    /// A table of verdict, place, check and observation. Advice has a line of its own.
     fn text(&self) -> String {
         let width = self.findings.iter().map(|finding| finding.place.len()).max().unwrap_or(0);
         self.findings.iter().map(|finding| row(finding, width)).collect::<Vec<_>>().join("\n")
@@ -47,7 +47,7 @@ impl Report for Diagnosis {
     }
 }
 
-/// The row of a finding; `width` is that of the longest place.
+/// The row of a finding. `width` is the length of the longest place.
 fn row(finding: &Finding, width: usize) -> String {
     let Finding { place, check, verdict, seen, advice } = finding;
     let verdict = match verdict {
@@ -59,7 +59,7 @@ fn row(finding: &Finding, width: usize) -> String {
     if advice.is_empty() { row } else { format!("{row}\n{:indent$}-> {advice}", "", indent = width + 23) }
 }
 
-/// Looks even at a store that a check would refuse, so that the refusal is shown beside the other findings.
+/// Inspects even a store that the server would refuse, so that the output shows the refusal beside the other findings.
 fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
     on_backend(sources, async |backend| {
         let findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;

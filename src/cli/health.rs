@@ -54,7 +54,7 @@ fn health(sources: &Sources) -> Result<Healthy, Failed> {
     }
 }
 
-/// An address at which a server that listens on `host` can be reached. `0.0.0.0` and `::` stand for every address, and the
+/// An address that reaches a server that listens on `host`. `0.0.0.0` and `::` stand for every address, and the
 /// loopback address is one of them.
 fn reachable(host: &str) -> &str {
     match host {

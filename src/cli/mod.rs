@@ -1,6 +1,6 @@
 //! The command line: each command has a file, which defines the command and runs it.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
 //! | `doctor`, `health`, `secrets`, `sessions`, `tokens`, `user` | the commands |
 //! | `arguments` | arguments and help texts that several commands share |
@@ -35,7 +35,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or wrong settings.";
 
-/// What the command line asks for.
+/// The task that the command line gives.
 pub enum Invocation {
     /// Serve, with these settings.
     Serve(Sources),
@@ -43,7 +43,8 @@ pub enum Invocation {
     Done(ExitCode),
 }
 
-/// Parses the command line, and runs the command unless it is to serve. Wrong usage ends the process with status 2.
+/// Parses the command line, and runs the command, unless the command is to serve. Wrong usage ends the process with
+/// status 2.
 pub fn run() -> Invocation {
     let matches = command().get_matches();
     let sources = Sources::new(given_settings(&matches));

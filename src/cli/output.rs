@@ -1,4 +1,4 @@
-//! What a command prints, and the exit code of the process.
+//! The output of a command, and the exit code of the process.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use auth_service_store::backend::OpenError;
 use clap::ArgMatches;
 use serde::Serialize;
 
-/// Exit code of a command that failed: nothing was found, or the store is away.
+/// Exit code of a command that failed: nothing was found, or the store cannot be reached.
 pub const FAILED: u8 = 1;
 /// Exit code for wrong usage and wrong settings.
 pub const WRONG_USAGE: u8 = 2;
@@ -44,7 +44,7 @@ impl Failed {
         Self { error: error.into(), code: "wrong_usage", exit: WRONG_USAGE }
     }
 
-    /// Settings are wrong; `problems` are the sentences about them.
+    /// The failure of wrong settings. `problems` has one sentence for each.
     pub(super) fn wrong_settings(problems: &[String]) -> Self {
         Self::wrong_usage(problems.join("; "))
     }
@@ -76,7 +76,8 @@ impl From<OpenError> for Failed {
     }
 }
 
-/// Prints the outcome of a command. With `--json`, a failure goes to standard output too, so that programs read one stream.
+/// Prints the outcome of a command. With `--json`, a failure goes to standard output too, so that programs need to read
+/// only one stream.
 pub(super) fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>) -> ExitCode {
     let json = matches.get_flag("json");
     // Structs of text and numbers always serialize.
@@ -90,7 +91,7 @@ pub(super) fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>)
         }
     };
     match writeln!(io::stdout(), "{text}") {
-        // A reader such as `head` closes the pipe early. The command is carried out all the same.
+        // A reader such as `head` closes the pipe early. The command has succeeded nevertheless.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             failed(&format!("the output cannot be written: {error}"))
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::Sources;
 
-/// Sessions that are read from the store at once.
+/// The number of sessions in one read of the store.
 const PAGE_LENGTH: usize = 100;
 
 const EXAMPLES: &str = "\

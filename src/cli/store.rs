@@ -1,4 +1,4 @@
-//! How commands reach the store: directly, without the server.
+//! Gives commands access to the store: directly, without the server.
 
 use auth_service_records::{clock::Clock, session::SessionPolicy, user::Email};
 use auth_service_store::{Store, backend::Backend, settings::StoreSettings};
@@ -22,7 +22,7 @@ pub(super) fn on_account<T>(
     })
 }
 
-/// Opens the store that the settings name, and runs `work` on it. The store may be away, or unfit to serve.
+/// Opens the store that the settings name, and runs `work` on it. The store may be unreachable or unfit to serve.
 pub(super) fn on_backend<T>(
     sources: &Sources,
     work: impl AsyncFnOnce(Backend) -> Result<T, Failed>,

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::config::Sources;
 
-/// How often a deletion starts again because the account has changed since it was read, as each sign-in from a new address
-/// changes it.
+/// The maximum number of tries of a deletion. The account may change between the read and the deletion, because each
+/// sign-in from a new address changes it.
 const DELETION_TRIES: u32 = 10;
 
 const EXAMPLES: &str = "\
@@ -74,7 +74,8 @@ fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
     on_account(matches, sources, async |store, email| {
         for _ in 0..DELETION_TRIES {
             let Some(seen) = store.find_user(email.tag()).await? else {
-                // The command may run again because too few replicas had the deletion. "Not found" means that they have it.
+                // A user repeats the command if too few replicas have confirmed the deletion. "Not found" then means
+                // that they have.
                 store.acknowledge_user(email.tag()).await?;
                 return Err(not_found(email.as_str()));
             };

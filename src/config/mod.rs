@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `settings` | the table of all settings |
 //! | `sources` | flags, environment, `NAME_FILE`, `.env` |
-//! | `reader` | from text to checked values |
+//! | `reader` | turns text into checked values |
 //! | `redis`, `secrets` | settings that depend on each other |
 
 mod reader;
@@ -28,20 +28,20 @@ pub use self::{
 /// Who may remove the tokens of a user over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRemoval {
-    /// Anyone who knows the email, as in the service that this one succeeds.
+    /// Anyone who knows the email, as in the Flask service that this server replaces.
     Open,
     /// The owner, with an access token.
     Owner,
-    /// Nobody. The command line still can.
+    /// Nobody over HTTP. The command line still can.
     Off,
 }
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs, one JSON object a line.
+    /// JSON for programs, one object on each line.
     Json,
 }
 
@@ -54,11 +54,12 @@ pub struct Config {
     pub port: u16,
     /// Where accounts and tokens live.
     pub store: StoreSettings,
-    /// The signing secrets, always given with Redis. `None`: the data directory has them, or they are generated there.
+    /// The signing secrets, always given with Redis. `None`: the server reads them from the data directory, or
+    /// generates them there.
     pub secrets: Option<Secrets>,
-    /// Life of an access token.
+    /// Life of an access token, in seconds.
     pub access_seconds: u64,
-    /// Life of a refresh token, not shorter than that of an access token.
+    /// Life of a refresh token, in seconds, not shorter than that of an access token.
     pub refresh_seconds: u64,
     /// Shortest password for new accounts, in code points.
     pub password_min_length: usize,
@@ -72,23 +73,23 @@ pub struct Config {
     pub argon2_parallelism: u32,
     /// Lowest zxcvbn score of a new password, from 0 (any) to 4.
     pub password_min_score: u8,
-    /// Whether a refresh spends the refresh token and gives a new one.
+    /// Whether a refresh spends the refresh token and returns a new one.
     pub rotation: bool,
-    /// How long a spent refresh token still gives its successor, even if the successor has been used.
+    /// How long a spent refresh token still yields its successor, in seconds, even if the successor has been used.
     pub grace_seconds: u64,
-    /// Longest life of a session. `None` for no limit.
+    /// Longest life of a session, in seconds. `None` for no limit.
     pub session_max_age_seconds: Option<u64>,
-    /// At least one.
+    /// The maximum number of sessions of a user, at least one.
     pub max_sessions_per_user: usize,
     /// Failed sign-ins, and open token removals, of one client address in 15 minutes. 0 for no limit.
     pub address_limit: u64,
-    /// Sign-ups of one client address. 0 for no limit.
+    /// Sign-ups of one client address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
-    /// Networks whose forwarding headers are believed.
+    /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether audit lines may hold email addresses.
     pub audit_emails: bool,
-    /// Open client connections, at most.
+    /// The maximum number of open client connections.
     pub max_connections: usize,
     /// How long an idle client connection stays open.
     pub keep_alive: Duration,
@@ -106,7 +107,8 @@ impl Config {
     /// Reads and checks all settings.
     ///
     /// # Errors
-    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the value.
+    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the
+    /// value.
     pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
         Reader::read(sources, config)
     }
@@ -141,7 +143,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         refresh_seconds,
         password_min_length: reader.number("PASSWORD_MIN_LENGTH", 6, 1..=256),
         token_removal: token_removal(reader),
-        // The least is that of the OWASP Password Storage Cheat Sheet.
+        // The minimum is that of the OWASP Password Storage Cheat Sheet.
         argon2_memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
         argon2_iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=32),
         argon2_parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=16),
@@ -171,7 +173,7 @@ fn port(reader: &mut Reader<'_>) -> u16 {
     reader.number("PORT", 3000, 0..=65_535)
 }
 
-/// Of access tokens and of refresh tokens, in seconds.
+/// The life of an access token and the life of a refresh token, in seconds.
 fn token_lives(reader: &mut Reader<'_>) -> (u64, u64) {
     let access = reader.number("ACCESS_TOKEN_TTL_SECONDS", 60, 1..=86_400);
     let refresh = reader.number("REFRESH_TOKEN_TTL_SECONDS", 120, 1..=31_536_000);

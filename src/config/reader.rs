@@ -6,27 +6,28 @@ use ipnet::IpNet;
 
 use super::sources::Sources;
 
-/// A secret that is wrong. The reader has its sentence already.
+/// A wrong secret. The reader has already recorded the sentence about it.
 pub(super) struct Reported;
 
-/// Returns a harmless value for each wrong setting, so that one pass finds all of them.
+/// Reads settings. Returns a harmless value for a wrong setting, so that one pass finds all wrong settings.
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    /// Calls `read`. Its value counts only if nothing is wrong.
+    /// Calls `read`. Returns its value if no setting is wrong.
     ///
     /// # Errors
-    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the value.
+    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the
+    /// value.
     pub(super) fn read<T>(sources: &'a Sources, read: impl FnOnce(&mut Self) -> T) -> Result<T, Vec<String>> {
         let mut reader = Self { sources, problems: sources.problems().to_vec() };
         let value = read(&mut reader);
         if reader.problems.is_empty() { Ok(value) } else { Err(reader.problems) }
     }
 
-    /// Notes that a setting is wrong: `rest` is the sentence after its name.
+    /// Records that a setting is wrong. `rest` is the rest of a sentence that starts with the name of the setting.
     pub(super) fn problem(&mut self, name: &str, rest: &str) {
         self.problems.push(format!("{name} {rest}"));
     }
@@ -49,7 +50,7 @@ impl<'a> Reader<'a> {
     pub(super) fn file(&mut self, name: &str) -> Option<Vec<u8>> {
         self.sources.file(name).unwrap_or_else(|sentence| {
             self.problems.push(sentence);
-            // `None` would report the setting as missing too, where another one needs it.
+            // With `None`, a setting that needs this one would report this one as missing too.
             Some(Vec::new())
         })
     }
@@ -83,7 +84,7 @@ impl<'a> Reader<'a> {
         default
     }
 
-    /// `on` or `off`, which is the default.
+    /// `on` or `off`. The default is `off`.
     pub(super) fn switch(&mut self, name: &str) -> bool {
         self.choice(name, false, &[("on", true), ("off", false)])
     }

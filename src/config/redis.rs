@@ -20,13 +20,13 @@ pub(super) fn store(reader: &mut Reader<'_>) -> StoreSettings {
             StoreSettings::Embedded { directory: directory.into() }
         }
         Ok(Some(url)) => {
-            // The store checks the rest of the form when it takes the URL apart.
+            // The store checks the rest of the form when it parses the URL.
             if !is_redis_url(&url) {
                 reader.problem("REDIS_URL", REDIS_FORMS);
             }
             StoreSettings::Redis(redis(reader, url))
         }
-        // A file that cannot be used means Redis too, so that the other settings of Redis are checked.
+        // A file that cannot be used still means Redis, so that the other settings of Redis are checked too.
         Err(Reported) => StoreSettings::Redis(redis(reader, String::new())),
     }
 }
@@ -40,7 +40,7 @@ fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
     }
     let tls = tls_files(reader);
     let replicas = reader.number("REDIS_WAIT_REPLICAS", 0, 0..=16);
-    // A client hears of an outage within a second, so the wait is shorter.
+    // The wait is shorter than a second, because a client must learn of an outage within a second.
     let timeout = Duration::from_millis(reader.number("REDIS_WAIT_TIMEOUT_MS", 300, 10..=500));
     RedisSettings {
         url: Secret::new(url),
@@ -52,8 +52,8 @@ fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
     }
 }
 
-/// Braces would move the hash tag of Redis Cluster. The other excluded characters have a meaning in the patterns of `SCAN`
-/// and of access control lists.
+/// Braces would move the hash tag of Redis Cluster. The other excluded characters have a meaning in the patterns of
+/// `SCAN` and of access control lists.
 fn is_key_prefix(text: &str) -> bool {
     (1..=PREFIX_MAX_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !br"{}*?[]\".contains(&byte))

@@ -1,15 +1,16 @@
-//! The two signing secrets, as far as settings give them.
+//! The two signing secrets, if the settings give them.
 
 use auth_service_records::secret::{SECRET_MIN_BYTES, Secret, Secrets};
 
 use super::reader::Reader;
 
-/// Parts of sample secrets in documentation, ours and that of others.
+/// Parts of sample secrets, in our documentation and elsewhere.
 const SAMPLE_MARKS: [&str; 4] = ["replace-me", "change-me", "changeme", "your-256-bit-secret"];
 
-/// Both secrets. `None` if none is set and they are not `required`: then the server generates both in the data directory.
+/// Both secrets. `None` if none is set and they are not `required`. The server then generates both in the data
+/// directory.
 ///
-/// One secret alone is wrong: with the other one generated, the pair could not move to a second machine.
+/// One secret alone is an error, because the server would generate the other one, and a second machine would lack it.
 pub(super) fn secrets(reader: &mut Reader<'_>, required: bool) -> Option<Secrets> {
     let access = reader.secret("AUTH_SECRET_KEY");
     let refresh = reader.secret("REFRESH_SECRET_KEY");
@@ -28,7 +29,7 @@ pub(super) fn secrets(reader: &mut Reader<'_>, required: bool) -> Option<Secrets
     Some(Secrets { access: Secret::new(access), refresh: Secret::new(refresh) })
 }
 
-/// What is wrong with a secret, as the rest of a sentence after its name.
+/// What is wrong with a secret, as the rest of a sentence that starts with the name of the secret.
 fn fault(secret: Option<&str>, required: bool) -> Option<&'static str> {
     match secret {
         None if required => Some("is required with Redis; make one with `auth-service secrets generate`"),

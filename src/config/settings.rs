@@ -1,4 +1,5 @@
-//! The table of settings: the flags and the texts of `--help` come from it, and tests compare the documentation with it.
+//! The table of settings: the flags and the texts of `--help` come from it, and tests compare the documentation with
+//! it.
 
 /// A setting. Its flag is the name in lower case, with dashes.
 pub struct Setting {

@@ -20,7 +20,7 @@ pub struct Sources {
 impl Sources {
     /// Takes the flags by the names of their settings, and reads the environment and `.env` in the working directory.
     ///
-    /// A source that cannot be read is no error yet: commands that need no setting run all the same.
+    /// A source that cannot be read is not an error yet, because commands that need no setting must still run.
     #[must_use]
     pub fn new(flags: HashMap<String, String>) -> Self {
         let (environment, mut problems) = read_environment();
@@ -108,7 +108,7 @@ fn read_dotenv() -> (HashMap<String, String>, Option<String>) {
                 let sentence = ".env has a line that is not NAME=value; quote values that have spaces";
                 problem.get_or_insert_with(|| sentence.to_owned());
             }
-            // The next read would fail again, without end.
+            // The iterator would return this error forever.
             Err(error) => return (values, Some(unreadable(error))),
         }
     }
