@@ -1,5 +1,4 @@
-//! What every request and every answer has: a request id, no-store, one log line, and the checks that no route may
-//! miss.
+//! The layer around all routes: a request id, `Cache-Control: no-store`, one log line, and the checks of every request.
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -15,7 +14,8 @@ use super::{
     state::AppState,
 };
 
-/// hyper itself refuses more than 100, and allocates for each request when told otherwise.
+/// The maximum number of headers. hyper refuses more than 100 anyway, and another limit in hyper would allocate memory
+/// for each request.
 const HEADERS_MAX: usize = 64;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -30,7 +30,8 @@ pub(super) async fn envelope(
     let request_id = RequestId::of(request.headers());
     let line = LogLine::start(request.method(), route, request_id.clone());
     let refused = refusal(&request);
-    // A proxy in front may see other requests than we do in the bytes that follow a doubtful one.
+    // The connection closes after a refused request, because a proxy in front may parse the bytes after it differently
+    // (request smuggling; RFC 9112, section 11.2).
     let doubtful = refused.is_some();
     let mut response = match refused {
         Some(problem) => problem.into_response(),
@@ -52,7 +53,7 @@ pub(super) async fn envelope(
 
 fn refusal(request: &Request) -> Option<Problem> {
     let headers = request.headers();
-    // RFC 9112, section 3.2. HTTP/1.0 has no Host, and some health checks still speak it.
+    // RFC 9112, section 3.2 requires exactly one Host. HTTP/1.0 has no Host, and some health checks still use HTTP/1.0.
     let hosts = headers.get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Some(Problem::HOST);

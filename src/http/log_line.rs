@@ -9,11 +9,12 @@ use axum::{
 
 use super::{problem_response::Failure, request_id::RequestId};
 
-/// nginx's status for a client that did not wait for the answer. It is only in the log, as nobody receives it.
+/// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
+/// receives it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// A line that is still to be written. It is dropped before when the connection ends before the answer: the client has
-/// reset it, or a shutdown waits no longer.
+/// A log line that is not written yet. If the connection ends before the answer, its drop writes the line: the client
+/// has reset the connection, or the shutdown has timed out.
 pub(super) struct LogLine {
     method: &'static str,
     /// `None` when no route has the path. The path itself is the client's text, which does not belong in a log.
@@ -24,7 +25,7 @@ pub(super) struct LogLine {
 }
 
 impl LogLine {
-    /// Starts the clock.
+    /// Starts to measure the duration.
     pub(super) fn start(method: &Method, route: Option<MatchedPath>, request_id: RequestId) -> Self {
         Self { method: known_method(method), route, request_id, start: Instant::now(), written: false }
     }
@@ -57,7 +58,7 @@ impl Drop for LogLine {
     }
 }
 
-/// A method that we do not know is the client's text, too.
+/// An unknown method is the client's text too, which does not belong in a log.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

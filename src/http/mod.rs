@@ -1,13 +1,13 @@
-//! The HTTP face, with every route on one screen. axum, hyper and tower live in this folder only.
+//! The HTTP interface, with every route on one screen. Only this folder uses axum, hyper and tower.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `service` | the router as the connections see it |
-//! | `envelope`, `request_id`, `log_line` | what every request and every answer has |
+//! | `service` | the router, as the connections call it |
+//! | `envelope`, `request_id`, `log_line` | the layer around all routes, the request id, the log line |
 //! | `request_line` | the methods of a route, and whether it takes a query |
-//! | `extract` | what handlers take from a request |
+//! | `extract` | the parts of a request that handlers take |
 //! | `routes` | the handlers |
-//! | `state`, `tasks` | what handlers share, and how they run the use cases |
+//! | `state`, `tasks` | the shared state of the handlers, and the tasks of the use cases |
 //! | `response` | JSON answers |
 //! | `problem`, `problem_response` | the table of errors, and the error body |
 //! | `serve` | listener, workers, connections |

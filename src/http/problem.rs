@@ -1,15 +1,15 @@
-//! The table of errors: status, code and sentence of each. Codes are part of the API. A sentence says what to do, and
-//! never repeats what the client sent.
+//! The table of errors: the status, the code and the sentence of each. Codes are part of the API. A sentence says what
+//! to do, and never repeats text from the client.
 
 use auth_service_records::error::{Error, FieldError};
 use axum::http::StatusCode;
 
 use super::problem_response::{Extra, Problem};
 
-/// In seconds. What a 503 tells of passes quickly, or not by itself.
+/// In seconds. Most outages end quickly, and a longer wait would not help with the others.
 const RETRY_SOON: Extra = Extra::RetryAfter(1);
 
-/// Requests that no use case sees.
+/// The problems of requests that reach no use case.
 impl Problem {
     pub(super) const HOST: Self =
         Self::bad_request("invalid_host", "An HTTP/1.1 request needs exactly one Host header");
@@ -62,19 +62,19 @@ impl Problem {
     pub(super) const SHUTTING_DOWN: Self =
         Self::unavailable("shutting_down", "This server is shutting down; send the request to another replica");
 
-    /// `allow` lists the methods that the route does have.
+    /// `allow` lists the methods of the route.
     pub(super) const fn method_not_allowed(allow: &'static str) -> Self {
-        let message = "This route does not have that method; the Allow header lists those it has";
+        let message = "This route does not support the method; the Allow header lists the supported methods";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).with(Extra::Allow(allow))
     }
 
-    /// All fields that are wrong.
+    /// The problem that lists all wrong fields.
     pub(super) fn invalid(fields: Vec<FieldError>) -> Self {
         Self { fields, ..Self::VALIDATION }
     }
 }
 
-/// Outcomes of use cases.
+/// The problems that use cases return.
 impl Problem {
     const EMAIL_TAKEN: Self =
         Self::new(StatusCode::CONFLICT, "email_taken", "Duplicate record exists with the same email id");
@@ -91,15 +91,15 @@ impl Problem {
         Self::unauthorized("token_expired", "The token has expired; refresh the access token, or sign in again", true);
     const TOKEN_REUSED: Self = Self::unauthorized(
         "token_reused",
-        "The refresh token was used before, so its session is ended; sign in again",
+        "The refresh token was used before, so its session has ended; sign in again",
         true,
     );
     const WRONG_PASSWORD: Self =
-        Self::new(StatusCode::FORBIDDEN, "wrong_password", "The present password is not right; nothing is changed");
+        Self::new(StatusCode::FORBIDDEN, "wrong_password", "The current password is wrong; nothing has changed");
     const NOT_OWNER: Self = Self::new(
         StatusCode::FORBIDDEN,
         "not_owner",
-        "The access token belongs to somebody else; only a user's own tokens can be removed",
+        "The access token belongs to another user; you can remove only your own tokens",
     );
     const TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Access token not found");
     const REFRESH_TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Refresh token not found");
@@ -109,7 +109,7 @@ impl Problem {
     const THROTTLED: Self = Self::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_attempts",
-        "Too many attempts; try again after the seconds that the Retry-After header gives",
+        "Too many attempts; try again after the number of seconds in the Retry-After header",
     );
     const OVERLOADED: Self =
         Self::unavailable("overloaded", "The server has more requests than it can serve; try again shortly");
@@ -117,12 +117,13 @@ impl Problem {
         Self::unavailable("hashing_unavailable", "Passwords cannot be checked right now; try again shortly");
     const NOT_REPLICATED: Self = Self::unavailable(
         "not_replicated",
-        "The change was made, but too few replicas have it yet, and it may be lost; see whether it holds, or send it again",
+        "The change was made, but too few replicas have it yet, so a failover may undo it; check the change, or send \
+         the request again",
     );
     const INTERNAL: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",
-        "Something went wrong on our side; try again, and report the X-Request-Id if it stays",
+        "Something went wrong on our side; try again, and report the X-Request-Id if the error persists",
     );
 }
 

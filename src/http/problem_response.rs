@@ -1,4 +1,4 @@
-//! An error answer: its status, its body and the header that goes with it. `problem.rs` has the table of all.
+//! An error answer: its status, its body and its extra header. `problem.rs` has the table of all errors.
 
 use std::borrow::Cow;
 
@@ -23,23 +23,23 @@ pub(crate) struct Problem {
     pub(super) detail: Option<String>,
 }
 
-/// The one more header that some error answers have.
+/// The extra header of an error answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Extra {
     None,
-    /// 405: the methods that the route does have (RFC 9110, section 15.5.6).
+    /// 405: the methods of the route (RFC 9110, section 15.5.6).
     Allow(&'static str),
     /// 415: the content codings that are accepted (RFC 9110, section 12.5.3).
     AcceptEncoding(&'static str),
-    /// 401: whether a token came (RFC 6750, section 3).
+    /// 401: whether the request had a token (RFC 6750, section 3).
     Challenge {
         token_came: bool,
     },
-    /// 429, 503: in seconds.
+    /// 429, 503: the time to wait, in seconds (RFC 9110, section 10.2.3).
     RetryAfter(u64),
 }
 
-/// What the request's log line tells of an error answer, which carries it as an extension.
+/// The part of an error answer that goes to the log line. The answer carries it as an extension.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) code: &'static str,

@@ -1,13 +1,13 @@
-//! The id of a request, which its answer and its log lines have.
+//! The id of a request, which is in its answer and its log lines.
 
 use auth_service_token::Id;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that carries the id, both ways.
+/// The header that carries the id, in requests and in answers.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_BYTES: usize = 64;
 
-/// Every request that reaches a handler has one among its extensions.
+/// The envelope adds one to the extensions of every request that reaches a handler.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(HeaderValue);
 
@@ -21,14 +21,14 @@ impl RequestId {
     }
 
     fn new() -> Self {
-        // Without randomness nobody can sign in. Here the log is only harder to read.
+        // Without randomness, sign-ins fail anyway. Here the only harm is a log that is harder to read.
         let id = Id::random().ok().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
         Self(id.unwrap_or(HeaderValue::from_static("unknown")))
     }
 
-    /// Visible ASCII.
+    /// The id, in visible ASCII.
     pub(super) fn as_str(&self) -> &str {
-        // Never taken: both sources of an id are ASCII.
+        // The fallback is never used, because both sources of an id are ASCII.
         self.0.to_str().unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! What the request line may say on a route: the methods, and whether the target may have a query.
+//! The rules for the request line of a route: the methods, and whether the target may have a query.
 
 use axum::{
     extract::Request,
@@ -10,18 +10,18 @@ use axum::{
 
 use super::{problem_response::Problem, state::AppState};
 
-/// A route with these methods and no others, which `allow` lists (RFC 9110, section 10.2.1). It takes no query. HEAD is
-/// refused: axum would run the GET handler for it, and so mint tokens for nobody.
+/// A route with exactly these methods, which `allow` lists (RFC 9110, section 10.2.1). The route takes no query. It
+/// refuses HEAD, because axum would run the GET handler, which would mint tokens that no client receives.
 pub(super) fn only(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
     takes_query(allow, methods.route_layer(from_fn(refuse_query)))
 }
 
-/// As [`only`], for a route whose handlers read the query, each with `Query`.
+/// Like [`only`], for a route whose handlers read the query with `Query`.
 pub(super) fn takes_query(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
     with_others(allow, methods.head(async move || Problem::method_not_allowed(allow)))
 }
 
-/// A route with GET and HEAD, which mints nothing and reads no one's data. It takes no query.
+/// A route with GET and HEAD, which mints no token and reads no user data. The route takes no query.
 pub(super) fn safe(get: MethodRouter<AppState>) -> MethodRouter<AppState> {
     with_others("GET, HEAD", get.route_layer(from_fn(refuse_query)))
 }
@@ -39,7 +39,7 @@ fn with_others(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRo
         .fallback(async move || Problem::method_not_allowed(allow))
 }
 
-/// RFC 6750, section 5.3: URLs end up in logs and histories, so nothing secret is ever read from them.
+/// RFC 6750, section 5.3: URLs end up in logs and histories, so the server never reads a secret from a URL.
 async fn refuse_query(request: Request, next: Next) -> Response {
     match request.uri().query() {
         None | Some("") => next.run(request).await,

@@ -10,16 +10,16 @@ use serde::Serialize;
 use crate::auth::Authorized;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// Carries an access token that was minted on the way.
+/// Carries the access token that the request has renewed.
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
-/// A success that has nothing more to say.
+/// The body of a success without data.
 #[derive(Serialize)]
 pub(super) struct Done {
     pub(super) result: &'static str,
 }
 
-/// A body with an access token that was minted on the way.
+/// A body with the access token that the request has renewed.
 #[derive(Serialize)]
 struct Renewed<'a, B> {
     #[serde(flatten)]
@@ -31,20 +31,21 @@ struct Renewed<'a, B> {
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Structs of text and numbers always serialize.
     let bytes = serde_json::to_vec(body).unwrap_or_default();
-    // Boxed, as a client that does not read keeps the body, and the vector may have twice the room.
+    // Boxed, because the body stays in memory while a client does not read it, and the vector may have twice the
+    // capacity.
     let mut response = Response::new(Body::from(Bytes::from(bytes.into_boxed_slice())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }
 
-/// A success with nothing more to say.
+/// A success without data.
 pub(super) fn done(result: &'static str) -> Response {
     json(StatusCode::OK, &Done { result })
 }
 
-/// A success of a protected route that does not end the caller's session. It hands out the access token that the
-/// request minted, if any.
+/// A success of a protected route that does not end the caller's session. The answer includes the access token that the
+/// request has renewed, if any.
 pub(super) fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
     let Some(access_token) = &by.renewed else { return json(StatusCode::OK, body) };
     let mut response = json(StatusCode::OK, &Renewed { body, access_token });

@@ -1,4 +1,4 @@
-//! The router as the connections see it.
+//! The router, as the connections call it.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ impl Service {
         response
     }
 
-    /// Returns when no write is under way, see [`AppState::write`].
+    /// Returns when no write runs, see [`AppState::write`].
     pub(super) async fn writes_ended(&self) {
         self.app.writes_ended().await;
     }

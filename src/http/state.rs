@@ -1,4 +1,4 @@
-//! What the handlers of one worker share, and how they run the use cases.
+//! The shared state of the handlers of one worker. It also runs the use cases.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{problem_response::Problem, tasks::Tasks};
 use crate::{auth::Auth, config::TokenRemoval};
 
-/// Where the process is in its life.
+/// The phase in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Ready.
@@ -24,15 +24,15 @@ pub enum Phase {
 pub struct App {
     /// The use cases.
     pub auth: Auth,
-    /// For new accounts, in code points.
+    /// The minimum length of a new password, in code points.
     pub password_min_length: usize,
     /// Who may call `DELETE /access-token`.
     pub token_removal: TokenRemoval,
     /// Deadline of a use case.
     pub request_timeout: Duration,
-    /// Networks whose forwarding headers are believed.
+    /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where the process is in its life.
+    /// The phase in the life of the process.
     pub phase: watch::Receiver<Phase>,
 }
 
@@ -52,10 +52,10 @@ impl AppState {
         Self(Arc::new(Shared { app, writes: Tasks::default() }))
     }
 
-    /// Runs a use case that changes nothing. It ends when the client leaves.
+    /// Runs a use case that changes nothing. The use case ends early if the client disconnects.
     ///
     /// # Errors
-    /// [`Problem::DEADLINE`], or the problem that the error of the use case is for the client.
+    /// [`Problem::DEADLINE`], or the problem for the error of the use case.
     pub(super) async fn read<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
         match timeout(self.request_timeout, use_case).await {
             Ok(outcome) => outcome.map_err(Problem::from),
@@ -63,9 +63,8 @@ impl AppState {
         }
     }
 
-    /// Runs a use case that changes something, in a task of its own. A client that leaves, or a deadline that passes,
-    /// ends the waiting and not the work: what the use case does after a change, such as its audit line, always
-    /// follows.
+    /// Runs a use case that changes something, in a task of its own. If the client disconnects or the deadline passes,
+    /// only the request stops waiting. The use case runs to its end, so it always writes its audit line after a change.
     ///
     /// # Errors
     /// As [`AppState::read`].
@@ -79,7 +78,7 @@ impl AppState {
             .await
     }
 
-    /// Returns when no use case that [`AppState::write`] has started is under way.
+    /// Returns when no use case runs that [`AppState::write`] has started.
     pub(super) async fn writes_ended(&self) {
         self.0.writes.ended().await;
     }

@@ -2,11 +2,11 @@
 
 use tokio::{sync::watch, task::JoinHandle};
 
-/// Counts the tasks that run.
+/// Counts the running tasks.
 #[derive(Default)]
 pub(super) struct Tasks(watch::Sender<usize>);
 
-/// One task that runs, until it is dropped.
+/// Counts as one running task until it is dropped.
 struct Running(watch::Sender<usize>);
 
 impl Tasks {
@@ -21,7 +21,7 @@ impl Tasks {
 
     /// Returns when no task runs.
     pub(super) async fn ended(&self) {
-        // Fails only when the sender is gone, and `self` has it.
+        // Fails only if the sender is dropped, and `self` holds it.
         let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
     }
 }

@@ -47,7 +47,7 @@ fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
         assert_eq!(answer.status, 503, "{answer:?}");
         let body = answer.json();
         assert_eq!(body["code"], "not_replicated", "{answer:?}");
-        assert!(body["error"].as_str().unwrap().contains("may be lost"), "{answer:?}");
+        assert!(body["error"].as_str().unwrap().contains("a failover may undo it"), "{answer:?}");
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
     };
     let email = unique_email();

@@ -76,11 +76,11 @@ async fn collect(body: AxumBody) -> Result<Bytes, Problem> {
     }
 }
 
-/// The messages of the parser never get out: they may quote the body, and a password may be in it.
+/// No message of the parser leaves this function, because it may quote the body, and the body may contain a password.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = str::from_utf8(bytes).map_err(|_| Problem::BODY_NOT_JSON)?;
-    // serde takes an array for a struct, and skips fields that the struct does not have almost unread. This pass
-    // refuses the array, and checks the depth, the numbers and the strings of all fields.
+    // serde accepts an array for a struct, and hardly checks the fields that the struct does not have. This pass
+    // refuses an array, and checks the depth, the numbers and the strings of all fields.
     let Ok(Value::Object(_)) = serde_json::from_str(text) else { return Err(Problem::BODY_NOT_JSON) };
     serde_json::from_str(text).map_err(|_| Problem::BODY_NOT_JSON)
 }

@@ -1,4 +1,4 @@
-//! The client's address, seen through trusted proxies.
+//! The address of the client, which trusted proxies report.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address at the other end of the connection. The service gives one to every request.
+/// The address at the other end of the connection. The service adds it to every request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
@@ -28,7 +28,7 @@ impl FromRequestParts<AppState> for Client {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
         let (Some(peer), Some(id)) = (parts.extensions.get::<Peer>(), parts.extensions.get::<RequestId>()) else {
-            // Each request comes through the service and the envelope.
+            // This never happens, because the service and the envelope add both to every request.
             return Err(Error::Internal("a request has no peer or no id".to_owned()).into());
         };
         let address = client_address(peer.0, &parts.headers, &app.trusted_proxies);
@@ -36,8 +36,8 @@ impl FromRequestParts<AppState> for Client {
     }
 }
 
-/// The peer, or the client that trusted proxies say they speak for. When the two headers disagree, one was forged
-/// through a proxy that does not set that header, and neither is believed.
+/// The address of the peer, or the client address that trusted proxies report. If the two headers disagree, the client
+/// has forged the header that its proxy does not set, so neither header counts.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
@@ -55,7 +55,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     }
 }
 
-/// The first address from the right, where the nearest proxy writes, that is no trusted proxy. A hop that cannot be
+/// The rightmost address that is not a trusted proxy, because each proxy appends to the right. A hop that cannot be
 /// read ends the chain of trust.
 fn last_untrusted(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &[IpNet]) -> IpAddr {
     let mut nearest = peer;

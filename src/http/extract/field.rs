@@ -1,4 +1,4 @@
-//! A field of a body or a query, and the rules for what it holds. A handler reports all wrong fields at once.
+//! A field of a body or a query, and the rules for its value. A handler reports all wrong fields at once.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,15 +11,15 @@ use serde::{
 
 use crate::http::problem_response::Problem;
 
-/// What a field holds. Any JSON value parses, so that the other fields are checked too.
+/// The value of a field. Any JSON value parses, so that the other fields are checked too.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// The field is not there.
+    /// The field is missing.
     #[default]
     Missing,
-    /// The field holds something else than text.
+    /// The value is not text.
     NotText,
-    /// The field holds text.
+    /// The value is text.
     Text(String),
 }
 
@@ -36,7 +36,7 @@ impl Field {
         }
     }
 
-    /// `None` if the field is not there.
+    /// `None` if the field is missing.
     pub(crate) fn optional_text(&self) -> Result<Option<&str>, Complaint> {
         if *self == Self::Missing { Ok(None) } else { self.text().map(Some) }
     }
@@ -46,7 +46,8 @@ impl Field {
         Email::parse(self.text()?).ok_or_else(|| "must be a valid email address, such as name@example.com".into())
     }
 
-    /// The password of an account that exists: any that was ever accepted.
+    /// The password of an existing account. The minimum length does not apply, because it may have been lower at
+    /// sign-up.
     pub(crate) fn password(&self) -> Result<Password, Complaint> {
         match self.text()? {
             "" => Err("must not be empty".into()),
@@ -57,7 +58,7 @@ impl Field {
         }
     }
 
-    /// A password to be set, of at least `min_length` code points.
+    /// A new password of at least `min_length` code points.
     pub(crate) fn new_password(&self, min_length: usize) -> Result<Password, Complaint> {
         let too_short = || Err(format!("must have at least {min_length} characters").into());
         if self.text()?.is_empty() {
@@ -73,12 +74,12 @@ impl Field {
 pub(crate) struct Complaints(Vec<FieldError>);
 
 impl Complaints {
-    /// The value of a field, or `None` after noting what is wrong with the field.
+    /// Returns the value of a field. If the field is wrong, records the complaint and returns `None`.
     pub(crate) fn check<T>(&mut self, field: &'static str, value: Result<T, Complaint>) -> Option<T> {
         value.map_err(|message| self.0.push(FieldError { field, message })).ok()
     }
 
-    /// `values` if all fields are right.
+    /// Returns `values` if all fields are right, otherwise the problem that lists the wrong fields.
     pub(crate) fn finish<T>(self, values: Option<T>) -> Result<T, Problem> {
         values.ok_or_else(|| Problem::invalid(self.0))
     }

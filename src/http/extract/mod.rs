@@ -1,4 +1,4 @@
-//! What handlers take from a request.
+//! The parts of a request that handlers take.
 
 pub(super) mod body;
 pub(super) mod caller;

@@ -9,15 +9,17 @@ use crate::http::problem_response::Problem;
 
 const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
 
-/// The tokens as they came, unverified. They share the memory of the headers.
+/// The unverified tokens. They share the memory of the headers.
 pub(crate) struct PresentedTokens {
     authorization: Option<HeaderValue>,
     refresh_token: Option<HeaderValue>,
 }
 
 impl PresentedTokens {
+    /// Reads the tokens from the headers.
+    ///
     /// # Errors
-    /// [`Problem::TWO_TOKENS`] when a header comes twice.
+    /// [`Problem::TWO_TOKENS`] if a header occurs twice.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let only = |name: &HeaderName| {
             let mut values = headers.get_all(name).iter();
@@ -55,7 +57,7 @@ impl<S: Sync> FromRequestParts<S> for PresentedTokens {
     }
 }
 
-/// A value that is not ASCII counts as a token that is not genuine.
+/// A value that is not ASCII counts as a forged token.
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or("?")
 }

@@ -1,4 +1,4 @@
-//! The caller of a protected route, whose access token is verified, and renewed where need be.
+//! The caller of a protected route, whose access token is verified, and renewed if it has expired.
 
 use auth_service_records::error::Error;
 use axum::{extract::FromRequestParts, http::request::Parts};
@@ -27,7 +27,7 @@ impl FromRequestParts<AppState> for Protected {
     }
 }
 
-/// Verifies the access token. One that has expired is renewed if a refresh token came with it.
+/// Verifies the access token. Renews an expired access token if the request has a refresh token.
 ///
 /// # Errors
 /// Those of [`Auth::authorize`](crate::auth::Auth::authorize) and [`Auth::renew`](crate::auth::Auth::renew), as

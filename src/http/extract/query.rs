@@ -1,4 +1,4 @@
-//! The query of a route that takes one.
+//! The query of a route that takes parameters.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::de::{
@@ -8,8 +8,8 @@ use serde::de::{
 
 use crate::http::problem_response::Problem;
 
-/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The values that our routes take
-/// need no percent-encoding, so none is decoded.
+/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The values on our routes need no
+/// percent-encoding, so the parser decodes none.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {

@@ -1,4 +1,4 @@
-//! What the client calls itself.
+//! The `User-Agent` header of a request.
 
 use std::convert::Infallible;
 

@@ -4,12 +4,13 @@ use axum::{extract::State, response::Response};
 
 use crate::http::{problem_response::Problem, response::done, state::AppState};
 
-/// Says that the process runs. Asks nobody.
+/// Says that the process runs. Does not check the store.
 pub(crate) async fn livez() -> Response {
     done("Alive")
 }
 
-/// Says whether requests should be sent here: the store takes writes, passwords are hashed, and no shutdown has begun.
+/// Says whether this replica should get requests: the store accepts writes, all hashing threads run, and no shutdown
+/// has begun.
 pub(crate) async fn readyz(State(app): State<AppState>) -> Result<Response, Problem> {
     if app.is_leaving() {
         return Err(Problem::SHUTTING_DOWN);

@@ -1,4 +1,4 @@
-//! The handlers. Each takes a request apart, calls one use case of the same name, and writes the answer.
+//! The handlers. Each handler validates a request, calls one use case of the same name, and writes the answer.
 
 pub(super) mod accounts;
 pub(super) mod health;

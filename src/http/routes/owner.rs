@@ -1,4 +1,4 @@
-//! The body of routes that are about one user, whom an access token may name as well.
+//! The body of routes that act on one user. An access token may name the user instead.
 
 use auth_service_records::user::Email;
 use serde::Deserialize;
@@ -16,6 +16,8 @@ pub(crate) struct OwnerBody {
 }
 
 impl OwnerBody {
+    /// The email of a request that needs one.
+    ///
     /// # Errors
     /// When the email is missing or wrong.
     pub(crate) fn email(&self) -> Result<Email, Problem> {
@@ -27,8 +29,8 @@ impl OwnerBody {
     /// The email of a request whose header has an access token.
     ///
     /// # Errors
-    /// As [`OwnerBody::email`]. Also when the body has an access token, as there is one way at a time to send one (RFC
-    /// 6750, section 2).
+    /// As [`OwnerBody::email`]. Also [`Problem::TWO_TOKENS`] if the body has an access token too, because a request
+    /// must use only one method to send a token (RFC 6750, section 2).
     pub(crate) fn email_beside_a_token(&self) -> Result<Email, Problem> {
         if self.access_token != Field::Missing {
             return Err(Problem::TWO_TOKENS);

@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// The most sessions on a page, and the default.
+/// The maximum number of sessions on a page, which is also the default.
 const PAGE_MAX: usize = 100;
-/// The most JSON on a page, which bounds the memory of a client that does not read. A hundred sessions fit unless their
-/// user agents are much longer than usual.
+/// The maximum size of the sessions on a page, in bytes of JSON. The limit bounds the memory that a client costs if it
+/// does not read. A hundred sessions fit unless their user agents are much longer than usual.
 const PAGE_MAX_BYTES: usize = 32 * 1024;
 
 #[derive(Deserialize, Default)]
@@ -129,7 +129,7 @@ pub(crate) async fn sessions(
 pub(crate) async fn end_session(
     State(app): State<AppState>,
     Protected { caller, by }: Protected,
-    // axum refuses a path that is not UTF-8 with a plain text, unless the handler takes the rejection.
+    // axum answers a path that is not UTF-8 with plain text, unless the handler takes the rejection.
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id.ok().and_then(|Path(id)| Id::parse(&id));

@@ -118,7 +118,7 @@ pub(crate) async fn refresh_access_token(
     Ok(json(StatusCode::OK, &body))
 }
 
-/// `TOKEN_REMOVAL=open`: an email in the body is enough. Without a body, an access token says whose tokens are meant.
+/// `TOKEN_REMOVAL=open`: an email in the body is enough. Without a body, the access token names the user.
 pub(crate) async fn remove_access_token(
     State(app): State<AppState>,
     Client(caller): Client,
@@ -128,7 +128,7 @@ pub(crate) async fn remove_access_token(
     let has_token = tokens.access().is_some();
     let Some(Json(body)) = body else {
         if !has_token {
-            // No token is asked for, so the missing part is the body.
+            // This mode requires no token, so the answer names the missing email.
             OwnerBody::default().email()?;
         }
         let by = authorize(&app, &caller, &tokens).await?;

@@ -1,4 +1,4 @@
-//! What each connection is doing, and for how long it may.
+//! The phase of each connection, and how long it may last.
 
 use std::{
     sync::{
@@ -9,15 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For the head of a request to arrive. The first one counts from the accept (OWASP ASVS 5.0, clause 13.2.6).
+/// The maximum time for the head of a request to arrive. For the first request, the time starts when the connection is
+/// accepted (OWASP ASVS 5.0, clause 13.2.6).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long things may take.
+/// The timeouts of connections and of the shutdown.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// At the end: how long requests in flight may take.
+    /// At shutdown: how long requests in flight may take.
     pub shutdown: Duration,
 }
 
@@ -32,13 +33,13 @@ impl Limits {
         Self { keep_alive, closing: AtomicBool::new(false) }
     }
 
-    /// From now on, a connection on which no request has begun ends.
+    /// From now on, each connection ends on which no request has begun.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 }
 
-/// What one connection is doing. Its reads and writes and its service say so. The worker's sweep looks at it.
+/// The phase of one connection. Its stream and its service update the phase, and the worker's sweep checks it.
 pub(super) struct Activity {
     limits: Arc<Limits>,
     state: Mutex<State>,
@@ -87,7 +88,7 @@ impl Activity {
         self.state().begin(Phase::Sending);
     }
 
-    /// All that was to be written has been.
+    /// All output is written.
     pub(super) fn flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Sending {
@@ -95,7 +96,7 @@ impl Activity {
         }
     }
 
-    /// The connection has nothing to read, and can be woken to try again. Returns whether its time is over.
+    /// Records that the connection has nothing to read, and how to wake it. Returns whether its time is over.
     pub(super) fn waits_to_read(&self, waker: &Waker) -> bool {
         let mut state = self.state();
         match &mut state.reader {
@@ -105,7 +106,7 @@ impl Activity {
         self.limits.are_over(&state)
     }
 
-    /// Makes the connection try to read again if its time is over, so that it ends if nothing has arrived.
+    /// If the time of the connection is over, wakes it to read again, so that it ends if nothing has arrived.
     pub(super) fn wake_if_over(&self) {
         let state = self.state();
         if let Some(reader) = state.reader.as_ref().filter(|_| self.limits.are_over(&state)) {
@@ -126,7 +127,7 @@ impl State {
 }
 
 impl Limits {
-    /// A request that has begun is cut only when its head takes too long.
+    /// A request that has begun is cut off only if its head takes too long.
     fn are_over(&self, state: &State) -> bool {
         let limit = match state.phase {
             Phase::Serving | Phase::Sending => return false,

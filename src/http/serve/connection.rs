@@ -16,10 +16,10 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use super::{activity::Activity, watched::Watched};
 use crate::http::service::Service;
 
-/// Of a request's line and headers.
+/// The maximum size of a request line with its headers.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
-/// For reading, and for answers that the client does not take. With it, a client that pipelines requests and reads
-/// nothing costs at most 64 KiB.
+/// The maximum size of the read buffer, and of the buffer for answers that the client has not read. With this limit, a
+/// client that pipelines requests and reads nothing costs at most 64 KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A connection that has been accepted.
@@ -28,7 +28,7 @@ pub(super) struct Accepted {
     pub(super) place: Place,
 }
 
-/// The place of a connection: among all of the server, and among its worker's. Both are free again when it is dropped.
+/// The place of a connection among all connections of the server, and among those of its worker. Its drop frees both.
 pub(super) struct Place {
     _among_all: OwnedSemaphorePermit,
     of_worker: Arc<AtomicUsize>,
@@ -53,7 +53,7 @@ pub(super) async fn serve(accepted: Accepted, activity: Arc<Activity>, service: 
     // Held until the connection ends.
     let _place = place;
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    // Fails when the client has gone already.
+    // Fails if the client has already disconnected.
     let Ok(peer) = stream.peer_addr() else { return };
     let answer = async |request| {
         activity.request_arrived();
@@ -64,10 +64,10 @@ pub(super) async fn serve(accepted: Accepted, activity: Arc<Activity>, service: 
     let connection = http1::Builder::new()
         .max_header_size(HEAD_MAX_BYTES)
         .max_buf_size(BUFFER_BYTES)
-        // A client that leaves as soon as it has sent a request gets no answer, but the request is served and logged.
-        // Without this, hyper drops the request, before or while it is served.
+        // The server serves and logs a request even if the client disconnects right after it has sent the request.
+        // Without this setting, hyper drops the request, before or while it is served.
         .half_close(true)
         .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&activity))), service_fn(answer));
-    // An error is the client's: it went away, was too slow, or spoke something else than HTTP.
+    // The client causes every error here: it disconnected, was too slow, or did not speak HTTP.
     let _ = connection.await;
 }

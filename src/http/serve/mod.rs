@@ -1,8 +1,9 @@
-//! The listener, the workers, the connections and their limits, and the way out.
+//! The listener, the workers, the connections and their limits, and the shutdown.
 //!
-//! One thread accepts and hands each connection to the worker that has the fewest. A worker is one thread with one
-//! current-thread runtime. Nothing on a request's path crosses a thread, and a few long-lived connections from a load
-//! balancer spread as evenly as many do, which SO_REUSEPORT does not promise.
+//! One thread accepts connections, and hands each to the worker that has the fewest connections. A worker is one thread
+//! with a current-thread runtime. A request leaves this thread only for a hash and for a write of the embedded store.
+//! Even a few long-lived connections from a load balancer spread evenly over the workers, which SO_REUSEPORT does not
+//! guarantee.
 
 pub(super) mod activity;
 mod connection;

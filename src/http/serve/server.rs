@@ -1,4 +1,4 @@
-//! The listening side: accepts connections, and stops in good order.
+//! Accepts connections, and shuts down in order.
 
 use std::{io, net::TcpStream as StdTcpStream, sync::Arc, time::Duration};
 
@@ -11,38 +11,39 @@ use tokio::{
 use super::worker::Worker;
 use crate::http::state::Phase;
 
-/// For a client to take what was sent to it, in milliseconds. One that reads nothing would keep its place for ever.
+/// The maximum time for a client to accept sent data, in milliseconds. Without a limit, a client that reads nothing
+/// would keep its place forever.
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT_MILLIS: u32 = 8_000;
-/// The kernel's memory for answers that a client has not taken. By default it grows to 4 MiB for each client that reads
+/// The kernel's memory for data that a client has not read. Without a limit, it grows to 4 MiB for each client that reads
 /// nothing. The largest answer has about 32 KiB.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
-/// When the system has no file descriptor left, accepting again at once would only spin.
+/// The pause after a failed accept. If the process has no file descriptor left, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The listening side.
+/// The listener, the workers that it feeds, and its limits.
 pub struct Server {
-    /// Where connections come in.
+    /// Accepts the connections.
     pub listener: TcpListener,
-    /// At least one.
+    /// The workers, at least one.
     pub workers: Vec<Worker>,
-    /// More wait in the listener's backlog.
+    /// The maximum number of open connections. Further connections wait in the listener's backlog.
     pub max_connections: usize,
-    /// From [`Phase::Leaving`] to [`Phase::Closing`].
+    /// The time from [`Phase::Leaving`] to [`Phase::Closing`].
     pub shutdown_delay: Duration,
 }
 
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// Load balancers should notice first.
+    /// After the delay, so that load balancers notice first.
     AfterDelay,
-    /// Somebody is waiting at a terminal.
+    /// Without the delay, because a person waits at a terminal.
     AtOnce,
 }
 
 impl Server {
-    /// Serves until `stop` answers. Returns when all workers have ended.
+    /// Serves until `stop` completes. Returns when all workers have ended.
     pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) {
         let Self { listener, workers, max_connections, shutdown_delay } = self;
         let places = Arc::new(Semaphore::new(max_connections));
@@ -56,11 +57,11 @@ impl Server {
         }
         drop(listener);
         phase.send_replace(Phase::Closing);
-        tracing::info!("stopping: requests in flight finish");
-        // All are told before the first is waited for, so that their timeouts run side by side.
+        tracing::info!("stopping: waiting for requests in flight");
+        // All workers are told before the first is awaited, so that their timeouts run in parallel.
         let threads: Vec<_> = workers.into_iter().map(Worker::finish).collect();
         for thread in threads {
-            // A panic there has been reported by the panic hook.
+            // The panic hook has already reported a panic of the thread.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
@@ -69,13 +70,13 @@ impl Server {
 async fn leave(phase: &watch::Sender<Phase>, stop: impl Future<Output = Leave>, delay: Duration) {
     if stop.await == Leave::AfterDelay {
         phase.send_replace(Phase::Leaving);
-        tracing::info!("stopping: not ready any more");
+        tracing::info!("stopping: no longer ready");
         sleep(delay).await;
     }
 }
 
 async fn accept(listener: &TcpListener, workers: &[Worker], places: &Arc<Semaphore>) {
-    // Fails only when the semaphore is closed, which it never is.
+    // Fails only if the semaphore is closed, which never happens.
     while let Ok(place) = Arc::clone(places).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -86,13 +87,13 @@ async fn accept(listener: &TcpListener, workers: &[Worker], places: &Arc<Semapho
             }
         };
         let Some(worker) = workers.iter().min_by_key(|worker| worker.open()) else { return };
-        // Fails when the client has gone already.
+        // Fails if the client has already disconnected.
         let Ok(stream) = prepare(stream) else { continue };
         worker.serve(stream, place);
     }
 }
 
-/// Sets the options of a connection, and takes it out of the accepting thread's runtime.
+/// Sets the options of a connection, and detaches it from the runtime of the accepting thread.
 fn prepare(stream: TcpStream) -> io::Result<StdTcpStream> {
     stream.set_nodelay(true)?;
     let stream = stream.into_std()?;

@@ -1,4 +1,4 @@
-//! The stream of a connection, which notes what happens on it, and ends when its time is over.
+//! The stream of a connection, which records its activity, and ends when the time of the connection is over.
 
 use std::{
     io::{self, IoSlice},
@@ -15,10 +15,11 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// hyper makes its buffer larger when a client fills it by sending more requests before it has read the answers.
+/// The maximum size of one read. hyper enlarges its buffer after a read that fills it, and a client that pipelines
+/// requests could cause such reads.
 const READ_BYTES: usize = 4 * 1024;
 
-/// A stream that hyper sees end, as if the client had closed it, when the connection's time is over.
+/// A stream that ends for hyper, as if the client had closed it, when the time of the connection is over.
 pub(super) struct Watched {
     stream: TcpStream,
     activity: Arc<Activity>,
@@ -29,7 +30,7 @@ impl Watched {
         Self { stream, activity }
     }
 
-    /// Asks the system, as the runtime may not have heard of the latest bytes yet.
+    /// Asks the operating system, because the runtime may not know of the latest bytes yet.
     fn has_bytes(&self) -> bool {
         recv(&self.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, bytes)| bytes > 0)
     }
@@ -44,7 +45,7 @@ impl AsyncRead for Watched {
             self.activity.bytes_arrived();
             buf.put_slice(part.filled());
         }
-        // A request that has arrived by now is served.
+        // A request that has already arrived is still served.
         if read.is_pending() && self.activity.waits_to_read(context.waker()) && !self.has_bytes() {
             return Poll::Ready(Ok(()));
         }

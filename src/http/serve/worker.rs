@@ -23,7 +23,7 @@ use super::{
 };
 use crate::http::service::Service;
 
-/// How often connections whose time is over are looked for.
+/// The interval between two sweeps for connections whose time is over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A thread that serves connections.
@@ -34,10 +34,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread with a runtime, in which `build` makes the service. Returns once it has.
+    /// Starts a thread with a runtime, and creates the service there with `build`. Returns when the service exists.
     ///
     /// # Errors
-    /// When the system gives no thread or no runtime.
+    /// When the operating system provides no thread or no runtime.
     pub async fn start<B, F>(name: String, timeouts: Timeouts, build: B) -> io::Result<Self>
     where
         B: FnOnce() -> F + Send + 'static,
@@ -49,7 +49,7 @@ impl Worker {
         let thread = thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(async {
                 let service = build().await;
-                // Nobody waits only if the process is on its way out already.
+                // The send fails only if the process is already stopping.
                 let _ = built.send(());
                 work(accepted, service, timeouts).await;
             });
@@ -58,7 +58,7 @@ impl Worker {
         Ok(Self { connections, open: Arc::new(AtomicUsize::new(0)), thread })
     }
 
-    /// How many connections the worker has.
+    /// The number of connections of the worker.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -66,11 +66,11 @@ impl Worker {
     /// Hands a connection over. `among_all` is its place among all connections of the server.
     pub(super) fn serve(&self, stream: std::net::TcpStream, among_all: OwnedSemaphorePermit) {
         let place = Place::new(among_all, &self.open);
-        // A worker that has ended takes its connections with it.
+        // The send fails only if the worker has ended. The connection then closes.
         let _ = self.connections.send(Accepted { stream, place });
     }
 
-    /// Tells the worker that no more connections come. The thread ends when those that are open have.
+    /// Tells the worker that no more connections come. The thread ends when all open connections have ended.
     pub(super) fn finish(self) -> thread::JoinHandle<()> {
         self.thread
     }
@@ -79,7 +79,7 @@ impl Worker {
 /// The connections of a worker.
 struct Connections {
     tasks: JoinSet<()>,
-    /// Of each task, and until the next sweep of tasks that have ended.
+    /// The activity of each task, and until the next sweep also of tasks that have ended.
     activities: Vec<Weak<Activity>>,
     limits: Arc<Limits>,
     sweep: Interval,
@@ -98,7 +98,7 @@ impl Connections {
         self.tasks.spawn(connection::serve(accepted, activity, service));
     }
 
-    /// Sweeps again and again, and forgets connections that have ended.
+    /// Waits until a connection ends, and forgets it, or until the next sweep is due, and sweeps.
     async fn watch(&mut self) {
         tokio::select! {
             Some(_) = self.tasks.join_next() => {}
@@ -115,8 +115,8 @@ impl Connections {
     }
 }
 
-/// Serves the connections that come in until no more do. Then lets requests in flight, and writes whose client has
-/// left, finish.
+/// Serves connections until no more come. Then waits for requests in flight, and for writes whose client has
+/// disconnected.
 async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, service: Service, timeouts: Timeouts) {
     let mut connections = Connections::new(timeouts.keep_alive);
     loop {
