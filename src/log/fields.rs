@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 /// The names that each line uses itself. A field of the same name is left out, so that no name is in a line twice.
 const RESERVED: [&str; 4] = ["timestamp", "level", "span", "target"];
-/// The memory that a line gets at first. Most lines need no more.
+/// The initial capacity of a line. Most lines need no more.
 const USUAL_BYTES: usize = 512;
 
 /// A JSON object that is being written.
@@ -37,7 +37,7 @@ where
     writer.write_str(str::from_utf8(&bytes).map_err(|_| fmt::Error)?)
 }
 
-/// Writes fields as entries of a JSON object, and takes them out of the `inherited` ones.
+/// Writes fields as entries of a JSON object, and removes their names from the `inherited` fields.
 pub(super) struct Fields<'l, 'o: 'l> {
     pub(super) object: &'l mut Object<'o>,
     pub(super) inherited: &'l mut Map<String, Value>,
@@ -104,7 +104,8 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Escapes all but printable ASCII, so that no text can start a line, move a terminal's cursor or hide a part of a line.
+/// Escapes everything except printable ASCII, so that no text can start a line, move a terminal's cursor or hide a part
+/// of a line.
 pub(super) struct Ascii;
 
 impl Formatter for Ascii {

@@ -16,8 +16,8 @@ use tracing_subscriber::{
 
 use super::fields::{Fields, write_object};
 
-/// Writes each event as one JSON object on a line of its own, in printable ASCII. The field of a span is in each line of
-/// the span; where names are the same, the innermost span wins, and the event wins over all spans.
+/// Writes each event as one JSON object on a line of its own, in printable ASCII. Each line of a span has the fields of
+/// the span. If names are equal, the innermost span wins, and the event wins over all spans.
 pub(super) fn layer<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -21,11 +21,11 @@ pub use self::writer::Guard;
 use self::writer::Lines;
 use crate::config::LogFormat;
 
-/// Sends all events of the process to standard output. Without a `format` it is text on a terminal, else JSON. `RUST_LOG`
-/// sets the levels. The guard writes the last lines when it is dropped.
+/// Sends all events of the process to standard output. Without a `format`, the log is text on a terminal and JSON
+/// elsewhere. `RUST_LOG` sets the levels. The guard writes the last lines when it is dropped.
 ///
 /// # Errors
-/// When the system gives no thread, or when the process has a log already.
+/// When the operating system provides no thread, or when the process already has a log.
 pub fn start(format: Option<LogFormat>) -> io::Result<Guard> {
     let directives = env::var_os("RUST_LOG").unwrap_or_default();
     let parsed = levels(&directives.to_string_lossy());
@@ -33,7 +33,7 @@ pub fn start(format: Option<LogFormat>) -> io::Result<Guard> {
     let on_terminal = io::stdout().is_terminal();
     let default = if on_terminal { LogFormat::Text } else { LogFormat::Json };
     let (lines, guard) = Lines::start(io::stdout(), |lines| {
-        tracing::warn!(lines, "log lines were dropped, because standard output took them too slowly");
+        tracing::warn!(lines, "log lines were dropped, because standard output accepted them too slowly");
     })?;
     let events = tracing_subscriber::registry().with(parsed.unwrap_or_else(|_| info()));
     let started = match format.unwrap_or(default) {
@@ -42,7 +42,7 @@ pub fn start(format: Option<LogFormat>) -> io::Result<Guard> {
     };
     started.map_err(io::Error::other)?;
     if let Some(problem) = problem {
-        tracing::warn!("RUST_LOG is ignored: {problem}; write it like info,audit=off,auth_service_store=debug");
+        tracing::warn!("RUST_LOG is ignored: {problem}; use the form info,audit=off,auth_service_store=debug");
     }
     Ok(guard)
 }
@@ -54,7 +54,7 @@ fn info() -> Targets {
 /// Reads directives such as `warn,audit=off`. A target that none of them names has the level info.
 fn levels(directives: &str) -> Result<Targets, ParseError> {
     let given = directives.split(',').map(str::trim).filter(|part| !part.is_empty());
-    // A level without a target takes the place of an earlier one.
+    // A level without a target replaces an earlier one.
     let all: Vec<_> = iter::once("info").chain(given).collect();
     all.join(",").parse()
 }

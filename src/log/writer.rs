@@ -1,7 +1,7 @@
-//! Gathers log lines in memory; a thread of its own writes them, many with one system call.
+//! Collects log lines in memory. A separate thread writes them, many lines with one system call.
 //!
-//! `tracing-appender` allocates for each line, makes a system call for each line, counts lines instead of bytes, and adds
-//! crates to the build.
+//! `tracing-appender` allocates for each line, makes a system call for each line, counts lines instead of bytes, and
+//! adds crates to the build.
 
 use std::{
     io::{self, Write},
@@ -13,16 +13,17 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The most bytes that wait to be written. Further lines are dropped, so that a reader who stops reading stops no request.
+/// The maximum number of bytes that wait to be written. Further lines are dropped, so that a reader who stops reading
+/// blocks no request.
 const PENDING_MAX_BYTES: usize = 2 << 20;
-/// The time for which the thread gathers lines before it writes them.
+/// The time for which the thread collects lines before it writes them.
 const GATHER: Duration = Duration::from_millis(5);
 /// The longest wait for the last lines.
 const FINISH: Duration = Duration::from_secs(1);
-/// The memory of a buffer that a burst has made larger than this is given back.
+/// The capacity that a buffer keeps after a burst of lines.
 const KEPT_BYTES: usize = 256 << 10;
 
-/// Takes lines. A clone writes to the same output.
+/// Accepts lines. A clone writes to the same output.
 #[derive(Clone)]
 pub(super) struct Lines(Arc<Shared>);
 
@@ -38,7 +39,7 @@ struct Pending {
     ends: bool,
 }
 
-/// Writes the lines that are left when it is dropped. It waits for that at most one second.
+/// Its drop writes the remaining lines, and waits for that at most one second.
 pub struct Guard {
     lines: Lines,
     finished: mpsc::Receiver<()>,
@@ -49,7 +50,7 @@ impl Lines {
     /// dropped since its last call.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the operating system provides no thread.
     pub(super) fn start(output: impl Write + Send + 'static, report_dropped: fn(u64)) -> io::Result<(Self, Guard)> {
         let lines = Self(Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() }));
         let (finish, finished) = mpsc::channel();
@@ -85,7 +86,7 @@ impl Shared {
         let mut bytes = Vec::new();
         loop {
             let (ends, dropped) = self.take(&mut bytes);
-            // Nobody can be told of an error: the log is the place for that.
+            // An error cannot be reported, because the log itself has failed.
             let _ = output.write_all(&bytes).and_then(|()| output.flush());
             bytes.clear();
             bytes.shrink_to(KEPT_BYTES);
@@ -97,8 +98,8 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, moves them into `bytes`, which must be empty, and returns whether the log ends and how many lines
-    /// were dropped.
+    /// Waits for lines, moves them into `bytes`, which must be empty, and returns whether the log ends and how many
+    /// lines were dropped.
     fn take(&self, bytes: &mut Vec<u8>) -> (bool, u64) {
         let idle = |pending: &mut Pending| pending.bytes.is_empty() && !pending.ends;
         let mut pending = self.changed.wait_while(self.pending(), idle).unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +181,7 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (reader, writer) = io::pipe().unwrap();
         let (lines, guard) = Lines::start(writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
-        // Nobody reads yet. The pipe takes what it holds, and the thread may have taken as much as may wait.
+        // Nobody reads yet. The pipe is full, and the thread may hold as many bytes as may wait.
         let line = [b'x'; 1 << 10];
         let count = 3 * PENDING_MAX_BYTES / line.len();
         for _ in 0..count {

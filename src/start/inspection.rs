@@ -30,7 +30,7 @@ impl Inspection {
                 Err(refusals) => Err(cli::wrong_settings(&refusals)),
             },
             Ok(Some(reason)) => {
-                tracing::warn!("{reason}; this server is not ready until then");
+                tracing::warn!("{reason}; this server is not ready until the store is reachable");
                 Ok(Self { complete: false })
             }
             Err(error) => Err(cli::cannot_open(&error)),
@@ -65,7 +65,7 @@ async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> 
         Ok(findings) => findings,
         Err(reason) => {
             if absence == Absence::Warn {
-                tracing::warn!("{reason}; the server looks at the store when it is there");
+                tracing::warn!("{reason}; the server inspects the store when it is reachable");
             }
             return Ok(false);
         }
@@ -78,7 +78,7 @@ async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> 
         return Err(refusals);
     }
     let complete = !findings.iter().any(Finding::is_of_absence);
-    // The inspection that reaches the whole store repeats all warnings.
+    // An incomplete inspection is repeated, and the first complete one logs all warnings.
     if complete || absence == Absence::Warn {
         for warning in of(Verdict::Warning) {
             tracing::warn!("{}", sentence(warning));

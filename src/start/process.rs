@@ -10,7 +10,8 @@ use crate::{cli, http::Leave};
 /// Open files of the store, the log and the runtimes, with a reserve.
 const FILES_BESIDES_CONNECTIONS: u64 = 100;
 
-/// Each connection takes a file descriptor, and the usual soft limit of 1,024 of them is below `MAX_CONNECTIONS`.
+/// Raises the soft limit on open files to the hard limit. Each connection takes a file descriptor, and the usual soft
+/// limit of 1,024 is below `MAX_CONNECTIONS`.
 pub(super) fn raise_file_limit(max_connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     // If the system refuses, the limit stays unchanged, and the warning below reports the consequence.
