@@ -48,8 +48,8 @@ impl Auth {
     /// Mints an access token to replace the expired one with these `claims`.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`] for a refresh token of another session, [`Error::TokenExpired`] for one that has ended,
-    /// [`Error::TokenReused`] for one that was already spent, or an error of the store.
+    /// [`Error::TokenInvalid`] for a refresh token of another session, [`Error::TokenExpired`] for an expired or
+    /// removed one, [`Error::TokenReused`] for one that was already spent, or an error of the store.
     pub async fn renew(&self, caller: &Caller, claims: &Claims, refresh_token: &str) -> Result<Authorized, Error> {
         let now = self.now();
         let refresh = self.parts.tokens.refresh.verify(refresh_token, now)?;

@@ -100,8 +100,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::TokenInvalid`] for anything except one of our refresh tokens, [`Error::TokenExpired`],
-    /// [`Error::RefreshTokenNotFound`] when it was removed before it expired, [`Error::TokenReused`] when it was
-    /// already spent, or an error of the store.
+    /// [`Error::RefreshTokenNotFound`] if the token was removed before it expired, [`Error::TokenReused`] if the token
+    /// was already spent, or an error of the store.
     pub async fn refresh_access_token(&self, caller: &Caller, refresh_token: &str) -> Result<RefreshedTokens, Error> {
         let now = self.now();
         let Claims { sub, tag, sid, jti, exp, .. } = self.parts.tokens.refresh.verify(refresh_token, now)?;

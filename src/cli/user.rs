@@ -75,7 +75,7 @@ fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
         for _ in 0..DELETION_TRIES {
             let Some(seen) = store.find_user(email.tag()).await? else {
                 // A user repeats the command if too few replicas have confirmed the deletion. "Not found" then means
-                // that they have.
+                // that enough replicas have confirmed it.
                 store.acknowledge_user(email.tag()).await?;
                 return Err(not_found(email.as_str()));
             };

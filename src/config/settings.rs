@@ -76,7 +76,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token, at least that of an access token"),
     setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),
     setting("TOKEN_REMOVAL", "open", "Who may call DELETE /access-token: open (anyone), owner, off"),
-    setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash"),
+    setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash, in KiB"),
     setting("ARGON2_ITERATIONS", "2", "Passes of one password hash"),
     setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
     setting("PASSWORD_MIN_SCORE", "0", "Lowest zxcvbn score of a new password, 0 (any) to 4 (very hard to guess)"),

@@ -13,8 +13,8 @@ use super::{problem_response::Failure, request_id::RequestId};
 /// receives it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// A log line that is not written yet. If the connection ends before the answer, its drop writes the line: the client
-/// has reset the connection, or the shutdown has timed out.
+/// A log line that is not written yet. If the connection ends before the answer, the drop writes the line. The client
+/// has then reset the connection, or the shutdown has timed out.
 pub(super) struct LogLine {
     method: &'static str,
     /// `None` when no route has the path. The path itself is the client's text, which does not belong in a log.

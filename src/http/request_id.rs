@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_BYTES: usize = 64;
 
-/// The envelope adds one to the extensions of every request that reaches a handler.
+/// The envelope adds an id to the extensions of every request that reaches a handler.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(HeaderValue);
 

@@ -36,7 +36,7 @@ pub struct App {
     pub phase: watch::Receiver<Phase>,
 }
 
-/// A handle on [`App`], cloned for each request.
+/// A handle to [`App`], cloned for each request.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);
 
@@ -78,7 +78,7 @@ impl AppState {
             .await
     }
 
-    /// Returns when no use case runs that [`AppState::write`] has started.
+    /// Returns when all use cases that [`AppState::write`] has started have ended.
     pub(super) async fn writes_ended(&self) {
         self.0.writes.ended().await;
     }

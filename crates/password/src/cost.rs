@@ -14,11 +14,11 @@ pub struct HashCost {
 }
 
 impl HashCost {
-    /// The most memory for one hash, in KiB: 1 GiB.
+    /// The maximum memory for one hash, in KiB: 1 GiB.
     pub const MAX_MEMORY_KIB: u32 = 1 << 20;
-    /// The most passes.
+    /// The maximum number of passes.
     pub const MAX_ITERATIONS: u32 = 32;
-    /// The most lanes.
+    /// The maximum number of lanes.
     pub const MAX_PARALLELISM: u32 = 16;
     /// argon2 splits each lane into four slices of at least two blocks of 1 KiB.
     const MIN_MEMORY_KIB_PER_LANE: u32 = 8;
@@ -54,8 +54,8 @@ impl HashCost {
     }
 
     /// The cost of an extra hash. A hash of the cost `spent` and the extra hash together do the work of one hash of
-    /// this cost. `None` if `spent` is enough. Rounding loses less than one unit of work for each pass. The minimum
-    /// memory of argon2 may add work.
+    /// this cost. `None` if `spent` is enough. Rounding loses less than one KiB in each pass. The minimum memory of
+    /// argon2 may add work.
     pub(crate) fn remainder(self, spent: Self) -> Option<Self> {
         let missing = self.work().saturating_sub(spent.work());
         if missing == 0 {

@@ -48,7 +48,7 @@ mod tests {
     const HASH: Duration = Duration::from_millis(10);
     const DEADLINE: Duration = Duration::from_millis(100);
 
-    /// The most jobs that may run before one that is in time.
+    /// The maximum number of jobs before a job that is in time.
     fn limit(estimate: &Estimate, threads: usize) -> usize {
         (0..).take_while(|before| estimate.is_in_time(*before, threads)).count() - 1
     }

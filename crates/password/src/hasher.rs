@@ -26,7 +26,7 @@ pub(crate) struct Hasher {
     params: Params,
     /// Empty until the first hash, and again after [`Hasher::give_memory_back`].
     memory: Vec<Block>,
-    /// Units of work so far.
+    /// The work so far, see [`HashCost::work`].
     #[cfg(test)]
     work: u32,
 }

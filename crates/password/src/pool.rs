@@ -115,7 +115,7 @@ mod tests {
         release
     }
 
-    /// Ends one thread, and waits until the pool has seen that.
+    /// Ends one thread, and waits until the pool has noticed.
     fn kill_a_thread(pool: &Pool) {
         let running = pool.0.lock().threads.running;
         pool.submit(client("killer"), Box::new(|_| panic!("the test ends this thread"))).unwrap();

@@ -135,7 +135,7 @@ mod tests {
         Queue::new(1_000, Estimate::new(HASH, DEADLINE))
     }
 
-    /// Pushes jobs of a client until one is refused. Returns how many were not.
+    /// Pushes jobs of a client until one is refused. Returns the number of accepted jobs.
     fn flood(queue: &mut Queue<String>, name: &str, threads: Threads) -> usize {
         let mut push = |n| queue.push(client(name), format!("{name}{n}"), Instant::now(), threads);
         (0..).take_while(|n| push(*n).is_ok()).count()

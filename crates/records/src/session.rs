@@ -60,7 +60,7 @@ pub struct Session {
 /// Which sessions a list shows, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// The list starts with the session that is next older than this one. `None` starts with the newest session.
+    /// The list starts after this session. `None` starts with the newest session.
     pub after: Option<Id>,
     /// The maximum number of sessions.
     pub limit: usize,

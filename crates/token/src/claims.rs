@@ -22,7 +22,7 @@ pub struct Claims {
     pub jti: Id,
     /// When the token was issued, in seconds since the Unix epoch.
     pub iat: u64,
-    /// When the token ends, in seconds since the Unix epoch.
+    /// When the token expires, in seconds since the Unix epoch.
     pub exp: u64,
 }
 
@@ -45,7 +45,7 @@ pub enum TokenError {
     BadSignature,
     /// The token names another issuer or audience.
     WrongAudience,
-    /// `nbf` is in the future.
+    /// `nbf` is more than [`LEEWAY_SECONDS`] in the future.
     NotYetValid,
     /// Everything else is valid, but `exp` has passed.
     Expired,

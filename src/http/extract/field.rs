@@ -46,8 +46,8 @@ impl Field {
         Email::parse(self.text()?).ok_or_else(|| "must be a valid email address, such as name@example.com".into())
     }
 
-    /// The password of an existing account. The minimum length does not apply, because it may have been lower at
-    /// sign-up.
+    /// The password of an existing account. The minimum length does not apply, because the setting may have been lower
+    /// at sign-up.
     pub(crate) fn password(&self) -> Result<Password, Complaint> {
         match self.text()? {
             "" => Err("must not be empty".into()),

@@ -33,7 +33,7 @@ impl Limits {
         Self { keep_alive, closing: AtomicBool::new(false) }
     }
 
-    /// From now on, each connection ends on which no request has begun.
+    /// From now on, every connection without a request ends.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }

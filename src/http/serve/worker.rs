@@ -98,7 +98,7 @@ impl Connections {
         self.tasks.spawn(connection::serve(accepted, activity, service));
     }
 
-    /// Waits until a connection ends, and forgets it, or until the next sweep is due, and sweeps.
+    /// Waits for one event: the end of a connection, which is forgotten, or the next sweep.
     async fn watch(&mut self) {
         tokio::select! {
             Some(_) = self.tasks.join_next() => {}

@@ -55,13 +55,13 @@ impl Scene {
         scene
     }
 
-    /// Sets the clock to so many milliseconds after the start.
+    /// Sets the clock to this many milliseconds after the start.
     pub(super) fn at(&self, millis: u64) {
         self.millis.set(millis);
         self.set_clock();
     }
 
-    /// Takes the clock back to the time of the test, so that a slow machine changes nothing.
+    /// Resets the clock to the time of the test, so that a slow machine does not change the result.
     fn set_clock(&self) {
         self.clock.set((START * 1_000 + self.millis.get()) * 1_000, Instant::now());
     }
@@ -75,7 +75,8 @@ impl Scene {
         self.store.find_user(self.tag).unwrap().unwrap()
     }
 
-    /// Signs in, after a sign-up if need be. The session's id is the id of its refresh token, too.
+    /// Signs in, after a sign-up if the account does not exist. The id of the session is also the id of its refresh
+    /// token.
     pub(super) async fn sign_in(&self) -> Id {
         self.store.create_user(self.tag, &user()).await.unwrap();
         let session = session();

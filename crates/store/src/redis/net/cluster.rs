@@ -112,8 +112,8 @@ impl Cluster {
         }
     }
 
-    /// Succeeds if at least one primary takes writes. The loss of one primary must not take the users of the others out
-    /// of service.
+    /// Succeeds if at least one primary accepts writes. The loss of one primary must not affect the users of the
+    /// others.
     pub(in crate::redis) async fn ready(&self, probe: impl Fn(&str) -> Request<'static>) -> Result<(), Error> {
         let nodes = self.nodes.table.borrow().nodes.clone();
         let mut probes = JoinSet::new();
