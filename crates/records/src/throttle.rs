@@ -42,7 +42,7 @@ pub enum Counter {
     Failures,
     /// Token removals by callers without a token.
     Removals,
-    /// Accounts created.
+    /// Sign-ups, whether or not they succeed.
     SignUps,
 }
 
