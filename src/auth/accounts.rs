@@ -95,6 +95,7 @@ impl Auth {
         current: &Password,
         new: Password,
     ) -> Result<(), Error> {
+        let epoch = Id::random()?;
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, current).await?;
         let hashed = self.parts.passwords.hash(new, &stored.user.email, address_name(caller.address)).await;
         let password_hash = match hashed {
@@ -109,7 +110,7 @@ impl Auth {
         };
         let user = User { password_hash, ..stored.user.clone() };
         let change = Change { seen: &stored, user: &user, known: guess.known };
-        let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, Id::random()?, Some(change)).await;
+        let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(by, guess, outcome).await?;
         self.parts.audit.record(Event::PasswordChanged, caller, by.subject());
         Ok(())

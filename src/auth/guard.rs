@@ -49,7 +49,13 @@ impl Auth {
         password: &Password,
     ) -> Result<Verified, Error> {
         let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
-        let stored = stored?;
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.uncount(counted.ok().flatten()).await;
+                return Err(error);
+            }
+        };
         let subject = Subject { user_id: stored.as_ref().map(|stored| stored.user.id), email, ..Subject::default() };
         let throttled = |seconds| {
             self.parts.audit.record(Event::Throttled, caller, subject);
@@ -61,11 +67,11 @@ impl Auth {
         match self.store.admit_guess(tag, guess.known).await {
             Ok(Admission::Admitted) => {}
             Ok(Admission::Wait(seconds)) => {
-                self.uncount(guess).await;
+                self.uncount(address).await;
                 return Err(throttled(seconds));
             }
             Err(error) => {
-                self.uncount(guess).await;
+                self.uncount(address).await;
                 return Err(error);
             }
         }
@@ -86,13 +92,14 @@ impl Auth {
 
     /// Closes a guess after a success. The store has already reset the failures of the account.
     pub(super) async fn succeeded(&self, guess: Guess) {
-        self.uncount(guess).await;
+        self.uncount(guess.address).await;
     }
 
     /// Takes back a guess that was not compared, or whose operation failed. If the withdrawal fails, the guess still
     /// counts as failed, which is safe.
     pub(super) async fn withdraw(&self, guess: Guess) {
-        let (withdrawn, ()) = tokio::join!(self.store.withdraw_guess(guess.tag, guess.known), self.uncount(guess));
+        let (withdrawn, ()) =
+            tokio::join!(self.store.withdraw_guess(guess.tag, guess.known), self.uncount(guess.address));
         if let Err(error) = withdrawn {
             tracing::debug!(?error, "a guess could not be withdrawn");
         }
@@ -143,8 +150,9 @@ impl Auth {
         }
     }
 
-    async fn uncount(&self, guess: Guess) {
-        let Some(address) = guess.address else { return };
+    /// Takes back the count of a call from `address`, if the call was counted.
+    async fn uncount(&self, address: Option<Id>) {
+        let Some(address) = address else { return };
         if let Err(error) = self.store.uncount_call(Counter::Failures, address).await {
             tracing::debug!(?error, "a call of an address stays counted");
         }

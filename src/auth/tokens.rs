@@ -54,11 +54,11 @@ impl Auth {
     ) -> Result<SignedIn, Error> {
         let tag = email.tag();
         let origin = Origin { ip: caller.address.to_string(), user_agent: user_agent.to_owned() };
+        let (sid, refresh_id) = (Id::random()?, Id::random()?);
+        let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin };
         for _ in 0..SIGN_IN_TRIES {
             let verified = self.verify_password(caller, Some(email), tag, password).await?;
             let (user_id, guess) = (verified.stored.user.id, verified.guess);
-            let (sid, refresh_id) = (Id::random()?, Id::random()?);
-            let session = NewSession { sid, epoch: Id::random()?, refresh_id, origin: origin.clone() };
             // Reads the clock before the store sets the expiry of the entries, so that no token outlives its entry.
             let now = self.now();
             match self.open_session(caller, tag, &verified, &session).await {

@@ -123,8 +123,8 @@ async fn start_workers(
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
-    let mut workers = Vec::with_capacity(cores);
-    for n in 0..cores {
+    // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
+    let start = |n| {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
         let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
         let (request_timeout, trusted_proxies) = (config.request_timeout, config.trusted_proxies.clone());
@@ -138,7 +138,12 @@ async fn start_workers(
                 phase: phase_of_app,
             }))
         };
-        workers.push(Worker::start(format!("http-{n}"), timeouts, build).await?);
+        Worker::start(format!("http-{n}"), timeouts, build)
+    };
+    let starting: Vec<_> = (0..cores).map(start).collect::<io::Result<_>>()?;
+    let mut workers = Vec::with_capacity(cores);
+    for worker in starting {
+        workers.push(worker.await?);
     }
     Ok(workers)
 }

@@ -9,6 +9,7 @@
 #[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
+mod address_limits;
 mod load_balancer;
 mod majorities;
 mod recorder;

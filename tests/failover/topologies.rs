@@ -5,14 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
-
-use auth_service_records::throttle::address_name;
-
 use crate::support::{
-    MovingSlot, PASSWORD, PROXY, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away,
-    assert_no_route_lies, assert_serves, cluster_scene, in_time, key, sentinel_scene, wait_longer, wait_until,
-    wait_until_ready,
+    MovingSlot, PASSWORD, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away, assert_no_route_lies,
+    assert_serves, cluster_scene, in_time, key, sentinel_scene, wait_longer, wait_until, wait_until_ready,
 };
 
 /// Sends requests without pause until the profile of the session is served again. Each answer before that must be a 503
@@ -260,35 +255,4 @@ fn cluster_slots_that_move_cost_nothing() {
     assert_served("after the slot has moved");
     assert_eq!(app.remove_access_token(&session.email).status, 200);
     assert_eq!(app.current_user(&session.access_token).status, 401);
-}
-
-/// The counter of a client address may be in another slot than the account. The primary of that slot may be down while
-/// the primary of the account is up.
-#[test]
-fn a_lost_primary_of_an_address_counter_stops_no_other_user() {
-    let _turn = alone();
-    let (mut cluster, app, sessions) =
-        cluster_scene(&[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100"), PROXY]);
-    // An address whose counters are on the primary of the first session.
-    let lost = sessions[0].0;
-    let address = (1..=250).map(|n| format!("192.0.2.{n}")).find(|address| {
-        let name = address_name(address.parse().unwrap());
-        cluster.owner(0, &format!("{{{name}}}:n:f")) == lost
-    });
-    let address = address.unwrap();
-    let replica = cluster.replica_of(lost);
-    for server in [replica, lost] {
-        cluster.servers[server].kill();
-    }
-    for _ in 0..10 {
-        for (_, session) in &sessions[1..] {
-            let answer = in_time("POST /authenticate", || app.authenticate_from(&address, &session.email, PASSWORD));
-            assert_eq!(answer.status, 200, "{answer:?}");
-            let removal = json!({"email": session.email}).to_string();
-            let headers = [("X-Forwarded-For", address.as_str())];
-            let removal =
-                in_time("DELETE /access-token", || app.send("DELETE", "/access-token", &headers, Some(&removal)));
-            assert_eq!(removal.status, 200, "{removal:?}");
-        }
-    }
 }

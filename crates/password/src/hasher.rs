@@ -115,14 +115,20 @@ impl Hasher {
             return Ok(());
         }
         self.give_memory_back();
-        // `main` disables huge pages, but hashing is faster with them. If the system refuses, hashing is a little
-        // slower.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::thread::disable_transparent_huge_pages(false);
         self.memory.try_reserve_exact(blocks).map_err(|e| failed(&e))?;
+        // The first write to a page decides its size.
+        use_huge_pages(true);
         self.memory.resize(blocks, Block::default());
+        use_huge_pages(false);
         Ok(())
     }
+}
+
+/// Hashing is faster with huge pages, but without them the rest of the process takes half the memory at rest. The switch
+/// is for the whole process, so `main` also disables them. If the system refuses, hashing is a little slower.
+fn use_huge_pages(enabled: bool) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(!enabled);
 }
 
 fn today(params: &Params) -> Argon2<'static> {

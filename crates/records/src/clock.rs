@@ -57,13 +57,6 @@ impl Clock {
         self.now_micros() / 1_000_000
     }
 
-    /// The difference between the wall clock of this machine and this clock, and whether the wall clock is ahead.
-    #[must_use]
-    pub fn machine_offset(&self) -> (Duration, bool) {
-        let (machine, store) = (micros(machine_time()), self.now_micros());
-        (Duration::from_micros(machine.abs_diff(store)), machine > store)
-    }
-
     fn now_micros(&self) -> u64 {
         self.0.origin_micros.load(Ordering::Relaxed) + micros(self.0.start.elapsed())
     }
@@ -99,7 +92,6 @@ mod tests {
         clock.set(1_000_000_000, Instant::now());
         let first = clock.now_millis();
         assert!((1_000_000..1_001_000).contains(&first), "{first}");
-        assert!(clock.machine_offset().1);
         assert!(clock.clone().now_millis() >= first);
     }
 }

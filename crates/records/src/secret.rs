@@ -63,10 +63,15 @@ impl Secrets {
     /// secrets.
     ///
     /// # Errors
-    /// When a file cannot be read or written, is open to other users, or holds a secret under [`SECRET_MIN_BYTES`].
+    /// When a file cannot be read or written, is open to other users, or holds a secret under [`SECRET_MIN_BYTES`]; when both
+    /// secrets are equal.
     pub fn load_or_generate(directory: &Path) -> io::Result<(Self, bool)> {
         let (access, new_access) = load_or_generate(&directory.join("auth_secret_key"))?;
         let (refresh, new_refresh) = load_or_generate(&directory.join("refresh_secret_key"))?;
+        if access.expose() == refresh.expose() {
+            let why = "auth_secret_key and refresh_secret_key are equal; remove one of the files";
+            return Err(io::Error::other(format!("{}: {why}", directory.display())));
+        }
         Ok((Self { access, refresh }, new_access || new_refresh))
     }
 }
@@ -75,7 +80,8 @@ fn load_or_generate(path: &Path) -> io::Result<(Secret, bool)> {
     let explain = |why: String| io::Error::other(format!("{}: {why}", path.display()));
     match fs::read_to_string(path) {
         Ok(text) => {
-            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            let metadata = fs::metadata(path).map_err(|e| explain(e.to_string()))?;
+            if metadata.permissions().mode() & 0o077 != 0 {
                 return Err(explain("other users can read this secret; run chmod 600 on the file".to_owned()));
             }
             let secret = Secret(text.trim_end().to_owned());

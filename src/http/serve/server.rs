@@ -86,7 +86,9 @@ async fn accept(listener: &TcpListener, workers: &[Worker], places: &Arc<Semapho
                 continue;
             }
         };
-        let Some(worker) = workers.iter().min_by_key(|worker| worker.open()) else { return };
+        // A worker that has panicked has no open connections, and must not attract all new ones.
+        let running = workers.iter().filter(|worker| worker.is_running());
+        let Some(worker) = running.min_by_key(|worker| worker.open()) else { return };
         // Fails if the client has already disconnected.
         let Ok(stream) = prepare(stream) else { continue };
         worker.serve(stream, place);

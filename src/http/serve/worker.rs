@@ -34,11 +34,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread with a runtime, and creates the service there with `build`. Returns when the service exists.
+    /// Starts a thread with a runtime, and creates the service there with `build`. The future returns the worker when the
+    /// service exists.
     ///
     /// # Errors
-    /// When the operating system provides no thread or no runtime.
-    pub async fn start<B, F>(name: String, timeouts: Timeouts, build: B) -> io::Result<Self>
+    /// When the operating system provides no thread or no runtime, or when `build` panics.
+    pub fn start<B, F>(name: String, timeouts: Timeouts, build: B) -> io::Result<impl Future<Output = io::Result<Self>>>
     where
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = Service>,
@@ -54,8 +55,15 @@ impl Worker {
                 work(accepted, service, timeouts).await;
             });
         })?;
-        is_built.await.map_err(io::Error::other)?;
-        Ok(Self { connections, open: Arc::new(AtomicUsize::new(0)), thread })
+        Ok(async {
+            is_built.await.map_err(io::Error::other)?;
+            Ok(Self { connections, open: Arc::new(AtomicUsize::new(0)), thread })
+        })
+    }
+
+    /// Whether the worker serves connections. It no longer does after a panic.
+    pub(super) fn is_running(&self) -> bool {
+        !self.connections.is_closed()
     }
 
     /// The number of connections of the worker.

@@ -125,21 +125,25 @@ impl Work {
     }
 
     fn carry_out(&self, group: impl Iterator<Item = Request>) {
-        let (group, mut answers) = (group.collect(), Vec::new());
-        match self.file.write(|database| self.commit(database, group, &mut answers)) {
+        let (mut group, mut answers) = (group.collect::<Vec<_>>().into_iter(), Vec::new());
+        match self.file.write(|database| self.commit(database, &mut group, &mut answers)) {
             Ok(()) => answers.into_iter().for_each(|answer| answer()),
-            // Records the failure before `answers` is dropped, so that the store is not ready when a caller learns of
-            // the failure.
+            // Records the failure before `answers` and the rest of `group` are dropped, so that the store is not ready
+            // when a caller learns of the failure.
             Err(error) => self.fail(&error),
         }
     }
 
     /// Carries out the group in one transaction. After an error, no operation of the group has happened.
-    fn commit(&self, database: &Database, group: Vec<Request>, answers: &mut Vec<Answer>) -> Result<(), redb::Error> {
+    fn commit(
+        &self,
+        database: &Database,
+        group: &mut impl Iterator<Item = Request>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), redb::Error> {
         let now = self.clock.now_millis();
         transact(database, |tables| {
-            let mut group = group.into_iter();
-            for request in group.by_ref() {
+            for request in group {
                 let (done, answer) = request(tables, now);
                 answers.push(answer);
                 done?;

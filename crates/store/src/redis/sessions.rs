@@ -14,7 +14,7 @@ use super::{
     entries::{self, EpochEntry},
     net::request::Request,
     script::script,
-    store::Redis,
+    store::{Redis, unreadable},
 };
 use crate::{
     change::Change,
@@ -89,7 +89,8 @@ impl Redis {
             let sid = Id::parse(&sid)?;
             Some(Session { sid, created_at, last_used_at, origin: Origin { ip, user_agent } })
         };
-        Ok(rows.map(|rows| rows.into_iter().filter_map(session).collect()))
+        let sessions = |rows: Vec<Row>| rows.into_iter().map(session).collect::<Option<Vec<_>>>();
+        rows.map(|rows| sessions(rows).ok_or_else(|| unreadable("the id of a session"))).transpose()
     }
 
     pub(crate) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {

@@ -105,6 +105,11 @@ impl Redis {
     }
 }
 
+/// An error for a value of the store that has an unexpected form.
+pub(super) fn unreadable(what: &str) -> Error {
+    Error::Internal(format!("{what} cannot be read"))
+}
+
 pub(super) fn decode<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
     redis::from_redis_value(answer).map_err(|error| to_error(&RedisError::from(error)))
 }

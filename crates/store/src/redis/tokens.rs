@@ -12,7 +12,7 @@ use redis::{Script, Value};
 use super::{
     net::request::Request,
     script::script,
-    store::{Redis, decode},
+    store::{Redis, decode, unreadable},
 };
 
 static REFRESH: LazyLock<Script> = script!("entries", "presented", "refresh");
@@ -44,10 +44,13 @@ impl Redis {
             }
             answer @ Value::Array(_) => {
                 let (access_seconds, refresh_id, iat, exp): (u64, String, u64, u64) = decode(answer)?;
-                let successor = Id::parse(&refresh_id).map(|refresh_id| Successor { refresh_id, iat, exp });
-                Ok(Refreshed::Live { access_seconds, successor })
+                let refresh_id = Id::parse(&refresh_id).ok_or_else(|| unreadable("a refresh entry"))?;
+                Ok(Refreshed::Live { access_seconds, successor: Some(Successor { refresh_id, iat, exp }) })
             }
-            _ => Ok(Refreshed::Reused),
+            answer => {
+                decode::<String>(answer)?;
+                Ok(Refreshed::Reused)
+            }
         }
     }
 

@@ -1,0 +1,59 @@
+//! Limits on client addresses in a cluster. The counter of an address may be in another slot than the account.
+
+use auth_service_records::throttle::address_name;
+use serde_json::json;
+
+use crate::support::{Cluster, PASSWORD, PROXY, alone, cluster_scene, in_time};
+
+/// An address whose counters are on this primary, or on another one.
+fn address_on(cluster: &Cluster, primary: usize, is_there: bool) -> String {
+    let found = (1..=250).map(|n| format!("192.0.2.{n}")).find(|address| {
+        let name = address_name(address.parse().unwrap());
+        (cluster.owner(0, &format!("{{{name}}}:n:f")) == primary) == is_there
+    });
+    found.unwrap()
+}
+
+/// The counter of a client address may be in another slot than the account. The primary of that slot may be down while
+/// the primary of the account is up.
+#[test]
+fn a_lost_primary_of_an_address_counter_stops_no_other_user() {
+    let _turn = alone();
+    let (mut cluster, app, sessions) =
+        cluster_scene(&[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100"), PROXY]);
+    let lost = sessions[0].0;
+    let address = address_on(&cluster, lost, true);
+    let replica = cluster.replica_of(lost);
+    for server in [replica, lost] {
+        cluster.servers[server].kill();
+    }
+    for _ in 0..10 {
+        for (_, session) in &sessions[1..] {
+            let answer = in_time("POST /authenticate", || app.authenticate_from(&address, &session.email, PASSWORD));
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let removal = json!({"email": session.email}).to_string();
+            let headers = [("X-Forwarded-For", address.as_str())];
+            let removal =
+                in_time("DELETE /access-token", || app.send("DELETE", "/access-token", &headers, Some(&removal)));
+            assert_eq!(removal.status, 200, "{removal:?}");
+        }
+    }
+}
+
+#[test]
+fn sign_ins_that_fail_with_a_lost_primary_do_not_use_up_the_address_limit() {
+    let _turn = alone();
+    let (mut cluster, app, sessions) = cluster_scene(&[("ADDRESS_LIMIT", "5"), PROXY]);
+    let (lost, user_of_lost) = &sessions[0];
+    let address = address_on(&cluster, *lost, false);
+    let replica = cluster.replica_of(*lost);
+    for server in [replica, *lost] {
+        cluster.servers[server].kill();
+    }
+    for _ in 0..10 {
+        let answer = in_time("POST /authenticate", || app.authenticate_from(&address, &user_of_lost.email, PASSWORD));
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let answer = app.authenticate_from(&address, &sessions[1].1.email, PASSWORD);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
