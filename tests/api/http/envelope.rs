@@ -228,6 +228,12 @@ fn query_parameters_are_400_on_every_route() {
         ("GET", "/refresh-access-token"),
         ("POST", "/refresh-access-token"),
         ("DELETE", "/access-token"),
+        ("PUT", "/user/password"),
+        ("DELETE", "/user"),
+        ("GET", "/sessions"),
+        ("DELETE", "/sessions"),
+        ("DELETE", "/sessions/AAAAAAAAAAAAAAAAAAAAAA"),
+        ("POST", "/signout"),
         ("GET", "/livez"),
         ("GET", "/readyz"),
     ] {

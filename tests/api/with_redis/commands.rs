@@ -29,8 +29,9 @@ fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -
     }
     let grown = command_counts(redis).into_iter().filter_map(|(name, calls)| {
         let calls = calls - before.get(&name).unwrap_or(&0);
-        // The server asks Redis for the time in the background, not for each request.
-        if name != "time" {
+        // The server asks Redis for the time in the background, not for each request. A refresh in the same millisecond as
+        // the refresh before it needs no EXPIRE.
+        if !["time", "expire"].contains(&name.as_str()) {
             assert_eq!(calls % REQUESTS, 0, "{name} ran {calls} times for {REQUESTS} requests");
         }
         (calls >= REQUESTS).then_some((name, calls / REQUESTS))
