@@ -56,12 +56,12 @@ impl HashCost {
     /// The cost of an extra hash. A hash of the cost `spent` and the extra hash together do the work of one hash of
     /// this cost. `None` if `spent` is enough. Rounding loses less than one KiB in each pass. The minimum memory of
     /// argon2 may add work.
-    pub(crate) fn remainder(self, spent: Self) -> Option<Self> {
+    pub(crate) fn padding(self, spent: Self) -> Option<Self> {
         let missing = self.work().saturating_sub(spent.work());
         if missing == 0 {
             return None;
         }
-        // As few passes as this cost's memory allows, so that the remainder uses the same memory block.
+        // As few passes as this cost's memory allows, so that the padding uses the same memory block.
         let iterations = missing.div_ceil(self.memory_kib);
         let memory_kib = (missing / iterations).max(Self::MIN_MEMORY_KIB_PER_LANE * self.parallelism);
         Some(Self { memory_kib, iterations, ..self })
@@ -77,44 +77,44 @@ mod tests {
     }
 
     #[test]
-    fn a_cheaper_hash_and_its_remainder_are_the_work_of_todays() {
-        let today = cost(19_456, 2, 1);
-        assert_eq!(today.remainder(cost(19_456, 1, 1)), Some(cost(19_456, 1, 1)));
-        assert_eq!(today.remainder(cost(9_728, 2, 1)), Some(cost(19_456, 1, 1)));
-        assert_eq!(today.remainder(cost(4_096, 3, 1)), Some(cost(13_312, 2, 1)));
-        for today in [today, cost(7_168, 5, 1), cost(65_536, 3, 4), cost(1_048_576, 32, 16)] {
+    fn a_cheaper_hash_and_its_padding_are_the_work_of_a_current_hash() {
+        let current = cost(19_456, 2, 1);
+        assert_eq!(current.padding(cost(19_456, 1, 1)), Some(cost(19_456, 1, 1)));
+        assert_eq!(current.padding(cost(9_728, 2, 1)), Some(cost(19_456, 1, 1)));
+        assert_eq!(current.padding(cost(4_096, 3, 1)), Some(cost(13_312, 2, 1)));
+        for current in [current, cost(7_168, 5, 1), cost(65_536, 3, 4), cost(1_048_576, 32, 16)] {
             for spent in [cost(8, 1, 1), cost(1_000, 3, 1), cost(7_168, 1, 1), cost(12_288, 2, 2)] {
-                let remainder = today.remainder(spent).unwrap();
-                let off = today.work() - spent.work() - remainder.work();
-                assert!(off < remainder.iterations, "{today:?} {spent:?} {remainder:?}");
-                assert!(remainder.memory_kib <= today.memory_kib, "{remainder:?}");
-                remainder.params().unwrap();
+                let padding = current.padding(spent).unwrap();
+                let off = current.work() - spent.work() - padding.work();
+                assert!(off < padding.iterations, "{current:?} {spent:?} {padding:?}");
+                assert!(padding.memory_kib <= current.memory_kib, "{padding:?}");
+                padding.params().unwrap();
             }
         }
     }
 
     #[test]
-    fn a_remainder_is_never_smaller_than_argon2_allows() {
-        let remainder = cost(64, 3, 2).remainder(cost(191, 1, 1)).unwrap();
-        assert_eq!(remainder, cost(16, 1, 2));
-        remainder.params().unwrap();
+    fn the_padding_is_never_smaller_than_argon2_allows() {
+        let padding = cost(64, 3, 2).padding(cost(191, 1, 1)).unwrap();
+        assert_eq!(padding, cost(16, 1, 2));
+        padding.params().unwrap();
     }
 
     #[test]
-    fn a_hash_that_costs_as_much_or_more_has_no_remainder() {
-        let today = cost(19_456, 2, 1);
-        for spent in [today, cost(38_912, 1, 1), cost(19_456, 3, 1), cost(u32::MAX, u32::MAX, 1)] {
-            assert_eq!(today.remainder(spent), None, "{spent:?}");
+    fn a_hash_that_costs_as_much_or_more_needs_no_padding() {
+        let current = cost(19_456, 2, 1);
+        for spent in [current, cost(38_912, 1, 1), cost(19_456, 3, 1), cost(u32::MAX, u32::MAX, 1)] {
+            assert_eq!(current.padding(spent), None, "{spent:?}");
         }
     }
 
     #[test]
     fn a_hash_is_weaker_when_any_parameter_is_lower() {
-        let today = cost(19_456, 2, 2);
+        let current = cost(19_456, 2, 2);
         for weaker in [cost(19_455, 9, 9), cost(99_999, 1, 9), cost(99_999, 9, 1)] {
-            assert!(weaker.is_weaker_than(today), "{weaker:?}");
+            assert!(weaker.is_weaker_than(current), "{weaker:?}");
         }
-        assert!(!today.is_weaker_than(today));
-        assert!(!cost(19_456, 3, 2).is_weaker_than(today));
+        assert!(!current.is_weaker_than(current));
+        assert!(!cost(19_456, 3, 2).is_weaker_than(current));
     }
 }

@@ -24,7 +24,7 @@ pub struct Verdict {
 /// Hashes with the current parameters, and verifies stored hashes with any parameters within bounds.
 pub(crate) struct Hasher {
     params: Params,
-    /// Empty until the first hash, and again after [`Hasher::give_memory_back`].
+    /// Empty until the first hash, and again after [`Hasher::release_memory`].
     memory: Vec<Block>,
     /// The work so far, see [`HashCost::work`].
     #[cfg(test)]
@@ -50,7 +50,7 @@ impl Hasher {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt)?;
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-        self.fill(&today(&self.params), password, &salt, &mut output)?;
+        self.fill(&argon2_with(&self.params), password, &salt, &mut output)?;
         phc(&self.params, &salt, &output)
     }
 
@@ -66,13 +66,13 @@ impl Hasher {
         let mut output = vec![0; stored.output.len()];
         self.fill(&stored.argon2(), password, &stored.salt, &mut output)?;
         let matches = Output::new(&output).is_ok_and(|output| output == stored.output);
-        let today = HashCost::of(&self.params);
+        let current = HashCost::of(&self.params);
         if matches {
-            let upgrade = stored.is_weaker_than(today).then(|| self.hash(password)).transpose()?;
+            let upgrade = stored.is_weaker_than(current).then(|| self.hash(password)).transpose()?;
             return Ok(Verdict { matches, upgrade });
         }
-        if let Some(remainder) = today.remainder(stored.cost()) {
-            self.spend(remainder, password)?;
+        if let Some(padding) = current.padding(stored.cost()) {
+            self.burn(padding, password)?;
         }
         Ok(Verdict { matches, upgrade: None })
     }
@@ -83,14 +83,14 @@ impl Hasher {
     }
 
     /// Returns the memory block to the allocator.
-    pub(crate) fn give_memory_back(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         self.memory = Vec::new();
     }
 
     /// Computes a hash of this cost and discards the hash.
-    fn spend(&mut self, cost: HashCost, password: &Password) -> Result<(), Error> {
+    fn burn(&mut self, cost: HashCost, password: &Password) -> Result<(), Error> {
         let params = cost.params().map_err(|e| failed(&e))?;
-        self.fill(&today(&params), password, &[0; SALT_BYTES], &mut [0; Params::DEFAULT_OUTPUT_LEN])
+        self.fill(&argon2_with(&params), password, &[0; SALT_BYTES], &mut [0; Params::DEFAULT_OUTPUT_LEN])
     }
 
     fn fill(&mut self, argon2: &Argon2<'_>, password: &Password, salt: &[u8], output: &mut [u8]) -> Result<(), Error> {
@@ -105,7 +105,7 @@ impl Hasher {
         }
         // A stored hash with larger parameters must not make the thread keep more memory.
         if self.memory.len() > self.params.block_count() {
-            self.give_memory_back();
+            self.release_memory();
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Hasher {
         if self.memory.len() >= blocks {
             return Ok(());
         }
-        self.give_memory_back();
+        self.release_memory();
         self.memory.try_reserve_exact(blocks).map_err(|e| failed(&e))?;
         // The first write to a page decides its size.
         use_huge_pages(true);
@@ -131,7 +131,7 @@ fn use_huge_pages(enabled: bool) {
     let _ = rustix::thread::disable_transparent_huge_pages(!enabled);
 }
 
-fn today(params: &Params) -> Argon2<'static> {
+fn argon2_with(params: &Params) -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
 }
 
@@ -187,20 +187,24 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_costs_a_hash_of_todays_parameters_whatever_those_of_the_account() {
-        let today = HashCost { memory_kib: 512, iterations: 3, parallelism: 1 };
+    fn a_wrong_password_costs_a_hash_of_current_parameters_whatever_those_of_the_account() {
+        let current = HashCost { memory_kib: 512, iterations: 3, parallelism: 1 };
         for (memory_kib, iterations) in [(512, 3), (512, 1), (512, 2), (64, 3), (128, 1), (256, 5)] {
-            let stored = hasher(HashCost { memory_kib, iterations, ..today }).hash(&secret()).unwrap();
-            let mut hasher = hasher(today);
+            let stored = hasher(HashCost { memory_kib, iterations, ..current }).hash(&secret()).unwrap();
+            let mut hasher = hasher(current);
             let verdict = hasher.verify(&Password::new("wrong"), &stored).unwrap();
             assert_eq!(verdict, Verdict { matches: false, upgrade: None });
-            assert!(today.work() - hasher.work < today.iterations, "m={memory_kib},t={iterations}: {}", hasher.work);
+            assert!(
+                current.work() - hasher.work < current.iterations,
+                "m={memory_kib},t={iterations}: {}",
+                hasher.work
+            );
         }
     }
 
     #[test]
     fn an_earlier_larger_hash_leaves_nothing_in_the_next() {
-        let reference = today(&COST.params().unwrap());
+        let reference = argon2_with(&COST.params().unwrap());
         let (salt, mut expected) = (b"0123456789abcdef", [0; 32]);
         reference.hash_password_into(b"secret", salt, &mut expected).unwrap();
         let mut hasher = hasher(HashCost { memory_kib: 500, ..COST });
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_block_is_kept_but_never_one_larger_than_todays() {
+    fn the_memory_block_is_kept_but_never_one_larger_than_the_current() {
         let larger = hasher(HashCost { memory_kib: 4_096, ..COST }).hash(&secret()).unwrap();
         let mut hasher = hasher(COST);
         let own = hasher.hash(&secret()).unwrap();
@@ -220,7 +224,7 @@ mod tests {
         assert!(!hasher.holds_memory());
         hasher.verify(&secret(), &own).unwrap();
         assert_eq!(hasher.memory.capacity(), 64);
-        hasher.give_memory_back();
+        hasher.release_memory();
         assert!(!hasher.holds_memory());
     }
 }

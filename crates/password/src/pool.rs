@@ -49,7 +49,7 @@ impl Pool {
         let threads = state.threads;
         let evicted = state.queue.push(client, job, Instant::now(), threads)?;
         drop(state);
-        self.0.news.notify_one();
+        self.0.changed.notify_one();
         if let Some(evicted) = evicted {
             evicted(Err(Error::Overloaded))();
         }
@@ -66,7 +66,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.0.lock().closed = true;
-        self.0.news.notify_all();
+        self.0.changed.notify_all();
     }
 }
 

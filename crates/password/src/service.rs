@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_decoy_is_a_hash_of_todays_parameters() {
+    async fn the_decoy_is_a_hash_of_current_parameters() {
         let decoy = passwords().decoy;
         assert!(decoy.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{decoy}");
         assert_eq!(decoy.len(), passwords().hash(secret(), "", client()).await.unwrap().len());

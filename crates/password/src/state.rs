@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) threads: usize,
     state: Mutex<State>,
     /// Notified when a job arrives, and when the pool closes.
-    pub(crate) news: Condvar,
+    pub(crate) changed: Condvar,
 }
 
 /// The mutable part.
@@ -54,7 +54,7 @@ impl Shared {
             #[cfg(test)]
             refuse_threads: false,
         };
-        Self { params, threads, state: Mutex::new(state), news: Condvar::new() }
+        Self { params, threads, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Locks the state. Jobs run without the lock, so waits are short, and a job that panics does not poison the lock.
@@ -71,10 +71,10 @@ impl Shared {
         limit: Option<Duration>,
     ) -> (MutexGuard<'a, State>, bool) {
         if let Some(limit) = limit {
-            let (state, waited) = self.news.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            let (state, waited) = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
             (state, waited.timed_out())
         } else {
-            (self.news.wait(state).unwrap_or_else(PoisonError::into_inner), false)
+            (self.changed.wait(state).unwrap_or_else(PoisonError::into_inner), false)
         }
     }
 }

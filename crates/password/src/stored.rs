@@ -48,9 +48,9 @@ impl StoredHash {
         HashCost::of(&self.params)
     }
 
-    /// Whether a hash of the cost `today` would be stronger.
-    pub(crate) fn is_weaker_than(&self, today: HashCost) -> bool {
-        self.algorithm != Algorithm::Argon2id || self.version != Version::V0x13 || self.cost().is_weaker_than(today)
+    /// Whether a hash of the cost `current` would be stronger.
+    pub(crate) fn is_weaker_than(&self, current: HashCost) -> bool {
+        self.algorithm != Algorithm::Argon2id || self.version != Version::V0x13 || self.cost().is_weaker_than(current)
     }
 
     /// The hash function with the parameters of the stored hash.
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn other_variants_and_versions_of_argon2_are_weaker() {
-        let today = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
+        let current = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
         for (start, weaker) in [
             ("$argon2id$v=19$m=64,t=1,p=1", false),
             ("$argon2i$v=19$m=64,t=1,p=1", true),
@@ -141,7 +141,7 @@ mod tests {
             ("$argon2id$v=16$m=64,t=1,p=1", true),
             ("$argon2id$m=64,t=1,p=1", true),
         ] {
-            assert_eq!(parse(start).unwrap().is_weaker_than(today), weaker, "{start}");
+            assert_eq!(parse(start).unwrap().is_weaker_than(current), weaker, "{start}");
         }
     }
 }

@@ -87,7 +87,7 @@ impl Worker {
             state = if idle {
                 // The return of the memory takes a while, and requests must not wait for the lock.
                 drop(woken);
-                hasher.give_memory_back();
+                hasher.release_memory();
                 shared.lock()
             } else {
                 woken
