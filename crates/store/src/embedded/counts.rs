@@ -35,15 +35,15 @@ struct Failures {
 
 /// A map whose entries expire. The map removes expired entries each time its size has doubled.
 struct Expiring<K, V> {
-    entries: HashMap<K, Ending<V>>,
+    entries: HashMap<K, ExpiringEntry<V>>,
     sweep_at: usize,
 }
 
 #[derive(Default)]
-struct Ending<V> {
+struct ExpiringEntry<V> {
     value: V,
     /// In milliseconds since the Unix epoch.
-    end: u64,
+    expiry: u64,
 }
 
 impl<K, V> Default for Expiring<K, V> {
@@ -54,23 +54,23 @@ impl<K, V> Default for Expiring<K, V> {
 
 impl<K: Eq + Hash, V: Default> Expiring<K, V> {
     /// The entry of `key`, or a new entry if there is none or it has expired.
-    fn entry(&mut self, key: K, now: u64, lives_millis: u64) -> &mut Ending<V> {
+    fn entry(&mut self, key: K, now: u64, lives_millis: u64) -> &mut ExpiringEntry<V> {
         if self.entries.len() >= self.sweep_at {
             self.sweep(now);
         }
         let entry = self.entries.entry(key).or_default();
-        if entry.end <= now {
-            *entry = Ending { value: V::default(), end: now.saturating_add(lives_millis) };
+        if entry.expiry <= now {
+            *entry = ExpiringEntry { value: V::default(), expiry: now.saturating_add(lives_millis) };
         }
         entry
     }
 
     fn sweep(&mut self, now: u64) {
-        self.entries.retain(|_, entry| entry.end > now);
+        self.entries.retain(|_, entry| entry.expiry > now);
         if self.entries.len() >= MOST_ENTRIES {
-            let mut ends: Vec<u64> = self.entries.values().map(|entry| entry.end).collect();
-            let (_, &mut median, _) = ends.select_nth_unstable(MOST_ENTRIES / 2);
-            self.entries.retain(|_, entry| entry.end > median);
+            let mut expiries: Vec<u64> = self.entries.values().map(|entry| entry.expiry).collect();
+            let (_, &mut median, _) = expiries.select_nth_unstable(MOST_ENTRIES / 2);
+            self.entries.retain(|_, entry| entry.expiry > median);
         }
         self.sweep_at = (self.entries.len() * 2).clamp(1_024, MOST_ENTRIES);
     }
@@ -94,7 +94,7 @@ impl Counts {
         }
         failures.in_a_row = failures.in_a_row.saturating_add(1);
         failures.wait_until = now + wait_seconds(failures.in_a_row) * 1_000;
-        entry.end = now + forget_millis;
+        entry.expiry = now + forget_millis;
         Admission::Admitted
     }
 
@@ -126,7 +126,7 @@ impl Counts {
         let now = self.clock.now_millis();
         let entry = calls.entry((counter, address), now, limit.seconds.saturating_mul(1_000));
         if entry.value >= limit.count {
-            return Some((entry.end - now).div_ceil(1_000).max(1));
+            return Some((entry.expiry - now).div_ceil(1_000).max(1));
         }
         entry.value += 1;
         None
@@ -155,7 +155,7 @@ mod tests {
             map.entry(name, 0, 1_000 + name as u64).value += 1;
         }
         assert!(map.entries.len() <= MOST_ENTRIES);
-        assert_eq!(map.entry(MOST_ENTRIES - 1, 0, 1).value, 1, "the counts that end last are kept");
+        assert_eq!(map.entry(MOST_ENTRIES - 1, 0, 1).value, 1, "the counts that expire last are kept");
         assert_eq!(map.entry(0, 0, 1).value, 0);
         map.sweep(u64::MAX);
         assert_eq!(map.entries.len(), 0);

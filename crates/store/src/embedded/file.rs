@@ -79,7 +79,7 @@ impl File {
 
     /// Reopens the file after a failure. Meanwhile readers get an error instead of waiting for a lock, because closing
     /// and opening may take long.
-    pub(super) fn open_anew_if_failed(&self) -> Result<(), redb::Error> {
+    pub(super) fn reopen_if_failed(&self) -> Result<(), redb::Error> {
         if !self.has_failed() {
             return Ok(());
         }

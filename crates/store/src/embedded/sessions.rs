@@ -154,7 +154,7 @@ impl Opening {
             None => {
                 // Removes the entries that the removal of an earlier epoch has orphaned.
                 tables.remove_sessions(tag)?;
-                (Live { end: 0, entry: EpochEntry::new(session.epoch, email, created_at) }, Vec::new())
+                (Live { expiry: 0, entry: EpochEntry::new(session.epoch, email, created_at) }, Vec::new())
             }
         };
         for oldest in sessions.iter().take((sessions.len() + 1).saturating_sub(policy.max_sessions)) {
@@ -166,10 +166,10 @@ impl Opening {
         let number = sessions.last().map_or(0, |newest| newest.number) + 1;
         let id = epoch.entry.epoch;
         let refresh = new_refresh_entry(id, number, session.refresh_id, session.origin, policy, now);
-        let access_end = refresh.entry.cut(now + policy.access_seconds * 1_000);
-        epoch.end = epoch.end.max(access_end).max(refresh.end);
+        let access_expiry = refresh.entry.cut(now + policy.access_seconds * 1_000);
+        epoch.expiry = epoch.expiry.max(access_expiry).max(refresh.expiry);
         tables.put_epoch(tag, &epoch)?;
-        tables.put_access(tag, session.sid, &Live { end: access_end, entry: AccessEntry::of(&refresh.entry) })?;
+        tables.put_access(tag, session.sid, &Live { expiry: access_expiry, entry: AccessEntry::of(&refresh.entry) })?;
         tables.put_refresh(tag, session.sid, &refresh)?;
         Ok(true)
     }
@@ -188,7 +188,7 @@ fn new_refresh_entry(
     entry.ends_at = policy.max_age_seconds.map(|longest| now_seconds.saturating_add(longest));
     entry.address = origin.ip;
     entry.user_agent = origin.user_agent;
-    Live { end: entry.cut(now + policy.refresh_seconds * 1_000), entry }
+    Live { expiry: entry.cut(now + policy.refresh_seconds * 1_000), entry }
 }
 
 /// The record that a change of the account writes.
@@ -219,11 +219,11 @@ fn keep_only(
     }
     tables.remove_sessions(tag)?;
     epoch.entry.epoch = new_epoch;
-    epoch.end = access.end;
+    epoch.expiry = access.expiry;
     access.entry.epoch = new_epoch;
     tables.put_access(tag, sid, &access)?;
     if let Some(mut refresh) = refresh {
-        epoch.end = epoch.end.max(refresh.end);
+        epoch.expiry = epoch.expiry.max(refresh.expiry);
         refresh.entry.epoch = new_epoch;
         tables.put_refresh(tag, sid, &refresh)?;
     }

@@ -21,12 +21,12 @@ impl Sweep {
     pub(super) fn run(&mut self, tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::StorageError> {
         let mut any_left = false;
         let mut removed = false;
-        for (table, next_key) in tables.ending().into_iter().zip(&mut self.next_keys) {
-            let (ended, next) = stretch(table, next_key, now)?;
-            for key in &ended {
+        for (table, next_key) in tables.expiring().into_iter().zip(&mut self.next_keys) {
+            let (expired, next) = range(table, next_key, now)?;
+            for key in &expired {
                 table.remove(key.as_str())?;
             }
-            removed |= !ended.is_empty();
+            removed |= !expired.is_empty();
             any_left |= !table.is_empty()?;
             *next_key = next;
         }
@@ -36,20 +36,20 @@ impl Sweep {
 }
 
 /// The keys of the expired entries in one range, and the first key of the next range.
-fn stretch(
+fn range(
     table: &Table<'_, &'static str, EntryValue>,
     first: &str,
     now: u64,
 ) -> Result<(Vec<String>, String), redb::StorageError> {
-    let mut ended = Vec::new();
+    let mut expired = Vec::new();
     for (read, found) in table.range(first..)?.enumerate() {
         let (key, value) = found?;
-        if read == MOST_READ || ended.len() == MOST_REMOVED {
-            return Ok((ended, key.value().to_owned()));
+        if read == MOST_READ || expired.len() == MOST_REMOVED {
+            return Ok((expired, key.value().to_owned()));
         }
         if value.value().0 <= now {
-            ended.push(key.value().to_owned());
+            expired.push(key.value().to_owned());
         }
     }
-    Ok((ended, String::new()))
+    Ok((expired, String::new()))
 }

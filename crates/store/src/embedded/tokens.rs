@@ -28,8 +28,8 @@ impl Embedded {
                 Found::Reused => return Ok(Refreshed::Reused),
             };
             let successor = next_id.map(|next_id| session.rotate(next_id));
-            let latest_end = session.refresh.entry.cut(u64::MAX);
-            let access_seconds = session.grant_access(tables, latest_end)?;
+            let latest_expiry = session.refresh.entry.cut(u64::MAX);
+            let access_seconds = session.grant_access(tables, latest_expiry)?;
             Ok(access_seconds.map_or(Refreshed::Gone, |access_seconds| Refreshed::Live { access_seconds, successor }))
         })
         .await
@@ -43,8 +43,8 @@ impl Embedded {
                 Found::Gone => return Ok(Renewed::Gone),
                 Found::Reused => return Ok(Renewed::Reused),
             };
-            let latest_end = session.refresh.end;
-            let access_seconds = session.grant_access(tables, latest_end)?;
+            let latest_expiry = session.refresh.expiry;
+            let access_seconds = session.grant_access(tables, latest_expiry)?;
             Ok(access_seconds.map_or(Renewed::Gone, |access_seconds| Renewed::Live { access_seconds }))
         })
         .await
@@ -112,28 +112,28 @@ impl LiveSession {
             refresh.entry.spent_at = Some(now_seconds);
             refresh.entry.id = next_id;
             refresh.entry.used = false;
-            refresh.end = refresh.entry.cut(self.now + self.presented.policy.refresh_seconds * 1_000);
+            refresh.expiry = refresh.entry.cut(self.now + self.presented.policy.refresh_seconds * 1_000);
         }
         let iat = refresh.entry.spent_at.unwrap_or(now_seconds);
-        Successor { refresh_id: refresh.entry.id, iat, exp: refresh.end / 1_000 }
+        Successor { refresh_id: refresh.entry.id, iat, exp: refresh.expiry / 1_000 }
     }
 
-    /// Writes the session. Its access entry then lives as long as a new access token, but not beyond `latest_end`, in
-    /// milliseconds since the Unix epoch. Returns the life of the new token in seconds. Returns `None` and writes
+    /// Writes the session. Its access entry then lives as long as a new access token, but not beyond `latest_expiry`,
+    /// in milliseconds since the Unix epoch. Returns the life of the new token in seconds. Returns `None` and writes
     /// nothing if that life is shorter than a second.
-    fn grant_access(mut self, tables: &mut Tables<'_>, latest_end: u64) -> Result<Option<u64>, Failure> {
+    fn grant_access(mut self, tables: &mut Tables<'_>, latest_expiry: u64) -> Result<Option<u64>, Failure> {
         let Presented { tag, sid, policy, .. } = self.presented;
-        let access_seconds = policy.access_seconds.min((latest_end / 1_000).saturating_sub(self.now / 1_000));
+        let access_seconds = policy.access_seconds.min((latest_expiry / 1_000).saturating_sub(self.now / 1_000));
         if access_seconds == 0 {
             return Ok(None);
         }
         let access = tables.live_access(tag, sid, self.epoch.entry.epoch, self.now)?;
-        let mut access = access.unwrap_or_else(|| Live { end: 0, entry: AccessEntry::of(&self.refresh.entry) });
-        // The expiry never moves back, because older access tokens live until their own end.
-        access.end = access.end.max((self.now + access_seconds * 1_000).min(latest_end));
-        let end = access.end.max(self.refresh.end);
-        if end > self.epoch.end {
-            self.epoch.end = end;
+        let mut access = access.unwrap_or_else(|| Live { expiry: 0, entry: AccessEntry::of(&self.refresh.entry) });
+        // The expiry never moves back, because older access tokens keep their own expiry.
+        access.expiry = access.expiry.max((self.now + access_seconds * 1_000).min(latest_expiry));
+        let expiry = access.expiry.max(self.refresh.expiry);
+        if expiry > self.epoch.expiry {
+            self.epoch.expiry = expiry;
             tables.put_epoch(tag, &self.epoch)?;
         }
         tables.put_access(tag, sid, &access)?;

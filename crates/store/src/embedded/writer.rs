@@ -154,7 +154,7 @@ impl Work {
 
     /// Reopens the file if it has failed, and sweeps. Returns `false` if no entry is left that could expire.
     fn tidy(&mut self) -> bool {
-        let swept = self.file.open_anew_if_failed().and_then(|()| {
+        let swept = self.file.reopen_if_failed().and_then(|()| {
             let now = self.clock.now_millis();
             self.file.write(|database| transact(database, |tables| Ok(self.sweep.run(tables, now)?)))
         });

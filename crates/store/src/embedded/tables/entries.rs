@@ -135,9 +135,10 @@ impl RefreshEntry {
 }
 
 impl RefreshEntry {
-    /// `end`, or the latest end of the session if that is earlier. Both times are in milliseconds since the Unix epoch.
-    pub(in crate::embedded) fn cut(&self, end: u64) -> u64 {
-        self.ends_at.map_or(end, |ends_at| end.min(ends_at.saturating_mul(1_000)))
+    /// `expiry`, or the latest end of the session if that is earlier. Both times are in milliseconds since the Unix
+    /// epoch.
+    pub(in crate::embedded) fn cut(&self, expiry: u64) -> u64 {
+        self.ends_at.map_or(expiry, |ends_at| expiry.min(ends_at.saturating_mul(1_000)))
     }
 }
 

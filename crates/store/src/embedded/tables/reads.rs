@@ -16,7 +16,7 @@ use crate::embedded::failure::Failure;
 #[derive(Debug)]
 pub(in crate::embedded) struct Live<E> {
     /// The expiry, in milliseconds since the Unix epoch.
-    pub(in crate::embedded) end: u64,
+    pub(in crate::embedded) expiry: u64,
     pub(in crate::embedded) entry: E,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::embedded) struct Live<E> {
 pub(in crate::embedded) struct LiveSession {
     pub(in crate::embedded) sid: Id,
     /// The latest expiry of its entries, in milliseconds since the Unix epoch.
-    pub(in crate::embedded) end: u64,
+    pub(in crate::embedded) expiry: u64,
     /// See [`RefreshEntry::created_at`].
     pub(in crate::embedded) created_at: u64,
     /// See [`RefreshEntry::number`].
@@ -87,18 +87,18 @@ pub(in crate::embedded) trait Reads {
     /// The user's live sessions, oldest first.
     fn live_sessions(&self, tag: Id, epoch: Id, now: u64) -> Result<Vec<LiveSession>> {
         let mut sessions = HashMap::new();
-        each_live(self.refresh(), tag, now, |sid, Live { end, entry }: Live<RefreshEntry>| {
+        each_live(self.refresh(), tag, now, |sid, Live { expiry, entry }: Live<RefreshEntry>| {
             if entry.epoch == epoch {
                 let RefreshEntry { created_at, number, .. } = entry;
-                sessions.insert(sid, LiveSession { sid, end, created_at, number, refresh: Some(entry) });
+                sessions.insert(sid, LiveSession { sid, expiry, created_at, number, refresh: Some(entry) });
             }
         })?;
-        each_live(self.access(), tag, now, |sid, Live { end, entry }: Live<AccessEntry>| {
+        each_live(self.access(), tag, now, |sid, Live { expiry, entry }: Live<AccessEntry>| {
             if entry.epoch == epoch {
                 let AccessEntry { created_at, number, .. } = entry;
-                let alone = LiveSession { sid, end, created_at, number, refresh: None };
+                let alone = LiveSession { sid, expiry, created_at, number, refresh: None };
                 let session = sessions.entry(sid).or_insert(alone);
-                session.end = session.end.max(end);
+                session.expiry = session.expiry.max(expiry);
             }
         })?;
         let mut sessions: Vec<_> = sessions.into_values().collect();
@@ -113,8 +113,8 @@ fn live<E: Entry>(
     now: u64,
 ) -> Result<Option<Live<E>>> {
     let Some(found) = table.get(key)? else { return Ok(None) };
-    let (end, json) = found.value();
-    if end <= now { Ok(None) } else { Ok(Some(Live { end, entry: decode(json)? })) }
+    let (expiry, json) = found.value();
+    if expiry <= now { Ok(None) } else { Ok(Some(Live { expiry, entry: decode(json)? })) }
 }
 
 fn each_live<E: Entry>(
@@ -126,11 +126,11 @@ fn each_live<E: Entry>(
     let (first, after) = session_keys(tag);
     for found in table.range(first.as_str()..after.as_str())? {
         let (key, value) = found?;
-        let (end, json) = value.value();
+        let (expiry, json) = value.value();
         if let Some(sid) = sid_in(key.value())
-            && end > now
+            && expiry > now
         {
-            take(sid, Live { end, entry: decode(json)? });
+            take(sid, Live { expiry, entry: decode(json)? });
         }
     }
     Ok(())

@@ -41,19 +41,19 @@ impl<'t> Tables<'t> {
 
     pub(in crate::embedded) fn put_epoch(&mut self, tag: Id, epoch: &Live<EpochEntry>) -> Result<()> {
         self.changed = true;
-        self.epochs.insert(tag.as_str(), (epoch.end, encode(&epoch.entry).as_slice()))?;
+        self.epochs.insert(tag.as_str(), (epoch.expiry, encode(&epoch.entry).as_slice()))?;
         Ok(())
     }
 
     pub(in crate::embedded) fn put_access(&mut self, tag: Id, sid: Id, access: &Live<AccessEntry>) -> Result<()> {
         self.changed = true;
-        self.access.insert(session_key(tag, sid).as_str(), (access.end, encode(&access.entry).as_slice()))?;
+        self.access.insert(session_key(tag, sid).as_str(), (access.expiry, encode(&access.entry).as_slice()))?;
         Ok(())
     }
 
     pub(in crate::embedded) fn put_refresh(&mut self, tag: Id, sid: Id, refresh: &Live<RefreshEntry>) -> Result<()> {
         self.changed = true;
-        self.refresh.insert(session_key(tag, sid).as_str(), (refresh.end, encode(&refresh.entry).as_slice()))?;
+        self.refresh.insert(session_key(tag, sid).as_str(), (refresh.expiry, encode(&refresh.entry).as_slice()))?;
         Ok(())
     }
 
@@ -97,11 +97,11 @@ impl<'t> Tables<'t> {
         now: u64,
     ) -> Result<()> {
         let sessions = self.live_sessions(tag, epoch.entry.epoch, now)?;
-        let others_end = sessions.iter().filter(|session| session.sid != sid).map(|session| session.end).max();
+        let others_expiry = sessions.iter().filter(|session| session.sid != sid).map(|session| session.expiry).max();
         self.remove_session(tag, sid)?;
-        match others_end {
-            Some(end) => {
-                epoch.end = end;
+        match others_expiry {
+            Some(expiry) => {
+                epoch.expiry = expiry;
                 self.put_epoch(tag, &epoch)
             }
             None => self.remove_epoch(tag),
@@ -109,7 +109,7 @@ impl<'t> Tables<'t> {
     }
 
     /// The tables whose entries expire.
-    pub(in crate::embedded) fn ending(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
+    pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
         [&mut self.epochs, &mut self.access, &mut self.refresh]
     }
 }

@@ -88,16 +88,16 @@ async fn a_sweep_goes_on_where_the_last_one_stopped() {
         .store
         .write(|tables, now| {
             for n in 0..2_500_u64 {
-                let end = if n % 2 == 0 { now } else { now + 60_000 };
-                for table in tables.ending() {
-                    table.insert(format!("{n:05}").as_str(), (end, b"{}".as_slice()))?;
+                let expiry = if n % 2 == 0 { now } else { now + 60_000 };
+                for table in tables.expiring() {
+                    table.insert(format!("{n:05}").as_str(), (expiry, b"{}".as_slice()))?;
                 }
             }
             let mut sweep = Sweep::default();
             let mut left = Vec::new();
             for _ in 0..2 {
                 assert!(sweep.run(tables, now)?);
-                for table in tables.ending() {
+                for table in tables.expiring() {
                     left.push(redb::ReadableTableMetadata::len(table)?);
                 }
             }

@@ -42,7 +42,7 @@ pub(super) struct Scene {
     millis: Cell<u64>,
 }
 
-/// One row of a table: the key, the end in milliseconds, and the JSON.
+/// One row of a table: the key, the expiry in milliseconds, and the JSON.
 pub(super) type Row = (String, u64, Value);
 
 impl Scene {
@@ -122,10 +122,10 @@ impl Scene {
     pub(super) async fn edit(&self, edit: impl Fn(&mut Value) + Send + 'static) {
         self.store
             .write(move |tables: &mut Tables<'_>, _| {
-                for table in tables.ending() {
-                    for (key, end, mut json) in rows_of(table) {
+                for table in tables.expiring() {
+                    for (key, expiry, mut json) in rows_of(table) {
                         edit(&mut json);
-                        table.insert(key.as_str(), (end, json.to_string().as_bytes()))?;
+                        table.insert(key.as_str(), (expiry, json.to_string().as_bytes()))?;
                     }
                 }
                 tables.changed = true;
@@ -139,8 +139,8 @@ impl Scene {
 fn rows_of(table: &impl ReadableTable<&'static str, (u64, &'static [u8])>) -> Vec<Row> {
     let rows = table.iter().unwrap().map(|found| {
         let (key, value) = found.unwrap();
-        let (end, json) = value.value();
-        (key.value().to_owned(), end, serde_json::from_slice(json).unwrap())
+        let (expiry, json) = value.value();
+        (key.value().to_owned(), expiry, serde_json::from_slice(json).unwrap())
     });
     rows.collect()
 }

@@ -30,7 +30,7 @@ async fn entries_end_with_their_tokens() {
     let scene = Scene::new(POLICY);
     let sid = scene.sign_in().await;
     let [epochs, access, refresh] = scene.rows();
-    let lives = |end: u64| (end - START * 1_000) / 1_000;
+    let lives = |expiry: u64| (expiry - START * 1_000) / 1_000;
     assert_eq!((lives(epochs[0].1), lives(access[0].1), lives(refresh[0].1)), (120, 60, 120));
     scene.at(59_000);
     assert!(scene.lives(sid));

@@ -20,7 +20,7 @@ async fn a_refresh_without_rotation_extends_the_access_entry_alone() {
     scene.at(100_000);
     assert_eq!(scene.refresh(sid, sid, None).await, Refreshed::Live { access_seconds: 60, successor: None });
     let [epochs, access, refresh] = scene.rows();
-    let ends_after = |end: u64| (end - START * 1_000) / 1_000;
+    let ends_after = |expiry: u64| (expiry - START * 1_000) / 1_000;
     assert_eq!((ends_after(access[0].1), ends_after(refresh[0].1), ends_after(epochs[0].1)), (160, 120, 160));
     assert_eq!(refresh[0].2["last_used_at"], START + 100);
     scene.at(121_000);
@@ -35,11 +35,11 @@ async fn an_older_access_token_keeps_its_end() {
     let sid = scene.sign_in().await;
     scene.at(80_100);
     assert_eq!(scene.refresh(sid, sid, None).await, Refreshed::Live { access_seconds: 10, successor: None });
-    let end = scene.rows()[1][0].1;
-    assert_eq!(end, (START + 90) * 1_000, "the session's end");
+    let expiry = scene.rows()[1][0].1;
+    assert_eq!(expiry, (START + 90) * 1_000, "the session's end");
     scene.at(20_000);
     assert_eq!(scene.renew(sid, sid).await, Renewed::Live { access_seconds: 60 });
-    assert_eq!(scene.rows()[1][0].1, end);
+    assert_eq!(scene.rows()[1][0].1, expiry);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn no_entry_outlives_the_longest_life_of_a_session() {
     scene.at(50_100);
     let successor = Some(Successor { refresh_id: second, iat: START + 50, exp: START + 100 });
     assert_eq!(scene.refresh(sid, sid, Some(second)).await, Refreshed::Live { access_seconds: 50, successor });
-    assert!(scene.rows().iter().flatten().all(|(_, end, _)| *end == (START + 100) * 1_000));
+    assert!(scene.rows().iter().flatten().all(|(_, expiry, _)| *expiry == (START + 100) * 1_000));
     scene.at(99_100);
     assert!(matches!(scene.refresh(sid, second, Some(id())).await, Refreshed::Live { access_seconds: 1, .. }));
     scene.at(100_000);
