@@ -123,7 +123,7 @@ impl Auth {
 
     fn known_address(&self, caller: &Caller, stored: &StoredUser) -> Option<Id> {
         let name = known_address_name(stored.user.id, caller.address);
-        stored.user.known_addresses.contain(name, self.now()).then_some(name)
+        stored.user.known_addresses.contains(name, self.now()).then_some(name)
     }
 
     async fn count_failure(&self, caller: &Caller) -> Result<Option<Id>, u64> {

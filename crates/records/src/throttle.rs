@@ -100,7 +100,7 @@ pub struct KnownAddresses(BTreeMap<Id, u64>);
 impl KnownAddresses {
     /// Whether `name` is known at the time `now`, in seconds since the Unix epoch.
     #[must_use]
-    pub fn contain(&self, name: Id, now: u64) -> bool {
+    pub fn contains(&self, name: Id, now: u64) -> bool {
         self.0.get(&name).is_some_and(|day| day + KNOWN_DAYS >= now / SECONDS_PER_DAY)
     }
 
@@ -164,9 +164,9 @@ mod tests {
         let (mut known, day) = (KnownAddresses::default(), SECONDS_PER_DAY);
         assert!(known.remember(name(1), 100 * day));
         assert!(!known.remember(name(1), 100 * day + 3_600));
-        assert!(known.contain(name(1), 130 * day));
-        assert!(!known.contain(name(1), 131 * day));
-        assert!(!known.contain(name(2), 100 * day));
+        assert!(known.contains(name(1), 130 * day));
+        assert!(!known.contains(name(1), 131 * day));
+        assert!(!known.contains(name(2), 100 * day));
         assert!(known.remember(name(2), 131 * day));
         assert_eq!(known.names().collect::<Vec<_>>(), [name(2)]);
     }
@@ -178,8 +178,8 @@ mod tests {
             known.remember(name(n), (100 + u64::from(n)) * SECONDS_PER_DAY);
         }
         assert_eq!(known.names().count(), KNOWN_ADDRESSES);
-        assert!(!known.contain(name(0), 116 * SECONDS_PER_DAY));
-        assert!(known.contain(name(16), 116 * SECONDS_PER_DAY));
+        assert!(!known.contains(name(0), 116 * SECONDS_PER_DAY));
+        assert!(known.contains(name(16), 116 * SECONDS_PER_DAY));
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let mut known = KnownAddresses::default();
         for n in 0..=100 {
             known.remember(name(n), 100 * SECONDS_PER_DAY);
-            assert!(known.contain(name(n), 100 * SECONDS_PER_DAY));
+            assert!(known.contains(name(n), 100 * SECONDS_PER_DAY));
         }
         assert_eq!(known.names().count(), KNOWN_ADDRESSES);
     }
