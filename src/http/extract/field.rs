@@ -24,11 +24,11 @@ pub(crate) enum Field {
 }
 
 /// What is wrong with a field, as the rest of a sentence that starts with the field's name.
-pub(crate) type Complaint = Cow<'static, str>;
+pub(crate) type FieldProblem = Cow<'static, str>;
 
 impl Field {
     /// Any text.
-    pub(crate) fn text(&self) -> Result<&str, Complaint> {
+    pub(crate) fn text(&self) -> Result<&str, FieldProblem> {
         match self {
             Self::Missing => Err("is required".into()),
             Self::NotText => Err("must be text".into()),
@@ -37,18 +37,18 @@ impl Field {
     }
 
     /// `None` if the field is missing.
-    pub(crate) fn optional_text(&self) -> Result<Option<&str>, Complaint> {
+    pub(crate) fn optional_text(&self) -> Result<Option<&str>, FieldProblem> {
         if *self == Self::Missing { Ok(None) } else { self.text().map(Some) }
     }
 
     /// An address by the rule of HTML5.
-    pub(crate) fn email(&self) -> Result<Email, Complaint> {
+    pub(crate) fn email(&self) -> Result<Email, FieldProblem> {
         Email::parse(self.text()?).ok_or_else(|| "must be a valid email address, such as name@example.com".into())
     }
 
     /// The password of an existing account. The minimum length does not apply, because the setting may have been lower
     /// at sign-up.
-    pub(crate) fn password(&self) -> Result<Password, Complaint> {
+    pub(crate) fn password(&self) -> Result<Password, FieldProblem> {
         match self.text()? {
             "" => Err("must not be empty".into()),
             text if text.len() > PASSWORD_MAX_BYTES => {
@@ -59,7 +59,7 @@ impl Field {
     }
 
     /// A new password of at least `min_length` code points.
-    pub(crate) fn new_password(&self, min_length: usize) -> Result<Password, Complaint> {
+    pub(crate) fn new_password(&self, min_length: usize) -> Result<Password, FieldProblem> {
         let too_short = || Err(format!("must have at least {min_length} characters").into());
         if self.text()?.is_empty() {
             return too_short();
@@ -71,11 +71,11 @@ impl Field {
 
 /// Collects what is wrong with the fields of one request.
 #[derive(Default)]
-pub(crate) struct Complaints(Vec<FieldError>);
+pub(crate) struct FieldProblems(Vec<FieldError>);
 
-impl Complaints {
-    /// Returns the value of a field. If the field is wrong, records the complaint and returns `None`.
-    pub(crate) fn check<T>(&mut self, field: &'static str, value: Result<T, Complaint>) -> Option<T> {
+impl FieldProblems {
+    /// Returns the value of a field. If the field is wrong, records the problem and returns `None`.
+    pub(crate) fn check<T>(&mut self, field: &'static str, value: Result<T, FieldProblem>) -> Option<T> {
         value.map_err(|message| self.0.push(FieldError { field, message })).ok()
     }
 

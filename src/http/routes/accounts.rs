@@ -11,7 +11,7 @@ use crate::http::{
     extract::{
         body::Json,
         caller::Client,
-        field::{Complaints, Field},
+        field::{Field, FieldProblems},
         protected::Protected,
     },
     problem_response::Problem,
@@ -55,27 +55,27 @@ struct ProfileData {
 
 impl SignUpBody {
     fn validate(&self, min_length: usize) -> Result<(Email, Password), Problem> {
-        let mut complaints = Complaints::default();
-        let email = complaints.check("email", self.email.email());
-        let password = complaints.check("password", self.password.new_password(min_length));
-        complaints.finish(email.zip(password))
+        let mut problems = FieldProblems::default();
+        let email = problems.check("email", self.email.email());
+        let password = problems.check("password", self.password.new_password(min_length));
+        problems.finish(email.zip(password))
     }
 }
 
 impl ChangePasswordBody {
     fn validate(&self, min_length: usize) -> Result<(Password, Password), Problem> {
-        let mut complaints = Complaints::default();
-        let current = complaints.check("current_password", self.current_password.password());
-        let new = complaints.check("new_password", self.new_password.new_password(min_length));
-        complaints.finish(current.zip(new))
+        let mut problems = FieldProblems::default();
+        let current = problems.check("current_password", self.current_password.password());
+        let new = problems.check("new_password", self.new_password.new_password(min_length));
+        problems.finish(current.zip(new))
     }
 }
 
 impl DeleteUserBody {
     fn validate(&self) -> Result<Password, Problem> {
-        let mut complaints = Complaints::default();
-        let password = complaints.check("password", self.password.password());
-        complaints.finish(password)
+        let mut problems = FieldProblems::default();
+        let password = problems.check("password", self.password.password());
+        problems.finish(password)
     }
 }
 

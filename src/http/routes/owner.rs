@@ -4,7 +4,7 @@ use auth_service_records::user::Email;
 use serde::Deserialize;
 
 use crate::http::{
-    extract::field::{Complaints, Field},
+    extract::field::{Field, FieldProblems},
     problem_response::Problem,
 };
 
@@ -21,9 +21,9 @@ impl OwnerBody {
     /// # Errors
     /// When the email is missing or wrong.
     pub(crate) fn email(&self) -> Result<Email, Problem> {
-        let mut complaints = Complaints::default();
-        let email = complaints.check("email", self.email.email());
-        complaints.finish(email)
+        let mut problems = FieldProblems::default();
+        let email = problems.check("email", self.email.email());
+        problems.finish(email)
     }
 
     /// The email of a request whose header has an access token.

@@ -17,7 +17,7 @@ use crate::{
         extract::{
             body::Json,
             caller::Client,
-            field::{Complaint, Complaints, Field},
+            field::{Field, FieldProblem, FieldProblems},
             presented_tokens::PresentedTokens,
             protected::Protected,
             query::Query,
@@ -73,19 +73,19 @@ struct SessionData {
 
 impl SessionsQuery {
     fn validate(&self) -> Result<Page, Problem> {
-        let mut complaints = Complaints::default();
-        let limit = complaints.check("limit", self.limit());
-        let after = complaints.check("after", self.after());
-        complaints.finish(limit.zip(after).map(|(limit, after)| Page { after, limit }))
+        let mut problems = FieldProblems::default();
+        let limit = problems.check("limit", self.limit());
+        let after = problems.check("after", self.after());
+        problems.finish(limit.zip(after).map(|(limit, after)| Page { after, limit }))
     }
 
-    fn limit(&self) -> Result<usize, Complaint> {
+    fn limit(&self) -> Result<usize, FieldProblem> {
         let Some(text) = self.limit.optional_text()? else { return Ok(PAGE_MAX) };
         let limit = text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
         limit.ok_or_else(|| format!("must be a number from 1 to {PAGE_MAX}").into())
     }
 
-    fn after(&self) -> Result<Option<Id>, Complaint> {
+    fn after(&self) -> Result<Option<Id>, FieldProblem> {
         let Some(text) = self.after.optional_text()? else { return Ok(None) };
         Id::parse(text).map(Some).ok_or_else(|| "must be the \"next\" of another page".into())
     }
@@ -174,8 +174,8 @@ pub(crate) async fn sign_out(
 
 impl SignOutBody {
     fn refresh_token(&self) -> Result<Option<String>, Problem> {
-        let mut complaints = Complaints::default();
-        let refresh_token = complaints.check("refresh_token", self.refresh_token.optional_text());
-        Ok(complaints.finish(refresh_token)?.map(str::to_owned))
+        let mut problems = FieldProblems::default();
+        let refresh_token = problems.check("refresh_token", self.refresh_token.optional_text());
+        Ok(problems.finish(refresh_token)?.map(str::to_owned))
     }
 }

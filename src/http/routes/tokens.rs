@@ -13,7 +13,7 @@ use crate::{
         extract::{
             body::Json,
             caller::Client,
-            field::{Complaints, Field},
+            field::{Field, FieldProblems},
             presented_tokens::PresentedTokens,
             protected::{Protected, authorize},
             user_agent::UserAgent,
@@ -64,18 +64,18 @@ struct RefreshedBody {
 
 impl AuthenticateBody {
     fn validate(&self) -> Result<(Email, Password), Problem> {
-        let mut complaints = Complaints::default();
-        let email = complaints.check("email", self.email.email());
-        let password = complaints.check("password", self.password.password());
-        complaints.finish(email.zip(password))
+        let mut problems = FieldProblems::default();
+        let email = problems.check("email", self.email.email());
+        let password = problems.check("password", self.password.password());
+        problems.finish(email.zip(password))
     }
 }
 
 impl RefreshBody {
     fn validate(&self) -> Result<String, Problem> {
-        let mut complaints = Complaints::default();
-        let refresh_token = complaints.check("refresh_token", self.refresh_token.text());
-        complaints.finish(refresh_token.map(str::to_owned))
+        let mut problems = FieldProblems::default();
+        let refresh_token = problems.check("refresh_token", self.refresh_token.text());
+        problems.finish(refresh_token.map(str::to_owned))
     }
 }
 
