@@ -40,7 +40,7 @@ end
 
 -- Makes the access entry live for at least this many seconds. The TTL never decreases, because an older access token
 -- keeps its own expiry. EXPIRE keeps the fields that this version does not know.
-local function touch_access(key, epoch_id, seconds)
+local function extend_access(key, epoch_id, seconds)
   local left = redis.call('PTTL', key)
   if left == -2 then
     set_access(key, epoch_id, seconds)
@@ -64,7 +64,7 @@ end
 
 -- Makes the epoch and the list of sessions live as long as the longest of the remaining entries. Deletes both with the
 -- last entry, so that a removal can tell whether the user had tokens.
-local function fit_lives(base)
+local function adjust_ttls(base)
   local longest = 0
   for _, sid in ipairs(redis.call('ZRANGE', base .. 's', 0, -1)) do
     longest = math.max(longest, redis.call('PTTL', base .. 'a:' .. sid), redis.call('PTTL', base .. 'r:' .. sid))
@@ -80,6 +80,6 @@ end
 local function end_session(base, sid)
   delete_session(base, sid)
   redis.call('ZREM', base .. 's', sid)
-  fit_lives(base)
+  adjust_ttls(base)
 end
 

@@ -33,5 +33,5 @@ for _, sid in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
     redis.call('ZREM', KEYS[5], sid)
   end
 end
-fit_lives(base)
+adjust_ttls(base)
 return 1

@@ -1,7 +1,7 @@
 -- Finds the session of a presented refresh token.
 
 -- The state of a refresh token in its session: 'current', 'spent' (the token still yields its successor) or 'reused'.
-local function standing_of(entry, refresh_id, grace, now)
+local function state_of(entry, refresh_id, grace, now)
   if refresh_id == entry.id then return 'current' end
   if refresh_id == entry.spent and (not entry.used or now - entry.spent_at <= tonumber(grace)) then return 'spent' end
   return 'reused'
@@ -22,7 +22,7 @@ end
 
 -- Records the use of the current token. After that, the spent token no longer yields the current one. Without a spent
 -- token, there is nothing to record.
-local function note_use(key, entry)
+local function mark_used(key, entry)
   if entry.spent and not entry.used then redis.call('HSET', key, 'used', 1) end
 end
 

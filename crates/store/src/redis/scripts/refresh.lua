@@ -9,8 +9,8 @@ local now, rotates = tonumber(ARGV[6]), ARGV[2] ~= ''
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
 if not epoch_id then return false end
-local standing = standing_of(entry, ARGV[1], ARGV[5], now)
-if standing == 'reused' then
+local state = state_of(entry, ARGV[1], ARGV[5], now)
+if state == 'reused' then
   end_session(string.sub(KEYS[1], 1, -2), ARGV[7])
   return 'reused'
 end
@@ -18,7 +18,7 @@ end
 local access_ttl = math.min(tonumber(ARGV[3]), entry.left)
 local ttl = access_ttl
 redis.call('HSET', KEYS[3], 'last_used', ARGV[6])
-if standing == 'current' then
+if state == 'current' then
   if rotates then
     entry.id, entry.spent_at = ARGV[2], now
     redis.call('HSET', KEYS[3], 'id', entry.id, 'spent', ARGV[1], 'spent_at', now)
@@ -27,10 +27,10 @@ if standing == 'current' then
     redis.call('EXPIRE', KEYS[3], life)
     ttl = math.max(ttl, life)
   else
-    note_use(KEYS[3], entry)
+    mark_used(KEYS[3], entry)
   end
 end
-touch_access(KEYS[2], epoch_id, access_ttl)
+extend_access(KEYS[2], epoch_id, access_ttl)
 if redis.call('PTTL', KEYS[1]) < ttl * 1000 then
   redis.call('EXPIRE', KEYS[1], ttl)
   lengthen(KEYS[4], ttl)

@@ -6,14 +6,14 @@ local now = tonumber(ARGV[4])
 local epoch_id, entry = find_session(KEYS[1], KEYS[3], now)
 if failure then return redis.error_reply(failure) end
 if not epoch_id then return 0 end
-local standing = standing_of(entry, ARGV[1], ARGV[3], now)
-if standing == 'reused' then
+local state = state_of(entry, ARGV[1], ARGV[3], now)
+if state == 'reused' then
   end_session(string.sub(KEYS[1], 1, -2), ARGV[5])
   return -1
 end
 local ttl = math.min(tonumber(ARGV[2]), entry.left, math.floor(redis.call('PTTL', KEYS[3]) / 1000))
 if ttl < 1 then return 0 end
 redis.call('HSET', KEYS[3], 'last_used', now)
-if standing == 'current' then note_use(KEYS[3], entry) end
-touch_access(KEYS[2], epoch_id, ttl)
+if state == 'current' then mark_used(KEYS[3], entry) end
+extend_access(KEYS[2], epoch_id, ttl)
 return ttl
