@@ -115,9 +115,9 @@ impl Keeper {
             // Drops the connection to a frozen primary before a failover replaces the primary. A frozen primary that
             // wakes up would accept writes that are then lost.
             Err(error) if error.is_timeout() => self.state.drop_connection(watched.serial, Outage::Timeout),
-            // `judge` treats the answer like that of a request. The caller checks whether the connection is still
+            // `classify` treats the answer like that of a request. The caller checks whether the connection is still
             // current.
-            alive => drop(self.state.judge(alive, watched.serial)),
+            alive => drop(self.state.classify(alive, watched.serial)),
         }
         moved
     }

@@ -99,7 +99,7 @@ impl Link {
         match mode {
             Mode::Shared => {
                 let answer = request.send(&mut current.connection.clone(), asking).await;
-                self.state.judge(answer, current.serial).map_err(Failure::Redis)
+                self.state.classify(answer, current.serial).map_err(Failure::Redis)
             }
             Mode::Replicated(wait, tag) => Box::pin(self.run_replicated(request, asking, &current, wait, tag)).await,
         }
@@ -122,20 +122,20 @@ impl Link {
             Written::NotReplicated(error) => {
                 // A timeout of the replicas is no evidence against the primary.
                 if let Some(error) = error.filter(|error| !error.is_timeout()) {
-                    let _ = self.state.judge::<()>(Err(error), current.serial);
+                    let _ = self.state.classify::<()>(Err(error), current.serial);
                 }
                 return Err(Failure::Error(Error::NotReplicated));
             }
             // A lack of free connections is no evidence against the primary either.
-            Written::Busy => return Err(Failure::Error(Error::Overloaded)),
+            Written::PoolExhausted => return Err(Failure::Error(Error::Overloaded)),
             Written::Failed(error) => {
-                return self.state.judge(Err(error), current.serial).map_err(Failure::Redis);
+                return self.state.classify(Err(error), current.serial).map_err(Failure::Redis);
             }
         };
         // The Sentinels are asked after the replicas have confirmed. A failover that starts later finds replicas with
         // the write.
-        match timeout_at(deadline, self.source.vouches_for(&current.info)).await {
-            Ok(true) => self.state.judge(Ok(answer), current.serial).map_err(Failure::Redis),
+        match timeout_at(deadline, self.source.confirms_primary(&current.info)).await {
+            Ok(true) => self.state.classify(Ok(answer), current.serial).map_err(Failure::Redis),
             _ => Err(Failure::Error(Error::NotReplicated)),
         }
     }

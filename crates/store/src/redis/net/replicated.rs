@@ -35,7 +35,7 @@ pub(super) enum Written {
     /// The write was made, but too few replicas have confirmed it.
     NotReplicated(Option<RedisError>),
     /// All connections were in use; nothing was sent.
-    Busy,
+    PoolExhausted,
     /// The request failed. The write may still have been made if only the answer was lost.
     Failed(RedisError),
 }
@@ -68,7 +68,7 @@ impl Exclusive {
     ) -> Written {
         let mut connection = match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(PoolError::Timeout(TimeoutType::Wait))) => return Written::Busy,
+            Ok(Err(PoolError::Timeout(TimeoutType::Wait))) => return Written::PoolExhausted,
             Ok(Err(PoolError::Backend(error))) => return Written::Failed(error),
             Ok(Err(_)) | Err(_) => return Written::Failed(timed_out()),
         };

@@ -72,7 +72,7 @@ impl Sentinels {
     /// Whether a majority of the Sentinels sees the server at `info` as a healthy primary, and no Sentinel is running
     /// or has completed a failover to another server. Between the choice of a new primary and the demotion of the old
     /// one, the old primary accepts writes and the remaining replicas confirm them. Those writes are lost.
-    pub(in crate::redis) async fn vouch_for(&self, info: &ConnectionInfo) -> bool {
+    pub(in crate::redis) async fn confirms_primary(&self, info: &ConnectionInfo) -> bool {
         let mut answers = self.ask_all(async |member, service| member.view_of(service).await);
         let mut views = Vec::new();
         // Waits for every answer, because the Sentinel that runs the failover may be the slowest.

@@ -24,10 +24,10 @@ impl Source {
     }
 
     /// Whether this server is still the primary and no failover is running, as far as the Sentinels know.
-    pub(super) async fn vouches_for(&self, info: &ConnectionInfo) -> bool {
+    pub(super) async fn confirms_primary(&self, info: &ConnectionInfo) -> bool {
         match self {
             Self::Fixed(_) => true,
-            Self::Sentinels(sentinels) => sentinels.vouch_for(info).await,
+            Self::Sentinels(sentinels) => sentinels.confirms_primary(info).await,
         }
     }
 

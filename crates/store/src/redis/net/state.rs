@@ -57,8 +57,9 @@ impl State {
         self.current().is_ok_and(|current| current.serial == serial)
     }
 
-    /// Drops the connection if the error shows that it is dead, so that the next request does not wait for it.
-    pub(super) fn judge<T>(&self, answer: RedisResult<T>, serial: u64) -> RedisResult<T> {
+    /// Returns the answer unchanged. If the answer shows that the connection is dead, drops the connection, so that the
+    /// next request does not wait for it.
+    pub(super) fn classify<T>(&self, answer: RedisResult<T>, serial: u64) -> RedisResult<T> {
         let error = match answer {
             Ok(value) => {
                 self.timeouts.store(0, Ordering::Relaxed);
