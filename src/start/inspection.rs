@@ -10,7 +10,7 @@ use crate::cli;
 /// How often the clocks of the store and of this machine are compared.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the server tries to inspect a store that was unreachable at the start.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const INSPECTION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of the inspection at the start.
 pub(super) struct Inspection {
@@ -25,7 +25,7 @@ impl Inspection {
     /// The exit code, if the server must not serve on this store. The reason is already printed.
     pub(super) async fn at_start(backend: &Backend) -> Result<Self, ExitCode> {
         match backend.check().await {
-            Ok(None) => match look(backend, Absence::Warn).await {
+            Ok(None) => match inspect(backend, Unreachable::Warn).await {
                 Ok(complete) => Ok(Self { complete }),
                 Err(refusals) => Err(cli::wrong_settings(&refusals)),
             },
@@ -39,10 +39,10 @@ impl Inspection {
 
     /// Watches the store from now on. The receiver gets the reasons to stop, if an unreachable store comes back and the
     /// server must not serve on it.
-    pub(super) fn go_on(self, backend: Backend) -> watch::Receiver<Vec<String>> {
+    pub(super) fn watch(self, backend: Backend) -> watch::Receiver<Vec<String>> {
         let (refusals, refused) = watch::channel(Vec::new());
         if !self.complete {
-            tokio::spawn(look_until_complete(backend.clone(), refusals));
+            tokio::spawn(inspect_until_complete(backend.clone(), refusals));
         }
         tokio::spawn(watch_clocks(backend));
         refused
@@ -51,7 +51,7 @@ impl Inspection {
 
 /// Whether an unreachable part of the store causes a warning.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Absence {
+enum Unreachable {
     Warn,
     Ignore,
 }
@@ -60,11 +60,11 @@ enum Absence {
 ///
 /// # Errors
 /// A sentence for each reason why the server must not start.
-async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> {
+async fn inspect(backend: &Backend, unreachable: Unreachable) -> Result<bool, Vec<String>> {
     let findings = match backend.inspect().await {
         Ok(findings) => findings,
         Err(reason) => {
-            if absence == Absence::Warn {
+            if unreachable == Unreachable::Warn {
                 tracing::warn!("{reason}; the server inspects the store when it is reachable");
             }
             return Ok(false);
@@ -77,9 +77,9 @@ async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> 
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let complete = !findings.iter().any(Finding::is_of_absence);
+    let complete = !findings.iter().any(Finding::is_unreachable);
     // An incomplete inspection is repeated, and the first complete one logs all warnings.
-    if complete || absence == Absence::Warn {
+    if complete || unreachable == Unreachable::Warn {
         for warning in of(Verdict::Warning) {
             tracing::warn!("{}", sentence(warning));
         }
@@ -87,10 +87,10 @@ async fn look(backend: &Backend, absence: Absence) -> Result<bool, Vec<String>> 
     Ok(complete)
 }
 
-async fn look_until_complete(backend: Backend, refusals: watch::Sender<Vec<String>>) {
+async fn inspect_until_complete(backend: Backend, refusals: watch::Sender<Vec<String>>) {
     loop {
-        sleep(LOOK_INTERVAL).await;
-        match look(&backend, Absence::Ignore).await {
+        sleep(INSPECTION_INTERVAL).await;
+        match inspect(&backend, Unreachable::Ignore).await {
             Ok(false) => {}
             Ok(true) => return,
             Err(found) => {

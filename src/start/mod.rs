@@ -61,7 +61,7 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: C
     let listener = bind(&config).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
-    let mut refused = inspection.go_on(backend.clone());
+    let mut refused = inspection.watch(backend.clone());
     let stop = stop_signal()?;
     let mut late = refused.clone();
     let leave = async move {

@@ -32,12 +32,12 @@ pub struct Finding {
 
 impl Finding {
     /// The name of the check for a place that could not be inspected. A later inspection may find more there.
-    pub(super) const AWAY: &str = "connection";
+    pub(super) const UNREACHABLE: &str = "connection";
 
     /// Whether the place could not be inspected.
     #[must_use]
-    pub fn is_of_absence(&self) -> bool {
-        self.check == Self::AWAY
+    pub fn is_unreachable(&self) -> bool {
+        self.check == Self::UNREACHABLE
     }
 
     pub(super) fn new(

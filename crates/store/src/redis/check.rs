@@ -47,7 +47,7 @@ impl Backend {
             Ok(primaries) => primaries,
             Err(error) => {
                 return match self.explain(&self.name, &error) {
-                    Ok(away) => Err(away),
+                    Ok(reason) => Err(reason),
                     Err(refused) => Ok(vec![refusal(&self.name, refused.message())]),
                 };
             }
@@ -58,10 +58,10 @@ impl Backend {
             let name = primary.info.addr().to_string();
             match self.inspect_one(primary, &name).await {
                 Ok(found) => findings.extend(found),
-                Err(error) => findings.push(self.absence(&name, &error)),
+                Err(error) => findings.push(self.unreachable(&name, &error)),
             }
         }
-        if findings.iter().all(Finding::is_of_absence) {
+        if findings.iter().all(Finding::is_unreachable) {
             let seen: Vec<_> = findings.into_iter().map(|finding| finding.seen).collect();
             return Err(seen.join("; "));
         }
@@ -86,11 +86,11 @@ impl Backend {
         inspect::inspect(&mut connection, name, hello, needs).await
     }
 
-    fn absence(&self, name: &str, error: &RedisError) -> Finding {
+    fn unreachable(&self, name: &str, error: &RedisError) -> Finding {
         match self.explain(name, error) {
-            Ok(away) => {
+            Ok(reason) => {
                 let advice = "start this server, and run doctor again";
-                Finding::new(name, Finding::AWAY, Verdict::Warning, away, advice)
+                Finding::new(name, Finding::UNREACHABLE, Verdict::Warning, reason, advice)
             }
             Err(refused) => refusal(name, refused.message()),
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{RedisResult, aio::ConnectionLike};
 
-use super::look::Look;
+use super::inspector::Inspector;
 use crate::finding::Verdict;
 
 /// Tokens live for a minute, so a difference of more than a second matters.
@@ -27,7 +27,7 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-impl Look<'_> {
+impl Inspector<'_> {
     pub(super) async fn clock(&mut self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
         match clock_skew(connection).await {
             Ok(skew) => match too_much(skew) {

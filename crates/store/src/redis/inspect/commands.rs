@@ -3,7 +3,7 @@
 use redis::{RedisError, RedisResult, Value, aio::ConnectionLike};
 
 use super::{
-    look::{Look, Needs},
+    inspector::{Inspector, Needs},
     probe::Probe,
 };
 use crate::finding::Verdict;
@@ -57,7 +57,7 @@ fn add(list: &mut Vec<String>, text: String) {
     }
 }
 
-impl Look<'_> {
+impl Inspector<'_> {
     /// Runs each command that we use, and loads and calls a script.
     pub(super) async fn commands(
         &mut self,

@@ -3,16 +3,16 @@
 
 mod clock;
 mod commands;
-mod look;
+mod inspector;
 mod probe;
 mod settings;
 
 use redis::{RedisResult, aio::ConnectionLike};
 
-use self::look::Look;
+use self::inspector::Inspector;
 pub(super) use self::{
     clock::{clock_skew, too_much},
-    look::Needs,
+    inspector::Needs,
 };
 use super::net::connection::Hello;
 use crate::finding::{Finding, Verdict};
@@ -24,16 +24,16 @@ pub(super) async fn inspect(
     hello: Hello,
     needs: Needs<'_>,
 ) -> RedisResult<Vec<Finding>> {
-    let mut look = Look { place, findings: Vec::new() };
+    let mut inspector = Inspector { place, findings: Vec::new() };
     let seen = format!("{} {}, {}", hello.server, hello.version, hello.mode);
-    look.add("server", Verdict::Ok, seen, "");
+    inspector.add("server", Verdict::Ok, seen, "");
     match hello.role.as_str() {
-        "master" => look.add("role", Verdict::Ok, hello.role, ""),
+        "master" => inspector.add("role", Verdict::Ok, hello.role, ""),
         // The Sentinels or the cluster named this server as the primary, and will soon agree on another server.
-        _ => look.add("role", Verdict::Warning, hello.role, "it was the primary a moment ago: run doctor again"),
+        _ => inspector.add("role", Verdict::Warning, hello.role, "it was the primary a moment ago: run doctor again"),
     }
-    look.clock(connection).await?;
-    look.commands(connection, &needs).await?;
-    look.settings(connection, &needs).await?;
-    Ok(look.findings)
+    inspector.clock(connection).await?;
+    inspector.commands(connection, &needs).await?;
+    inspector.settings(connection, &needs).await?;
+    Ok(inspector.findings)
 }

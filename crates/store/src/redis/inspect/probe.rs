@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{Pipeline, Script, Value};
 
-use super::look::Needs;
+use super::inspector::Needs;
 
 /// Life of the temporary keys, in case the probe is interrupted before it deletes them.
 const SECONDS: &str = "5";

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use redis::{RedisResult, Value, aio::ConnectionLike};
 
-use super::look::{Look, Needs};
+use super::inspector::{Inspector, Needs};
 use crate::{finding::Verdict, settings::Wait};
 
-impl Look<'_> {
+impl Inspector<'_> {
     /// Checks the settings and values that only INFO and CONFIG GET show. Both permissions are optional: without them,
     /// the finding is a warning.
     pub(super) async fn settings(

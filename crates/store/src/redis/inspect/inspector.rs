@@ -1,4 +1,4 @@
-//! The input of an inspection, and its findings so far.
+//! What an inspection needs, and the inspector, which collects its findings.
 
 use auth_service_token::Id;
 
@@ -17,13 +17,13 @@ pub(in crate::redis) struct Needs<'a> {
     pub(in crate::redis) tag: Id,
 }
 
-/// The findings on one server so far.
-pub(super) struct Look<'a> {
+/// Inspects one server, and collects its findings.
+pub(super) struct Inspector<'a> {
     pub(super) place: &'a str,
     pub(super) findings: Vec<Finding>,
 }
 
-impl Look<'_> {
+impl Inspector<'_> {
     pub(super) fn add(&mut self, check: &'static str, verdict: Verdict, seen: impl Into<String>, advice: &str) {
         self.findings.push(Finding::new(self.place, check, verdict, seen, advice));
     }
