@@ -67,37 +67,37 @@ impl Store {
         }
     }
 
-    /// The live sessions of the user, newest first. `None` if an `asking` session is given and has no live access
+    /// The live sessions of the user, newest first. `None` if the session `caller` is given and has no live access
     /// entry.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn list_sessions(&self, tag: Id, asking: Option<Id>, page: Page) -> Result<Option<Vec<Session>>, Error> {
+    pub async fn list_sessions(&self, tag: Id, caller: Option<Id>, page: Page) -> Result<Option<Vec<Session>>, Error> {
         match self {
-            Self::Redis(redis) => redis.list_sessions(tag, asking, page).await,
-            Self::Embedded(embedded) => embedded.list_sessions(tag, asking, page),
+            Self::Redis(redis) => redis.list_sessions(tag, caller, page).await,
+            Self::Embedded(embedded) => embedded.list_sessions(tag, caller, page),
         }
     }
 
-    /// Ends one session. The `asking` session, if any, must have a live access entry.
+    /// Ends one session. The session `caller`, if given, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub async fn end_session(&self, tag: Id, sid: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.end_session(tag, sid, asking).await,
-            Self::Embedded(embedded) => embedded.end_session(tag, sid, asking).await,
+            Self::Redis(redis) => redis.end_session(tag, sid, caller).await,
+            Self::Embedded(embedded) => embedded.end_session(tag, sid, caller).await,
         }
     }
 
-    /// Ends all sessions on behalf of the `asking` session, and deletes their entries.
+    /// Ends all sessions on behalf of the session `caller`, and deletes their entries.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn end_sessions(&self, tag: Id, asking: Id) -> Result<Outcome, Error> {
+    pub async fn end_sessions(&self, tag: Id, caller: Id) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.end_sessions(tag, asking).await,
-            Self::Embedded(embedded) => embedded.end_sessions(tag, asking).await,
+            Self::Redis(redis) => redis.end_sessions(tag, caller).await,
+            Self::Embedded(embedded) => embedded.end_sessions(tag, caller).await,
         }
     }
 
@@ -115,14 +115,14 @@ impl Store {
     }
 
     /// Ends all tokens of the user by deleting one key. Returns [`Outcome::NotThere`] if the user had no live token.
-    /// The `asking` session, if any, must have a live access entry.
+    /// The session `caller`, if given, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub async fn remove_tokens(&self, tag: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.remove_tokens(tag, asking).await,
-            Self::Embedded(embedded) => embedded.remove_tokens(tag, asking).await,
+            Self::Redis(redis) => redis.remove_tokens(tag, caller).await,
+            Self::Embedded(embedded) => embedded.remove_tokens(tag, caller).await,
         }
     }
 }

@@ -58,9 +58,9 @@ fn ending_all_sessions_kills_every_token_everywhere(#[values(Redis, Embedded)] s
     let email = replicas[0].new_session().email;
     for app in &replicas {
         let sessions: Vec<_> = replicas.iter().map(|app| app.session_of(&email)).collect();
-        let asking = sessions.last().unwrap();
+        let caller = sessions.last().unwrap();
         sessions[0].assert_lives(&replicas);
-        app.send_as(&asking.access_token, "DELETE", "/sessions", None)
+        app.send_as(&caller.access_token, "DELETE", "/sessions", None)
             .assert(200, &json!({"result": "Sessions ended"}));
         for session in &sessions {
             session.assert_dead(&replicas);

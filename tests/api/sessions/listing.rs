@@ -40,8 +40,8 @@ fn sessions_are_listed_newest_first_with_address_and_user_agent(#[values(Redis, 
         .collect();
     let after = unix_seconds();
     for app in &replicas {
-        for asking in &opened {
-            let listed = app.sessions(&asking.access_token);
+        for caller in &opened {
+            let listed = app.sessions(&caller.access_token);
             assert_eq!(listed.len(), 3, "{listed:?}");
             for ((session, opened), (address, _, agent)) in listed.iter().rev().zip(&opened).zip(&origins) {
                 let (created_at, last_used_at) = (&session["created_at"], &session["last_used_at"]);
@@ -53,7 +53,7 @@ fn sessions_are_listed_newest_first_with_address_and_user_agent(#[values(Redis, 
                     "last_used_at": last_used_at,
                     "ip": address,
                     "user_agent": agent,
-                    "current": opened.id() == asking.id(),
+                    "current": opened.id() == caller.id(),
                 });
                 assert_eq!(session, &expected);
             }

@@ -23,11 +23,11 @@ impl Embedded {
         self.read(|snapshot, _| snapshot.record(tag))?.map(decode_user).transpose()
     }
 
-    pub(crate) async fn delete_user(&self, tag: Id, seen: &StoredUser, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn delete_user(&self, tag: Id, seen: &StoredUser, caller: Option<Id>) -> Result<Outcome, Error> {
         let revision = seen.revision.clone();
         let outcome = self
             .write(move |tables, now| {
-                if !tables.may_ask(tag, asking, now)? {
+                if !tables.may_ask(tag, caller, now)? {
                     return Ok(Outcome::Refused);
                 }
                 if tables.record(tag)?.is_none_or(|record| record != revision) {

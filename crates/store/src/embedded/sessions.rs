@@ -46,9 +46,9 @@ impl Embedded {
         self.read(|snapshot, now| snapshot.check_access(tag, sid, now))
     }
 
-    pub(crate) fn list_sessions(&self, tag: Id, asking: Option<Id>, page: Page) -> Result<Option<Vec<Session>>, Error> {
+    pub(crate) fn list_sessions(&self, tag: Id, caller: Option<Id>, page: Page) -> Result<Option<Vec<Session>>, Error> {
         self.read(|snapshot, now| {
-            if !snapshot.may_ask(tag, asking, now)? {
+            if !snapshot.may_ask(tag, caller, now)? {
                 return Ok(None);
             }
             let Some(epoch) = snapshot.live_epoch(tag, now)? else { return Ok(Some(Vec::new())) };
@@ -61,9 +61,9 @@ impl Embedded {
         })
     }
 
-    pub(crate) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn end_session(&self, tag: Id, sid: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         self.write(move |tables, now| {
-            if !tables.may_ask(tag, asking, now)? {
+            if !tables.may_ask(tag, caller, now)? {
                 return Ok(Outcome::Refused);
             }
             let Some(epoch) = tables.live_epoch(tag, now)? else { return Ok(Outcome::NotThere) };
@@ -77,9 +77,9 @@ impl Embedded {
         .await
     }
 
-    pub(crate) async fn end_sessions(&self, tag: Id, asking: Id) -> Result<Outcome, Error> {
+    pub(crate) async fn end_sessions(&self, tag: Id, caller: Id) -> Result<Outcome, Error> {
         self.write(move |tables, now| {
-            if !tables.may_ask(tag, Some(asking), now)? {
+            if !tables.may_ask(tag, Some(caller), now)? {
                 return Ok(Outcome::Refused);
             }
             tables.remove_epoch(tag)?;
@@ -111,9 +111,9 @@ impl Embedded {
         Ok(outcome)
     }
 
-    pub(crate) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn remove_tokens(&self, tag: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         self.write(move |tables, now| {
-            if !tables.may_ask(tag, asking, now)? {
+            if !tables.may_ask(tag, caller, now)? {
                 return Ok(Outcome::Refused);
             }
             if !tables.epoch_lives(tag, now)? {

@@ -75,12 +75,12 @@ impl Redis {
     pub(crate) async fn list_sessions(
         &self,
         tag: Id,
-        asking: Option<Id>,
+        caller: Option<Id>,
         page: Page,
     ) -> Result<Option<Vec<Session>>, Error> {
         let names = self.keys();
         let mut keys = vec![names.epoch(tag), names.sessions(tag)];
-        keys.extend(asking.map(|sid| names.access(tag, sid)));
+        keys.extend(caller.map(|sid| names.access(tag, sid)));
         let call = Request::call(&LIST_SESSIONS, &keys);
         let call = call.arg(page.after.as_ref().map_or("", Id::as_str)).arg(page.limit);
         type Row = (String, u64, u64, String, String);
@@ -93,15 +93,15 @@ impl Redis {
         rows.map(|rows| sessions(rows).ok_or_else(|| unreadable("the id of a session"))).transpose()
     }
 
-    pub(crate) async fn end_session(&self, tag: Id, sid: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn end_session(&self, tag: Id, sid: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         let names = self.keys();
         let mut keys = vec![names.epoch(tag), names.access(tag, sid), names.refresh(tag, sid)];
-        keys.extend(asking.map(|sid| names.access(tag, sid)));
+        keys.extend(caller.map(|sid| names.access(tag, sid)));
         self.run_outcome(tag, &Request::call(&END_SESSION, &keys).arg(sid.as_str())).await
     }
 
-    pub(crate) async fn end_sessions(&self, tag: Id, asking: Id) -> Result<Outcome, Error> {
-        let keys = [self.keys().epoch(tag), self.keys().sessions(tag), self.keys().access(tag, asking)];
+    pub(crate) async fn end_sessions(&self, tag: Id, caller: Id) -> Result<Outcome, Error> {
+        let keys = [self.keys().epoch(tag), self.keys().sessions(tag), self.keys().access(tag, caller)];
         self.run_outcome(tag, &Request::call(&END_SESSIONS, &keys)).await
     }
 
@@ -125,9 +125,9 @@ impl Redis {
         self.run_outcome(tag, &call).await
     }
 
-    pub(crate) async fn remove_tokens(&self, tag: Id, asking: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn remove_tokens(&self, tag: Id, caller: Option<Id>) -> Result<Outcome, Error> {
         let epoch = self.keys().epoch(tag);
-        if let Some(sid) = asking {
+        if let Some(sid) = caller {
             let keys = [epoch, self.keys().access(tag, sid)];
             return self.run_outcome(tag, &Request::call(&REMOVE_TOKENS, &keys)).await;
         }

@@ -74,8 +74,8 @@ impl Redis {
         self.run_in(tag, request, mode).await
     }
 
-    /// Runs a lasting script. The script returns 1 if done, 0 if there was nothing to do, and -1 if the asking session
-    /// has no live access entry.
+    /// Runs a lasting script. The script returns 1 if done, 0 if there was nothing to do, and -1 if the caller's
+    /// session has no live access entry.
     pub(super) async fn run_outcome(&self, tag: Id, request: &Request<'_>) -> Result<Outcome, Error> {
         Ok(match self.run_lasting(tag, request).await? {
             1 => Outcome::Done,

@@ -76,9 +76,9 @@ pub(in crate::embedded) trait Reads {
         Ok(access.map(|_| Access { email: entry.email, created_at: entry.created_at }))
     }
 
-    /// Whether the `asking` session has a live access entry. `true` if no session asks.
-    fn may_ask(&self, tag: Id, asking: Option<Id>, now: u64) -> Result<bool> {
-        match asking {
+    /// Whether the session `caller` has a live access entry. `true` if there is no `caller`.
+    fn may_ask(&self, tag: Id, caller: Option<Id>, now: u64) -> Result<bool> {
+        match caller {
             Some(sid) => Ok(self.check_access(tag, sid, now)?.is_some()),
             None => Ok(true),
         }

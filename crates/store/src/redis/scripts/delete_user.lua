@@ -1,13 +1,14 @@
 -- Deletes every key of a user. Needs entries.lua.
--- KEYS: user, epoch, sessions, the other keys of the user, and last the access entry of the asking session, if there is
---       one.
--- ARGV: expected record, 1 if a session asks or 0.
--- Returns 1 if done, 0 if the account has changed or does not exist, -1 if the asking session has no live access entry.
+-- KEYS: user, epoch, sessions, the other keys of the user, and last the access entry of the caller's session, if there
+--       is one.
+-- ARGV: expected record, 1 if KEYS has the access entry of the caller's session, otherwise 0.
+-- Returns 1 if done, 0 if the account has changed or does not exist, -1 if the caller's session has no live access
+-- entry.
 if ARGV[2] == '1' then
   local epoch = decode(redis.call('GET', KEYS[2]))
-  local asking = decode(redis.call('GET', KEYS[#KEYS]))
+  local caller = decode(redis.call('GET', KEYS[#KEYS]))
   if failure then return redis.error_reply(failure) end
-  if not is_live(epoch, asking) then return -1 end
+  if not is_live(epoch, caller) then return -1 end
 end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 delete_sessions(string.sub(KEYS[2], 1, -2))

@@ -1,13 +1,13 @@
 -- Lists live sessions, newest first. Needs entries.lua.
--- KEYS: epoch, sessions, and the access entry of the asking session, if there is one.
+-- KEYS: epoch, sessions, and the access entry of the caller's session, if there is one.
 -- ARGV: the session after which the list starts or '', maximum number of sessions.
--- Returns nil if the asking session has no live access entry. Otherwise returns for each session: id, time of the
+-- Returns nil if the caller's session has no live access entry. Otherwise returns for each session: id, time of the
 -- sign-in, time of the last use, address, user agent.
 local base = string.sub(KEYS[1], 1, -2)
 local epoch = decode(redis.call('GET', KEYS[1]))
-local asking = KEYS[3] and decode(redis.call('GET', KEYS[3]))
+local caller = KEYS[3] and decode(redis.call('GET', KEYS[3]))
 if failure then return redis.error_reply(failure) end
-if KEYS[3] and not is_live(epoch, asking) then return false end
+if KEYS[3] and not is_live(epoch, caller) then return false end
 if not epoch then return {} end
 local first = 0
 if ARGV[1] ~= '' then
