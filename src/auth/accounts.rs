@@ -109,7 +109,7 @@ impl Auth {
             }
         };
         let user = User { password_hash, ..stored.user.clone() };
-        let change = Change { seen: &stored, user: &user, known: guess.known };
+        let change = Change { expected: &stored, user: &user, known: guess.known };
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(by, guess, outcome).await?;
         self.parts.audit.record(Event::PasswordChanged, caller, by.subject());

@@ -145,8 +145,8 @@ mod tests {
         let [sid, epoch, refresh_id] = std::array::from_fn(|_| Id::random().unwrap());
         let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: String::new() };
         let session = NewSession { sid, epoch, refresh_id, origin };
-        let seen = store.find_user(tag).await.unwrap().unwrap();
-        assert!(store.open_session(tag, &seen, None, &session, None).await.unwrap());
+        let stored = store.find_user(tag).await.unwrap().unwrap();
+        assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap());
         sid
     }
 

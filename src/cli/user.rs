@@ -73,13 +73,13 @@ impl Report for Deleted {
 fn delete(matches: &ArgMatches, sources: &Sources) -> Result<Deleted, Failed> {
     on_account(matches, sources, async |store, email| {
         for _ in 0..DELETION_TRIES {
-            let Some(seen) = store.find_user(email.tag()).await? else {
+            let Some(stored) = store.find_user(email.tag()).await? else {
                 // A user repeats the command if too few replicas have confirmed the deletion. "Not found" then means
                 // that enough replicas have confirmed it.
                 store.acknowledge_user(email.tag()).await?;
                 return Err(not_found(email.as_str()));
             };
-            if store.delete_user(email.tag(), &seen, None).await? == Outcome::Done {
+            if store.delete_user(email.tag(), &stored, None).await? == Outcome::Done {
                 return Ok(Deleted { result: "user_deleted", email: email.as_str().to_owned() });
             }
         }

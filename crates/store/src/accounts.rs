@@ -51,15 +51,15 @@ impl Store {
         }
     }
 
-    /// Deletes the account, with every key or row of the user, if the account still equals `seen`. The session
+    /// Deletes the account, with every key or row of the user, if the account still equals `expected`. The session
     /// `caller`, if given, must have a live access entry.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn delete_user(&self, tag: Id, seen: &StoredUser, caller: Option<Id>) -> Result<Outcome, Error> {
+    pub async fn delete_user(&self, tag: Id, expected: &StoredUser, caller: Option<Id>) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.delete_user(tag, seen, caller).await,
-            Self::Embedded(embedded) => embedded.delete_user(tag, seen, caller).await,
+            Self::Redis(redis) => redis.delete_user(tag, expected, caller).await,
+            Self::Embedded(embedded) => embedded.delete_user(tag, expected, caller).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::record::StoredUser;
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     /// The account as it was read.
-    pub seen: &'a StoredUser,
+    pub expected: &'a StoredUser,
     /// The account after the change.
     pub user: &'a User,
     /// The address of the caller, if the account knows it.

@@ -61,9 +61,9 @@ pub(crate) fn encode_user(user: &User) -> Vec<u8> {
     encode(user, &Map::new())
 }
 
-/// The record that replaces the `seen` one and keeps its unknown fields.
-pub(crate) fn encode_changed_user(user: &User, seen: &StoredUser) -> Vec<u8> {
-    encode(user, &seen.unknown_fields)
+/// The record that replaces `stored` and keeps its unknown fields.
+pub(crate) fn encode_changed_user(user: &User, stored: &StoredUser) -> Vec<u8> {
+    encode(user, &stored.unknown_fields)
 }
 
 fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
@@ -111,9 +111,9 @@ mod tests {
         let mut value: Value = serde_json::from_slice(&encode_user(&user())).unwrap();
         let unknown = serde_json::json!({"empty": [], "large": u64::MAX, "null": null});
         value["totp"] = unknown.clone();
-        let seen = decode_user(serde_json::to_vec(&value).unwrap()).unwrap();
-        let changed = User { password_hash: "$argon2id$new".to_owned(), ..seen.user.clone() };
-        let written: Value = serde_json::from_slice(&encode_changed_user(&changed, &seen)).unwrap();
+        let stored = decode_user(serde_json::to_vec(&value).unwrap()).unwrap();
+        let changed = User { password_hash: "$argon2id$new".to_owned(), ..stored.user.clone() };
+        let written: Value = serde_json::from_slice(&encode_changed_user(&changed, &stored)).unwrap();
         assert_eq!(written["totp"], unknown);
         assert_eq!(written["password_hash"], "$argon2id$new");
         assert_eq!(written["v"], 1);

@@ -10,7 +10,7 @@ use auth_service_token::Id;
 use crate::{change::Change, record::StoredUser, store::Store};
 
 impl Store {
-    /// Opens a session if the account still equals `seen`. Replaces the account with `changed`, if given. Ends the
+    /// Opens a session if the account still equals `expected`. Replaces the account with `changed`, if given. Ends the
     /// oldest sessions beyond the limit of the policy. Resets the failures of the account: the shared count, and the
     /// count of the `known` address. Returns `false` and changes nothing if the account has changed or no longer
     /// exists.
@@ -20,14 +20,14 @@ impl Store {
     pub async fn open_session(
         &self,
         tag: Id,
-        seen: &StoredUser,
+        expected: &StoredUser,
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
     ) -> Result<bool, Error> {
         match self {
-            Self::Redis(redis) => redis.open_session(tag, seen, changed, session, known).await,
-            Self::Embedded(embedded) => embedded.open_session(tag, seen, changed, session, known).await,
+            Self::Redis(redis) => redis.open_session(tag, expected, changed, session, known).await,
+            Self::Embedded(embedded) => embedded.open_session(tag, expected, changed, session, known).await,
         }
     }
 
@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// Ends all sessions except `sid`, and deletes their entries. `sid` must have a live access entry and moves to the
-    /// new `epoch`. With a `change`, also replaces the record, which must be unchanged since it was seen, and resets
+    /// new `epoch`. With a `change`, also replaces the record, which must still equal the expected one, and resets
     /// the failures of the account and of the `known` address.
     ///
     /// # Errors

@@ -43,10 +43,10 @@ fn find_user_returns_what_was_created(#[values(Redis, Embedded)] store: On) {
 fn delete_user_ends_account_and_tokens(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
     let sid = scene.sign_in();
-    let seen = scene.find().unwrap();
-    assert!(scene.delete(&seen));
+    let stored = scene.find().unwrap();
+    assert!(scene.delete(&stored));
     assert!(scene.find().is_none() && !scene.lives(sid) && !scene.refresh(sid));
-    assert!(!scene.remove() && !scene.delete(&seen));
+    assert!(!scene.remove() && !scene.delete(&stored));
     let next = scene.sign_in();
     assert!(scene.lives(next) && !scene.lives(sid), "a later account with this email is another account");
 }
@@ -57,15 +57,15 @@ fn delete_user_wins_over_concurrent_sign_ins(#[values(Redis, Embedded)] store: O
     let tag = scene.tag;
     for _ in 0..20 {
         assert!(scene.create(&user()));
-        let seen = scene.find().unwrap();
+        let stored = scene.find().unwrap();
         let sessions: Vec<_> = (0..20).map(|_| session()).collect();
         let answers = scene.at_once(20, |store, n| {
-            let (seen, session) = (seen.clone(), sessions[n].clone());
+            let (stored, session) = (stored.clone(), sessions[n].clone());
             async move {
                 if n == 10 {
-                    store.delete_user(tag, &seen, None).await.map(|outcome| outcome == Outcome::Done)
+                    store.delete_user(tag, &stored, None).await.map(|outcome| outcome == Outcome::Done)
                 } else {
-                    store.open_session(tag, &seen, None, &session, None).await
+                    store.open_session(tag, &stored, None, &session, None).await
                 }
             }
         });

@@ -89,8 +89,8 @@ impl Scene {
         self.run(async |store| store.find_user(self.tag).await)
     }
 
-    pub(super) fn open_session(&self, seen: &StoredUser, changed: Option<&User>, session: &NewSession) -> bool {
-        self.run(async |store| store.open_session(self.tag, seen, changed, session, None).await)
+    pub(super) fn open_session(&self, expected: &StoredUser, changed: Option<&User>, session: &NewSession) -> bool {
+        self.run(async |store| store.open_session(self.tag, expected, changed, session, None).await)
     }
 
     pub(super) fn refresh(&self, sid: Id) -> bool {
@@ -101,8 +101,8 @@ impl Scene {
         self.run(async |store| store.remove_tokens(self.tag, None).await) == Outcome::Done
     }
 
-    pub(super) fn delete(&self, seen: &StoredUser) -> bool {
-        self.run(async |store| store.delete_user(self.tag, seen, None).await) == Outcome::Done
+    pub(super) fn delete(&self, expected: &StoredUser) -> bool {
+        self.run(async |store| store.delete_user(self.tag, expected, None).await) == Outcome::Done
     }
 
     /// Whether access tokens of the session are accepted.

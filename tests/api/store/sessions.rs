@@ -31,22 +31,22 @@ fn open_session_refuses_a_record_that_changed_or_is_gone(#[values(Redis, Embedde
     let scene = Scene::new(store, LONG);
     let original = user();
     assert!(scene.create(&original));
-    let seen = scene.find().unwrap();
+    let stored = scene.find().unwrap();
     let changed = User { password_hash: "another password".to_owned(), ..original.clone() };
-    assert!(scene.open_session(&seen, Some(&changed), &session()));
+    assert!(scene.open_session(&stored, Some(&changed), &session()));
 
     let late = session();
-    assert!(!scene.open_session(&seen, None, &late), "the password has changed since");
-    assert!(!scene.open_session(&seen, Some(&original), &late));
+    assert!(!scene.open_session(&stored, None, &late), "the password has changed since");
+    assert!(!scene.open_session(&stored, Some(&original), &late));
     assert!(!scene.lives(late.sid) && !scene.refresh(late.sid));
     assert!(same(&scene.find().unwrap(), &changed), "the old record was not put back");
 
-    let seen = scene.find().unwrap();
-    assert!(scene.delete(&seen));
-    assert!(!scene.open_session(&seen, Some(&original), &late), "the account is gone");
+    let stored = scene.find().unwrap();
+    assert!(scene.delete(&stored));
+    assert!(!scene.open_session(&stored, Some(&original), &late), "the account is gone");
     assert!(scene.find().is_none() && !scene.lives(late.sid));
     assert!(scene.create(&User { id: Uuid::new_v4(), ..changed }));
-    assert!(!scene.open_session(&seen, None, &late), "another account with the same email");
+    assert!(!scene.open_session(&stored, None, &late), "another account with the same email");
 }
 
 #[rstest]

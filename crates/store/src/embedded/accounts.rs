@@ -23,8 +23,13 @@ impl Embedded {
         self.read(|snapshot, _| snapshot.record(tag))?.map(decode_user).transpose()
     }
 
-    pub(crate) async fn delete_user(&self, tag: Id, seen: &StoredUser, caller: Option<Id>) -> Result<Outcome, Error> {
-        let revision = seen.revision.clone();
+    pub(crate) async fn delete_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        caller: Option<Id>,
+    ) -> Result<Outcome, Error> {
+        let revision = expected.revision.clone();
         let outcome = self
             .write(move |tables, now| {
                 if !tables.may_ask(tag, caller, now)? {
@@ -40,7 +45,7 @@ impl Embedded {
             })
             .await?;
         if outcome == Outcome::Done {
-            self.counts.forget_guesses(tag, seen.user.known_addresses.names());
+            self.counts.forget_guesses(tag, expected.user.known_addresses.names());
         }
         Ok(outcome)
     }

@@ -21,17 +21,17 @@ impl Embedded {
     pub(crate) async fn open_session(
         &self,
         tag: Id,
-        seen: &StoredUser,
+        expected: &StoredUser,
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
     ) -> Result<bool, Error> {
         let opening = Opening {
             tag,
-            seen: seen.revision.clone(),
-            changed: changed.map(|user| encode_changed_user(user, seen)),
-            email: changed.unwrap_or(&seen.user).email.clone(),
-            created_at: seen.user.created_at,
+            expected: expected.revision.clone(),
+            changed: changed.map(|user| encode_changed_user(user, expected)),
+            email: changed.unwrap_or(&expected.user).email.clone(),
+            created_at: expected.user.created_at,
             session: session.clone(),
             policy: self.policy,
         };
@@ -97,9 +97,9 @@ impl Embedded {
         change: Option<Change<'_>>,
     ) -> Result<Outcome, Error> {
         let known = change.map(|change| change.known);
-        let change = change.map(|Change { seen, user, .. }| Replacement {
-            seen: seen.revision.clone(),
-            record: encode_changed_user(user, seen),
+        let change = change.map(|Change { expected, user, .. }| Replacement {
+            expected: expected.revision.clone(),
+            record: encode_changed_user(user, expected),
             email: user.email.clone(),
         });
         let outcome = self.write(move |tables, now| keep_only(tables, (tag, sid), epoch, change, now)).await?;
@@ -130,8 +130,8 @@ impl Embedded {
 struct Opening {
     tag: Id,
     /// The record that the password was compared with.
-    seen: Vec<u8>,
-    /// The record that replaces it, if the account changes.
+    expected: Vec<u8>,
+    /// The new record, if the account changes.
     changed: Option<Vec<u8>>,
     email: String,
     created_at: u64,
@@ -140,10 +140,10 @@ struct Opening {
 }
 
 impl Opening {
-    /// Opens the session. Returns `false` if the account no longer equals `seen`.
+    /// Opens the session. Returns `false` if the account no longer equals `expected`.
     fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<bool, Failure> {
-        let Self { tag, seen, changed, email, created_at, session, policy } = self;
-        if tables.record(tag)?.is_none_or(|record| record != seen) {
+        let Self { tag, expected, changed, email, created_at, session, policy } = self;
+        if tables.record(tag)?.is_none_or(|record| record != expected) {
             return Ok(false);
         }
         let (mut epoch, sessions) = match tables.live_epoch(tag, now)? {
@@ -193,7 +193,7 @@ fn new_refresh_entry(
 
 /// The record that a change of the account writes.
 struct Replacement {
-    seen: Vec<u8>,
+    expected: Vec<u8>,
     record: Vec<u8>,
     email: String,
 }
@@ -210,8 +210,8 @@ fn keep_only(
         return Ok(Outcome::Refused);
     };
     let refresh = tables.live_refresh(tag, sid, epoch.entry.epoch, now)?;
-    if let Some(Replacement { seen, record, email }) = change {
-        if tables.record(tag)?.is_none_or(|found| found != seen) {
+    if let Some(Replacement { expected, record, email }) = change {
+        if tables.record(tag)?.is_none_or(|found| found != expected) {
             return Ok(Outcome::NotThere);
         }
         tables.put_user(tag, &record)?;

@@ -75,13 +75,18 @@ impl Redis {
         found.map(decode_user).transpose()
     }
 
-    pub(crate) async fn delete_user(&self, tag: Id, seen: &StoredUser, caller: Option<Id>) -> Result<Outcome, Error> {
+    pub(crate) async fn delete_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        caller: Option<Id>,
+    ) -> Result<Outcome, Error> {
         let names = self.keys();
         let mut keys = vec![names.user(tag), names.epoch(tag), names.sessions(tag)];
         keys.extend([names.failures(tag, None), names.unacknowledged(tag), names.waited_for(tag)]);
-        keys.extend(seen.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
         keys.extend(caller.map(|sid| names.access(tag, sid)));
-        let call = Request::call(&DELETE_USER, &keys).arg(&seen.revision).arg(u8::from(caller.is_some()));
+        let call = Request::call(&DELETE_USER, &keys).arg(&expected.revision).arg(u8::from(caller.is_some()));
         self.run_outcome(tag, &call).await
     }
 }

@@ -32,7 +32,7 @@ impl Redis {
     pub(crate) async fn open_session(
         &self,
         tag: Id,
-        seen: &StoredUser,
+        expected: &StoredUser,
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
@@ -42,12 +42,12 @@ impl Redis {
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let mut keys = vec![names.user(tag), names.epoch(tag), names.access(tag, *sid), names.refresh(tag, *sid)];
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
-        let forgotten = known.into_iter().chain(no_longer_known(&seen.user, changed));
+        let forgotten = known.into_iter().chain(no_longer_known(&expected.user, changed));
         keys.extend(forgotten.map(|address| names.failures(tag, Some(address))));
-        let User { email, created_at, .. } = changed.unwrap_or(&seen.user);
+        let User { email, created_at, .. } = changed.unwrap_or(&expected.user);
         let mut call = Request::call(&OPEN_SESSION, &keys)
-            .arg(&seen.revision)
-            .arg(changed.map(|user| encode_changed_user(user, seen)).unwrap_or_default())
+            .arg(&expected.revision)
+            .arg(changed.map(|user| encode_changed_user(user, expected)).unwrap_or_default())
             .arg(EpochEntry::encode(*epoch, email, *created_at))
             .arg(epoch.as_str())
             .arg(sid.as_str())
@@ -119,7 +119,9 @@ impl Redis {
         keys.extend(known.map(|known| names.failures(tag, Some(known))));
         let call = Request::call(&KEEP_ONLY, &keys).arg(epoch.as_str()).arg(sid.as_str());
         let call = match change {
-            Some(Change { seen, user, .. }) => call.arg(&seen.revision).arg(encode_changed_user(user, seen)),
+            Some(Change { expected, user, .. }) => {
+                call.arg(&expected.revision).arg(encode_changed_user(user, expected))
+            }
             None => call.arg("").arg(""),
         };
         self.run_outcome(tag, &call).await
@@ -138,7 +140,7 @@ impl Redis {
 
 /// The addresses that a change of the account drops. Their counts of failures are deleted too, so that the store holds
 /// counts only for addresses in the record.
-fn no_longer_known<'a>(seen: &'a User, changed: Option<&'a User>) -> impl Iterator<Item = Id> + 'a {
+fn no_longer_known<'a>(expected: &'a User, changed: Option<&'a User>) -> impl Iterator<Item = Id> + 'a {
     let kept = move |address| changed.is_none_or(|user| user.known_addresses.names().any(|kept| kept == address));
-    seen.known_addresses.names().filter(move |address| !kept(*address))
+    expected.known_addresses.names().filter(move |address| !kept(*address))
 }

@@ -35,16 +35,16 @@ async fn a_deleted_account_leaves_no_key() {
 #[tokio::test]
 async fn a_deletion_needs_an_unchanged_account_and_a_live_session() {
     let scene = Scene::new(POLICY).await;
-    let (store, tag, seen) = (&scene.store, scene.tag, scene.find().await);
-    assert_eq!(store.delete_user(tag, &seen, Some(id())).await.unwrap(), Outcome::Refused);
+    let (store, tag, stored) = (&scene.store, scene.tag, scene.find().await);
+    assert_eq!(store.delete_user(tag, &stored, Some(id())).await.unwrap(), Outcome::Refused);
     let session = session();
     let changed = User { password_hash: "another".to_owned(), ..user() };
-    assert!(store.open_session(tag, &seen, Some(&changed), &session, None).await.unwrap());
-    assert_eq!(store.delete_user(tag, &seen, Some(session.sid)).await.unwrap(), Outcome::NotThere);
+    assert!(store.open_session(tag, &stored, Some(&changed), &session, None).await.unwrap());
+    assert_eq!(store.delete_user(tag, &stored, Some(session.sid)).await.unwrap(), Outcome::NotThere);
     assert!(scene.lives(session.sid).await);
     assert_eq!(store.delete_user(tag, &scene.find().await, Some(session.sid)).await.unwrap(), Outcome::Done);
     assert_eq!(scene.kinds(), Vec::<String>::new());
-    assert_eq!(store.delete_user(tag, &seen, None).await.unwrap(), Outcome::NotThere);
+    assert_eq!(store.delete_user(tag, &stored, None).await.unwrap(), Outcome::NotThere);
 }
 
 #[tokio::test]

@@ -13,11 +13,11 @@ use crate::scene::{EMAIL, POLICY, Scene, id, known_address, session, user};
 #[tokio::test]
 async fn a_session_opens_for_the_account_as_it_was_seen() {
     let scene = Scene::new(POLICY).await;
-    let (store, tag, seen) = (&scene.store, scene.tag, scene.find().await);
+    let (store, tag, stored) = (&scene.store, scene.tag, scene.find().await);
     let changed = User { password_hash: "another".to_owned(), ..user() };
     let (first, late) = (session(), session());
-    assert!(store.open_session(tag, &seen, Some(&changed), &first, None).await.unwrap());
-    assert!(!store.open_session(tag, &seen, None, &late, None).await.unwrap());
+    assert!(store.open_session(tag, &stored, Some(&changed), &first, None).await.unwrap());
+    assert!(!store.open_session(tag, &stored, None, &late, None).await.unwrap());
     assert!(scene.lives(first.sid).await && !scene.lives(late.sid).await);
     assert_eq!(scene.find().await.user.password_hash, "another");
     let access = store.check_access(tag, first.sid).await.unwrap().unwrap();
@@ -164,7 +164,7 @@ async fn the_session_that_is_kept_moves_to_the_new_epoch() {
 async fn a_change_of_the_account_keeps_one_session_and_forgets_the_failures() {
     let scene = Scene::new(POLICY).await;
     let (store, tag, known) = (&scene.store, scene.tag, Some(known_address()));
-    let (kept, seen) = (scene.sign_in().await, scene.find().await);
+    let (kept, stored) = (scene.sign_in().await, scene.find().await);
     for address in [None, known] {
         for _ in 0..=FREE_FAILURES {
             assert_eq!(store.admit_guess(tag, address).await.unwrap(), Admission::Admitted);
@@ -172,7 +172,7 @@ async fn a_change_of_the_account_keeps_one_session_and_forgets_the_failures() {
         assert_eq!(store.admit_guess(tag, address).await.unwrap(), Admission::Wait(1));
     }
     let user = User { password_hash: "new".to_owned(), ..user() };
-    let change = Some(Change { seen: &seen, user: &user, known });
+    let change = Some(Change { expected: &stored, user: &user, known });
     assert_eq!(store.keep_only(tag, kept, id(), change).await.unwrap(), Outcome::Done);
     assert_eq!(scene.find().await.user.password_hash, "new");
     for address in [None, known] {

@@ -27,11 +27,11 @@ async fn try_all(scene: &Scene, sid: Id, note: impl Fn(&str, Option<Error>)) {
     match store.find_user(tag).await {
         Err(error) => note("find", Some(error)),
         Ok(None) => {}
-        Ok(Some(seen)) => {
-            note("open", store.open_session(tag, &seen, None, &session(), None).await.err());
-            let change = Some(Change { seen: &seen, user: &user(), known: None });
+        Ok(Some(stored)) => {
+            note("open", store.open_session(tag, &stored, None, &session(), None).await.err());
+            let change = Some(Change { expected: &stored, user: &user(), known: None });
             note("change", store.keep_only(tag, sid, id(), change).await.err());
-            note("delete", store.delete_user(tag, &seen, Some(sid)).await.err());
+            note("delete", store.delete_user(tag, &stored, Some(sid)).await.err());
         }
     }
 }
@@ -86,8 +86,8 @@ async fn fields_that_this_version_does_not_know_survive() {
     scene.refresh(sid, sid, Some(next)).await;
     scene.store.renew(scene.tag, sid, next).await.unwrap();
     scene.sign_in().await;
-    let seen = scene.find().await;
-    let change = Change { seen: &seen, user: &User { password_hash: "new".to_owned(), ..user() }, known: None };
+    let stored = scene.find().await;
+    let change = Change { expected: &stored, user: &User { password_hash: "new".to_owned(), ..user() }, known: None };
     scene.store.keep_only(scene.tag, sid, id(), Some(change)).await.unwrap();
     assert!(scene.lives(sid).await);
     for key in &keys {

@@ -22,12 +22,12 @@ async fn deletion_leaves_no_row() {
     let scene = Scene::new(POLICY);
     let (first, _) = (scene.sign_in().await, scene.sign_in().await);
     assert_eq!(scene.row_counts(), [1, 2, 2]);
-    let seen = scene.find();
-    assert_eq!(scene.store.delete_user(scene.tag, &seen, Some(id())).await.unwrap(), Outcome::Refused);
-    assert_eq!(scene.store.delete_user(scene.tag, &seen, Some(first)).await.unwrap(), Outcome::Done);
+    let stored = scene.find();
+    assert_eq!(scene.store.delete_user(scene.tag, &stored, Some(id())).await.unwrap(), Outcome::Refused);
+    assert_eq!(scene.store.delete_user(scene.tag, &stored, Some(first)).await.unwrap(), Outcome::Done);
     assert_eq!(scene.row_counts(), [0, 0, 0]);
     assert!(scene.store.find_user(scene.tag).unwrap().is_none() && !scene.lives(first));
-    assert_eq!(scene.store.delete_user(scene.tag, &seen, None).await.unwrap(), Outcome::NotThere);
+    assert_eq!(scene.store.delete_user(scene.tag, &stored, None).await.unwrap(), Outcome::NotThere);
 }
 
 #[tokio::test]
@@ -43,11 +43,11 @@ async fn deletion_finds_what_a_removal_has_orphaned() {
 #[tokio::test]
 async fn deletion_is_for_the_account_as_it_was_seen() {
     let scene = Scene::new(POLICY);
-    let seen = scene.sign_up().await;
+    let stored = scene.sign_up().await;
     let changed = User { password_hash: "another".to_owned(), ..user() };
     let session = super::scene::session();
-    assert!(scene.store.open_session(scene.tag, &seen, Some(&changed), &session, None).await.unwrap());
-    assert_eq!(scene.store.delete_user(scene.tag, &seen, None).await.unwrap(), Outcome::NotThere);
+    assert!(scene.store.open_session(scene.tag, &stored, Some(&changed), &session, None).await.unwrap());
+    assert_eq!(scene.store.delete_user(scene.tag, &stored, None).await.unwrap(), Outcome::NotThere);
     assert!(scene.lives(session.sid));
 }
 

@@ -13,11 +13,11 @@ use crate::change::Change;
 #[tokio::test]
 async fn a_session_opens_for_the_account_as_it_was_seen() {
     let scene = Scene::new(POLICY);
-    let seen = scene.sign_up().await;
+    let stored = scene.sign_up().await;
     let changed = User { password_hash: "another".to_owned(), ..user() };
     let (first, late) = (session(), session());
-    assert!(scene.store.open_session(scene.tag, &seen, Some(&changed), &first, None).await.unwrap());
-    assert!(!scene.store.open_session(scene.tag, &seen, None, &late, None).await.unwrap());
+    assert!(scene.store.open_session(scene.tag, &stored, Some(&changed), &first, None).await.unwrap());
+    assert!(!scene.store.open_session(scene.tag, &stored, None, &late, None).await.unwrap());
     assert!(scene.lives(first.sid) && !scene.lives(late.sid));
     assert_eq!(scene.find().user.password_hash, "another");
     let access = scene.store.check_access(scene.tag, first.sid).unwrap().unwrap();
@@ -64,11 +64,11 @@ async fn removal_ends_every_token_by_one_row() {
 #[tokio::test]
 async fn the_oldest_session_gives_way_also_within_one_millisecond() {
     let scene = Scene::new(SessionPolicy { max_sessions: 3, ..POLICY });
-    let seen = scene.sign_up().await;
+    let stored = scene.sign_up().await;
     let sessions: Vec<_> = (0..8).map(|_| session()).collect();
     for session in &sessions {
         scene.at(0);
-        assert!(scene.store.open_session(scene.tag, &seen, None, session, None).await.unwrap());
+        assert!(scene.store.open_session(scene.tag, &stored, None, session, None).await.unwrap());
     }
     let newest: Vec<Id> = sessions.iter().rev().map(|session| session.sid).take(3).collect();
     assert_eq!(scene.listed(None, 10), newest);
@@ -155,14 +155,14 @@ async fn the_session_that_is_kept_moves_to_the_new_epoch() {
 #[tokio::test]
 async fn a_change_of_the_account_keeps_one_session_and_forgets_the_failures() {
     let scene = Scene::new(POLICY);
-    let (kept, known, seen) = (scene.sign_in().await, id(), scene.find());
+    let (kept, known, stored) = (scene.sign_in().await, id(), scene.find());
     for address in [None, Some(known)] {
         for _ in 0..=FREE_FAILURES {
             assert_eq!(scene.store.admit_guess(scene.tag, address), Admission::Admitted);
         }
     }
     let user = User { password_hash: "new".to_owned(), ..user() };
-    let change = Some(Change { seen: &seen, user: &user, known: Some(known) });
+    let change = Some(Change { expected: &stored, user: &user, known: Some(known) });
     assert_eq!(scene.store.keep_only(scene.tag, kept, id(), change).await.unwrap(), Outcome::Done);
     assert_eq!(scene.find().user.password_hash, "new");
     for address in [None, Some(known)] {

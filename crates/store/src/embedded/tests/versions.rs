@@ -18,14 +18,14 @@ fn is_newer<T>(result: &Result<T, Error>) -> bool {
 #[tokio::test]
 async fn unknown_fields_survive_every_write() {
     let scene = Scene::new(POLICY);
-    let (sid, seen, next) = (scene.sign_in().await, scene.find(), id());
+    let (sid, stored, next) = (scene.sign_in().await, scene.find(), id());
     let unknown = json!({"large": u64::MAX, "null": null, "list": []});
     let added = unknown.clone();
     scene.edit(move |entry| entry["from_later"] = added.clone()).await;
     scene.at(1_000);
     assert!(matches!(scene.refresh(sid, sid, Some(next)).await, Refreshed::Live { .. }));
     assert!(matches!(scene.store.renew(scene.tag, sid, next).await, Ok(Renewed::Live { .. })));
-    let change = Some(Change { seen: &seen, user: &user(), known: None });
+    let change = Some(Change { expected: &stored, user: &user(), known: None });
     assert_eq!(scene.store.keep_only(scene.tag, sid, id(), change).await.unwrap(), Outcome::Done);
     for (key, _, json) in scene.rows().iter().flatten() {
         assert_eq!((&json["from_later"], &json["v"]), (&unknown, &json!(1)), "{key}");
@@ -37,7 +37,7 @@ async fn unknown_fields_survive_every_write() {
 #[tokio::test]
 async fn an_entry_of_a_later_version_is_an_outage_and_stays() {
     let scene = Scene::new(POLICY);
-    let (sid, seen) = (scene.sign_in().await, scene.find());
+    let (sid, stored) = (scene.sign_in().await, scene.find());
     scene.edit(|entry| *entry = json!({"v": 2, "epoch": 7})).await;
     let before = scene.rows();
     let (store, tag) = (&scene.store, scene.tag);
@@ -48,7 +48,7 @@ async fn an_entry_of_a_later_version_is_an_outage_and_stays() {
     assert!(is_newer(&store.end_session(tag, sid, None).await));
     assert!(is_newer(&store.end_sessions(tag, sid).await));
     assert!(is_newer(&store.keep_only(tag, sid, id(), None).await));
-    assert!(is_newer(&store.open_session(tag, &seen, None, &session(), None).await));
+    assert!(is_newer(&store.open_session(tag, &stored, None, &session(), None).await));
     assert_eq!(scene.rows(), before);
     assert!(store.ready().is_ok(), "the disk has not failed");
     assert_eq!(store.remove_tokens(tag, None).await.unwrap(), Outcome::Done, "removal needs no value");
@@ -57,7 +57,7 @@ async fn an_entry_of_a_later_version_is_an_outage_and_stays() {
 #[tokio::test]
 async fn a_refresh_entry_of_a_later_version_is_an_outage_for_what_needs_it() {
     let scene = Scene::new(POLICY);
-    let (sid, seen) = (scene.sign_in().await, scene.find());
+    let (sid, stored) = (scene.sign_in().await, scene.find());
     let edit = |entry: &mut serde_json::Value| {
         if entry.get("last_used_at").is_some() {
             entry["v"] = json!(2);
@@ -70,11 +70,11 @@ async fn a_refresh_entry_of_a_later_version_is_an_outage_for_what_needs_it() {
     assert!(is_newer(&store.refresh(tag, sid, sid, Some(id())).await));
     assert!(is_newer(&store.end_session(tag, sid, None).await));
     let user = User { password_hash: "new".to_owned(), ..user() };
-    let change = Some(Change { seen: &seen, user: &user, known: None });
+    let change = Some(Change { expected: &stored, user: &user, known: None });
     assert!(is_newer(&store.keep_only(tag, sid, id(), change).await));
-    assert!(is_newer(&store.open_session(tag, &seen, Some(&user), &session(), None).await));
+    assert!(is_newer(&store.open_session(tag, &stored, Some(&user), &session(), None).await));
     assert_eq!(scene.rows(), before);
-    assert_eq!(scene.find().user.password_hash, seen.user.password_hash, "nothing is half done");
+    assert_eq!(scene.find().user.password_hash, stored.user.password_hash, "nothing is half done");
 }
 
 #[tokio::test]
