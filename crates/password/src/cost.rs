@@ -23,7 +23,7 @@ impl HashCost {
     /// argon2 splits each lane into four slices of at least two blocks of 1 KiB.
     const MIN_MEMORY_KIB_PER_LANE: u32 = 8;
 
-    /// The costs of `params`.
+    /// The cost of a hash with `params`.
     pub(crate) fn of(params: &Params) -> Self {
         Self { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() }
     }
@@ -53,8 +53,8 @@ impl HashCost {
         self.memory_kib.saturating_mul(self.iterations)
     }
 
-    /// The cost of an extra hash. A hash of the cost `spent` and the extra hash together do the work of one hash of
-    /// this cost. `None` if `spent` is enough. Rounding loses less than one KiB in each pass. The minimum memory of
+    /// The cost of an extra hash that pads a hash of the cost `spent`. Both hashes together do the work of one hash of
+    /// this cost. `None` if no padding is needed. Rounding loses less than one KiB in each pass. The minimum memory of
     /// argon2 may add work.
     pub(crate) fn padding(self, spent: Self) -> Option<Self> {
         let missing = self.work().saturating_sub(spent.work());

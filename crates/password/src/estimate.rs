@@ -23,7 +23,7 @@ impl Estimate {
     /// Adds a duration to the average. The duration runs from the moment when a thread takes the job to the end of the
     /// job.
     pub(crate) fn record(&mut self, took: Duration) {
-        // The cap, because one very long job or a suspended machine must not cause refusals for long.
+        // Caps the duration, because one very long job or a suspended machine must not cause refusals for long.
         self.average = self.average - self.average / WEIGHT + took.min(self.deadline) / WEIGHT;
     }
 

@@ -124,8 +124,9 @@ impl Hasher {
     }
 }
 
-/// Hashing is faster with huge pages, but without them the rest of the process takes half the memory at rest. The switch
-/// is for the whole process, so `main` also disables them. If the system refuses, hashing is a little slower.
+/// Hashing is faster with huge pages, but for the whole process they would increase the memory at rest by half. The
+/// switch affects all threads, so `main` disables huge pages, and a hasher enables them only while it allocates its
+/// memory. If the system refuses, hashing is a little slower.
 fn use_huge_pages(enabled: bool) {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(!enabled);

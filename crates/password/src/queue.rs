@@ -18,7 +18,8 @@ pub(crate) struct Queue<T> {
     clients: VecDeque<Client<T>>,
     /// Number of waiting jobs.
     waiting: usize,
-    /// The maximum number of waiting jobs. It bounds the memory if hashes are so cheap that the deadline does not.
+    /// The maximum number of waiting jobs. It bounds the memory if hashes are so cheap that too many jobs would meet
+    /// the deadline.
     capacity: usize,
     /// Tells whether a job would end too late.
     pub(crate) estimate: Estimate,
