@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// The number of failures in a row without a wait. Each further failure causes a wait.
 pub const FREE_FAILURES: u32 = 4;
-/// The longest wait between two guesses while there are fewer than [`MOST_FAILURES`], in seconds.
+/// The longest wait between two guesses before the account has [`MOST_FAILURES`] failures, in seconds.
 pub const LONGEST_WAIT_SECONDS: u64 = 60;
 /// The number of failures in a row after which no guess is accepted until the count expires (NIST SP 800-63B-4, section
 /// 3.2.2).

@@ -88,7 +88,7 @@ fn is_label(label: &str) -> bool {
         && bytes.last() != Some(&b'-')
 }
 
-/// Never shows the address, which is personal data: logs outlive accounts.
+/// Never shows the address, because it is personal data, and logs outlive accounts.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(..)")
