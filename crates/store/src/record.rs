@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The version of the values that this program writes. It reads this version and every earlier one.
+/// The version of the values that this program writes. The program also reads every earlier version.
 pub(crate) const VERSION: u64 = 1;
 
 /// A user together with the exact bytes in the store. A write compares these bytes, and so detects a change since the

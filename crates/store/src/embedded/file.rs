@@ -1,5 +1,5 @@
 //! The database file. After a failure of the disk, such as a full disk, redb refuses every operation. So the writer
-//! reopens the file until the file can be used again.
+//! tries to reopen the file until it succeeds.
 
 use std::{
     path::{Path, PathBuf},

@@ -129,7 +129,7 @@ impl LiveSession {
         }
         let access = tables.live_access(tag, sid, self.epoch.entry.epoch, self.now)?;
         let mut access = access.unwrap_or_else(|| Live { expiry: 0, entry: AccessEntry::of(&self.refresh.entry) });
-        // The expiry never moves back, because older access tokens keep their own expiry.
+        // The expiry of the entry never moves back, because older access tokens keep their own expiry.
         access.expiry = access.expiry.max((self.now + access_seconds * 1_000).min(latest_expiry));
         let expiry = access.expiry.max(self.refresh.expiry);
         if expiry > self.epoch.expiry {

@@ -21,8 +21,8 @@ pub(in crate::embedded) struct EpochEntry {
     unknown_fields: Map<String, Value>,
 }
 
-/// The session's access entry. It stores the order of the session among the user's sessions, because it may outlive the
-/// refresh entry.
+/// The session's access entry. It also stores when and in which order the session was opened, because the access entry
+/// may outlive the refresh entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::embedded) struct AccessEntry {
     #[serde(serialize_with = "current_version")]
@@ -54,7 +54,8 @@ pub(in crate::embedded) struct RefreshEntry {
     pub(in crate::embedded) spent_at: Option<u64>,
     /// The time of the sign-in.
     pub(in crate::embedded) created_at: u64,
-    /// The number of the session in the order of the user's sign-ins, which also orders sign-ins within one second.
+    /// The position of the session in the order of the user's sign-ins. Unlike `created_at`, it also orders sign-ins
+    /// within the same second.
     pub(in crate::embedded) number: u64,
     pub(in crate::embedded) last_used_at: u64,
     /// The latest end of the session, however often it is refreshed.

@@ -9,7 +9,8 @@ use redis::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// Two timeouts in a row take less than a second, because a client must learn of an outage within a second.
+/// So short that two timeouts in a row take less than a second, because a client must learn of an outage within a
+/// second.
 pub(in crate::redis) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
 pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 

@@ -68,7 +68,7 @@ pub(in crate::redis) enum Mode {
     /// On the shared connection.
     Shared,
     /// On a connection of its own. The answer comes when replicas have this write and all earlier writes to the user's
-    /// keys. A request that changes nothing must answer nil or a number below 1. A request that changes something must
-    /// not answer nil or a number below 1.
+    /// keys. The answer must be nil or a number below 1 if the request changes nothing, and must be anything else if it
+    /// changes something.
     Replicated(Wait, Id),
 }

@@ -20,7 +20,7 @@ pub(in crate::redis) struct Timekeeper {
     used: Mutex<Option<Used>>,
 }
 
-/// The answer that the clock was set by.
+/// The answer that last set the clock.
 struct Used {
     /// Half of the round trip, because the server read its clock at an unknown moment of the round trip.
     error: Duration,
