@@ -29,8 +29,8 @@ impl Authorized {
 }
 
 impl Auth {
-    /// Verifies an access token, without asking the store. An expired token gives [`Authorization::Expired`] if the
-    /// caller `may_renew` it, because the request has a refresh token.
+    /// Verifies an access token, without asking the store. `may_renew` says that the request has a refresh token. An
+    /// expired access token then gives [`Authorization::Expired`].
     ///
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`].

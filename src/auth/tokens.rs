@@ -122,7 +122,8 @@ impl Auth {
                 self.parts.audit.record(Event::TokenReused, caller, subject);
                 Err(Error::TokenReused)
             }
-            // After `exp`, the entry has expired, within the leeway or just now. Before `exp`, the entry was removed.
+            // If `exp` has passed, the entry has expired: `verify` allows a leeway, and time has passed since.
+            // Otherwise the entry was removed.
             Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::RefreshTokenNotFound }),
         }
     }

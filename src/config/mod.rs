@@ -212,7 +212,7 @@ mod tests {
         let set: Vec<_> = with_value.filter(|s| s.default != "none").map(|s| (s.name, s.default)).collect();
         assert!(set.len() > 25, "{set:?}");
         assert_eq!(shown(&set), shown(&[]));
-        // Settings of Redis count only beside a URL.
+        // The settings of Redis have an effect only together with its URL.
         let [url, access, refresh] = [
             ("REDIS_URL", "redis://127.0.0.1"),
             ("AUTH_SECRET_KEY", "0123456789abcdef0123456789abcdef"),

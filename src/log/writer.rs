@@ -181,7 +181,8 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (reader, writer) = io::pipe().unwrap();
         let (lines, guard) = Lines::start(writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
-        // Nobody reads yet. The pipe is full, and the thread may hold as many bytes as may wait.
+        // Nobody reads yet. The pipe becomes full, at most `PENDING_MAX_BYTES` wait, and the thread holds at most as
+        // many, so a part of the lines is dropped.
         let line = [b'x'; 1 << 10];
         let count = 3 * PENDING_MAX_BYTES / line.len();
         for _ in 0..count {

@@ -15,8 +15,8 @@ use crate::http::state::Phase;
 /// would keep its place forever.
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT_MILLIS: u32 = 8_000;
-/// The kernel's memory for data that a client has not read. Without a limit, it grows to 4 MiB for each client that reads
-/// nothing. The largest answer has about 32 KiB.
+/// The kernel's memory for data that a client has not read. Without a limit, it grows to 4 MiB for each client that
+/// reads nothing. The largest answer has about 32 KiB.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// The pause after a failed accept. If the process has no file descriptor left, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -34,8 +34,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread with a runtime, and creates the service there with `build`. The future returns the worker when the
-    /// service exists.
+    /// Starts a thread with a runtime, and creates the service there with `build`. The future returns the worker when
+    /// the service exists.
     ///
     /// # Errors
     /// When the operating system provides no thread or no runtime, or when `build` panics.
@@ -106,7 +106,7 @@ impl Connections {
         self.tasks.spawn(connection::serve(accepted, activity, service));
     }
 
-    /// Waits for one event: the end of a connection, which is forgotten, or the next sweep.
+    /// Waits until a connection ends, and forgets it, or until the next sweep is due, and sweeps.
     async fn watch(&mut self) {
         tokio::select! {
             Some(_) = self.tasks.join_next() => {}
