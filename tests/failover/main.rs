@@ -1,7 +1,7 @@
 //! Replicas, load balancers and Redis servers that stop, freeze, lose their connections or change roles, under load.
 //!
-//! These tests take minutes and need the whole machine. `cargo test` leaves this target out; `cargo test --test failover`
-//! runs it.
+//! These tests take minutes and need the whole machine. `cargo test` leaves this target out;
+//! `cargo test --test failover` runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test panics at the step that fails")]
 

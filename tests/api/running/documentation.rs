@@ -113,7 +113,7 @@ fn guarantees_name_tests_that_exist() {
     let page = read("docs/guarantees.md");
     let words: Vec<_> = page.split('`').skip(1).step_by(2).collect();
     let named = words.iter().filter_map(|word| word.rsplit_once("::")).map(|(_, test)| test);
-    // A table may name the module only once, in the heading of the column.
+    // A table may name a module only in the heading of a column. Its cells then hold bare names of tests.
     let bare = words.iter().copied().filter(|word| word.starts_with("sentinel_") || word.starts_with("cluster_"));
     let tests: Vec<_> = named.filter(|test| !test.is_empty()).chain(bare).collect();
     assert!(tests.len() > 25, "{tests:?}");

@@ -23,8 +23,8 @@ pub(crate) fn assert_throttled(answer: &Answer) -> u64 {
 }
 
 /// Guesses until the answer is 429. Returns the number of guesses that the server compared, and the 429. A wait starts
-/// when the server admits a guess, so on a slow machine the first waits may pass before the next guess. But the waits
-/// double.
+/// when the server admits a guess, so on a slow machine the first waits may pass before the next guess. The waits
+/// double, so that a later wait does not.
 #[track_caller]
 pub(crate) fn guess_until_throttled(guess: impl Fn() -> Answer) -> (usize, Answer) {
     for compared in 0..12 {

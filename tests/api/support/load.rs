@@ -180,7 +180,7 @@ pub(crate) fn kill_in_flight(port: u16, freeze: impl FnOnce(), kill: impl FnOnce
     });
     assert!(statuses.contains(&502), "{statuses:?}");
     for (account, status) in accounts.iter().zip(statuses) {
-        // If the load balancer had repeated a sign-up with a 502, the account would already exist.
+        // If the load balancer had repeated a sign-up that got a 502, the account would already exist.
         let expected = match status {
             201 => 409,
             502 => 201,

@@ -14,10 +14,11 @@ use super::wait::wait_longer;
 
 /// A command for a program on the PATH. Panics if the program is missing, so that no test passes without it.
 ///
-/// The kernel kills the process when the test process ends: drop handlers do not run after a SIGKILL or a Ctrl-C.
+/// The kernel kills the process when the test process ends, because drop handlers do not run after a SIGKILL or a
+/// Ctrl-C.
 ///
-/// Each program has a session of its own, because Linux shares the processor fairly between sessions. In one session with
-/// busy tests, the threads that hash passwords would hardly run, because they have the lowest priority.
+/// Each program has a session of its own, because Linux shares the processor fairly between sessions. In one session
+/// with busy tests, the threads that hash passwords would hardly run, because they have the lowest priority.
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(find("setpriv".as_ref()));
     command.args(["--pdeathsig", "KILL", "--"]).arg(find("setsid".as_ref())).arg(find(name.as_ref()));

@@ -74,9 +74,9 @@ impl Connection {
         Self::open_at(("127.0.0.1", port))
     }
 
-    /// A connection whose kernel keeps little of what the client has not sent or not read.
+    /// A connection for which the kernel buffers little data in each direction.
     pub(crate) fn open_with_small_buffers(port: u16) -> Self {
-        // The sizes have an effect only before the connection is there.
+        // The sizes have an effect only if they are set before the connection is established.
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
         sockopt::set_socket_send_buffer_size(&socket, 4096).unwrap();

@@ -61,7 +61,7 @@ impl<'c> MovingSlot<'c> {
     }
 }
 
-/// A cluster, a server, and a session on each primary, which the replicas have.
+/// A cluster, a server, and a session on each primary. The replicas have these sessions.
 pub(crate) fn cluster_scene(settings: &[(&str, &str)]) -> (Cluster, TestApp, Vec<(usize, Session)>) {
     // With the default setting, the whole cluster stops when some slots have no primary.
     let cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]);
