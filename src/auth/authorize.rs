@@ -29,8 +29,8 @@ impl Authorized {
 }
 
 impl Auth {
-    /// Verifies an access token, without asking the store. `may_renew` says that the request has a refresh token. An
-    /// expired access token then gives [`Authorization::Expired`].
+    /// Verifies an access token, without asking the store. `may_renew` says whether the request has a refresh token.
+    /// If so, an expired access token gives [`Authorization::Expired`].
     ///
     /// # Errors
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`].

@@ -132,9 +132,9 @@ impl Auth {
 
     /// Counts a call. Returns the name of the address if the call was counted, or the seconds to wait.
     ///
-    /// In a cluster, the count of an address and the account may be in different slots. If only the primary of the count
-    /// is down, the call continues uncounted, because the loss of one primary must not stop the users of another. On a
-    /// single Redis the account cannot be read either, so the request fails anyway.
+    /// In a cluster, the count of an address and the account may be in different slots. If only the primary of the
+    /// count is down, the call continues uncounted, because the loss of one primary must not stop the users of another.
+    /// On a single Redis the account cannot be read either, so the request fails anyway.
     async fn count(&self, caller: &Caller, counter: Counter, limit: Limit) -> Result<Option<Id>, u64> {
         if limit.count == 0 {
             return Ok(None);

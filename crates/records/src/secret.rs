@@ -63,8 +63,8 @@ impl Secrets {
     /// secrets.
     ///
     /// # Errors
-    /// When a file cannot be read or written, is open to other users, or holds a secret under [`SECRET_MIN_BYTES`]; when
-    /// both secrets are equal.
+    /// When a file cannot be read or written, is open to other users, or holds a secret under [`SECRET_MIN_BYTES`];
+    /// when both secrets are equal.
     pub fn load_or_generate(directory: &Path) -> io::Result<(Self, bool)> {
         let (access, new_access) = load_or_generate(&directory.join("auth_secret_key"))?;
         let (refresh, new_refresh) = load_or_generate(&directory.join("refresh_secret_key"))?;
