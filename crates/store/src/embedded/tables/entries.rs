@@ -54,8 +54,7 @@ pub(in crate::embedded) struct RefreshEntry {
     pub(in crate::embedded) spent_at: Option<u64>,
     /// The time of the sign-in.
     pub(in crate::embedded) created_at: u64,
-    /// The position of the session in the order of the user's sign-ins. Unlike `created_at`, it also orders sign-ins
-    /// within the same second.
+    /// Orders the sessions of the user by sign-in, also within one second.
     pub(in crate::embedded) number: u64,
     pub(in crate::embedded) last_used_at: u64,
     /// The latest end of the session, however often it is refreshed.
