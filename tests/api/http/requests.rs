@@ -113,34 +113,36 @@ fn statuses_until_closed(app: &TestApp, bytes: &str) -> Vec<u16> {
     statuses
 }
 
+const MALFORMED_HEADERS: &[&str] = &[
+    "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{}  ",
+    "Content-Length: 4, 4\r\n\r\n{}  ",
+    "Content-Length: +4\r\n\r\n{}  ",
+    "Content-Length: -4\r\n\r\n{}  ",
+    "Content-Length: 0x4\r\n\r\n{}  ",
+    "Content-Length: 4 4\r\n\r\n{}  ",
+    "Content-Length:\r\n\r\n",
+    "Content-Length: 99999999999999999999\r\n\r\n",
+    "Content-Length : 4\r\n\r\n{}  ",
+    "Content-Length: 4\r\n ,5\r\n\r\n{}  ",
+    "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding:\u{b}chunked\r\n\r\n0\r\n\r\n",
+    "X-Folded: a\r\n b\r\n\r\n",
+    "X-Spaced : a\r\n\r\n",
+    " X-Led-By-Space: a\r\n\r\n",
+    "X-Without-Colon\r\n\r\n",
+    "X-Nul: a\0b\r\n\r\n",
+    "X-Return: a\rb\r\n\r\n",
+    ": no name\r\n\r\n",
+];
+
 #[test]
 fn a_malformed_request_is_answered_once_and_ends_the_connection() {
     let app = TestApp::start(Store::Embedded);
-    for headers in [
-        "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{}  ",
-        "Content-Length: 4, 4\r\n\r\n{}  ",
-        "Content-Length: +4\r\n\r\n{}  ",
-        "Content-Length: -4\r\n\r\n{}  ",
-        "Content-Length: 0x4\r\n\r\n{}  ",
-        "Content-Length: 4 4\r\n\r\n{}  ",
-        "Content-Length:\r\n\r\n",
-        "Content-Length: 99999999999999999999\r\n\r\n",
-        "Content-Length : 4\r\n\r\n{}  ",
-        "Content-Length: 4\r\n ,5\r\n\r\n{}  ",
-        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding:\u{b}chunked\r\n\r\n0\r\n\r\n",
-        "X-Folded: a\r\n b\r\n\r\n",
-        "X-Spaced : a\r\n\r\n",
-        " X-Led-By-Space: a\r\n\r\n",
-        "X-Without-Colon\r\n\r\n",
-        "X-Nul: a\0b\r\n\r\n",
-        "X-Return: a\rb\r\n\r\n",
-        ": no name\r\n\r\n",
-    ] {
+    for headers in MALFORMED_HEADERS {
         for route in ["POST /signup", "GET /livez"] {
             let request = format!("{route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}");
             assert_eq!(statuses_until_closed(&app, &request), [400], "{request:?}");
