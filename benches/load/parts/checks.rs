@@ -52,8 +52,8 @@ impl Bench {
     pub(super) fn sessions(&mut self) {
         let redis = Redis::start();
         let settings = redis_settings(&redis);
-        let [many, one] = [1_000, 1].map(|sessions| get_user(&populate(&settings, 100, 100, sessions)));
-        let requests = [many.renamed("user-sessions"), one.renamed("user-session")];
+        let requests = [(1_000, "user-sessions"), (1, "user-session")]
+            .map(|(sessions, name)| get_user(&populate(&settings, 100, 100, sessions)).renamed(name));
         let ours = scene::server(&[("REDIS_URL", &redis.url())]);
         let mut throughput = [vec![], vec![]];
         for n in self.turns(2) {
