@@ -13,6 +13,7 @@ import sys
 PLACES = {
     "axum": ["src/http/"],
     "clap": ["src/cli/", "src/config/"],
+    "http_body_util": ["src/http/"],
     "hyper": ["src/http/"],
     "hyper_util": ["src/http/"],
     "tower": ["src/http/"],
