@@ -1,11 +1,17 @@
-//! The layer around all routes: a request id, `Cache-Control: no-store`, one log line, and the checks of every request.
+//! The layer around each route: a request id, `Cache-Control: no-store`, one log line, and the checks of every request.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::Request,
     http::{HeaderValue, Version, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
+use tower::Service;
 
 use super::{
     log_line::LogLine,
@@ -20,35 +26,61 @@ const HEADERS_MAX: usize = 64;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// The layer around all routes.
-pub(super) async fn envelope(
-    State(app): State<AppState>,
-    route: Option<MatchedPath>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let request_id = RequestId::of(request.headers());
-    let line = LogLine::start(request.method(), route, request_id.clone());
-    let refused = refusal(&request);
-    // The connection closes after a refused request, because a proxy in front may parse the bytes after it differently
-    // (request smuggling; RFC 9112, section 11.2).
-    let doubtful = refused.is_some();
-    let mut response = match refused {
-        Some(problem) => problem.into_response(),
-        None => {
-            request.extensions_mut().insert(request_id.clone());
-            next.run(request).await
-        }
-    };
-    line.answered(response.status(), response.extensions_mut().remove::<Failure>());
-    let headers = response.headers_mut();
-    // A route may set a policy of its own.
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    headers.insert(X_REQUEST_ID, request_id.into());
-    if doubtful || app.is_leaving() {
-        headers.insert(header::CONNECTION, CLOSE);
+/// A route with the envelope around it.
+#[derive(Clone)]
+pub(super) struct Envelope<R> {
+    route: R,
+    app: AppState,
+}
+
+impl<R> Envelope<R> {
+    pub(super) fn new(route: R, app: AppState) -> Self {
+        Self { route, app }
     }
-    response
+}
+
+impl<R> Service<Request> for Envelope<R>
+where
+    R: Service<Request, Response = Response, Error = Infallible>,
+    R::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.route.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let id = RequestId::of(request.headers());
+        let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
+        let answer = match refusal(&request) {
+            Some(problem) => Err(problem),
+            None => {
+                request.extensions_mut().insert(id.clone());
+                Ok(self.route.call(request))
+            }
+        };
+        let app = self.app.clone();
+        Box::pin(async move {
+            // The connection closes after a refused request, because a proxy in front may parse the bytes after it
+            // differently (request smuggling; RFC 9112, section 11.2).
+            let (mut response, doubtful) = match answer {
+                Ok(answer) => (answer.await?, false),
+                Err(problem) => (problem.into_response(), true),
+            };
+            line.answered(response.status(), response.extensions_mut().remove::<Failure>());
+            let headers = response.headers_mut();
+            // A route may set a policy of its own.
+            headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+            headers.insert(X_REQUEST_ID, id.into());
+            if doubtful || app.is_leaving() {
+                headers.insert(header::CONNECTION, CLOSE);
+            }
+            Ok(response)
+        })
+    }
 }
 
 fn refusal(request: &Request) -> Option<Problem> {

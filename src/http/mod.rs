@@ -3,8 +3,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `service` | the router, as the connections call it |
-//! | `envelope`, `request_id`, `log_line` | the layer around all routes, the request id, the log line |
-//! | `request_line` | the methods of a route, and whether it takes a query |
+//! | `envelope`, `request_id`, `log_line` | the layer around each route, the request id, the log line |
+//! | `methods` | the methods of a route |
 //! | `extract` | the parts of a request that handlers take |
 //! | `routes` | the handlers |
 //! | `state`, `tasks` | the shared state of the handlers, and the tasks of the use cases |
@@ -15,10 +15,10 @@
 mod envelope;
 mod extract;
 mod log_line;
+mod methods;
 mod problem;
 mod problem_response;
 mod request_id;
-mod request_line;
 mod response;
 mod routes;
 mod serve;
@@ -28,14 +28,14 @@ mod tasks;
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
     routing::{MethodRouter, delete, get, post, put},
 };
+use tower::layer::layer_fn;
 
 use self::{
-    envelope::envelope,
+    envelope::Envelope,
+    methods::{only, safe, without_methods},
     problem_response::Problem,
-    request_line::{only, safe, takes_query, without_methods},
     routes::{accounts, health, sessions, tokens},
 };
 pub use self::{
@@ -52,6 +52,8 @@ use crate::config::TokenRemoval;
 /// All routes, with the envelope around each.
 #[must_use]
 pub fn service(app: AppState) -> Service {
+    let app_of_envelope = app.clone();
+    let envelope = move |route| Envelope::new(route, app_of_envelope.clone());
     let routes = Router::new()
         .route("/signup", only("POST", post(accounts::sign_up)))
         .route("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate)))
@@ -62,13 +64,13 @@ pub fn service(app: AppState) -> Service {
         .route("/access-token", removal(app.token_removal))
         .route("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user)))
         .route("/user/password", only("PUT", put(accounts::change_password)))
-        .route("/sessions", takes_query("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
+        .route("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
         .route("/signout", only("POST", post(sessions::sign_out)))
         .route("/livez", safe(get(health::livez)))
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)
-        .layer(from_fn_with_state(app.clone(), envelope));
+        .layer(layer_fn(envelope));
     Service::new(routes.with_state(app.clone()), app)
 }
 

@@ -13,6 +13,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 /// Carries the access token that the request has renewed.
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
+/// Enough for most bodies, so that the buffer rarely grows.
+const USUAL_BYTES: usize = 512;
+
 /// The body of a success without data.
 #[derive(Serialize)]
 pub(super) struct Done {
@@ -29,8 +32,10 @@ struct Renewed<'a, B> {
 
 /// An answer with a body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
     // Structs of text and numbers always serialize.
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let written = serde_json::to_writer(&mut bytes, body);
+    debug_assert!(written.is_ok());
     // Boxed, because the body stays in memory while a client does not read it, and the vector may have twice the
     // capacity.
     let mut response = Response::new(Body::from(Bytes::from(bytes.into_boxed_slice())));

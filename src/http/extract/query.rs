@@ -1,4 +1,4 @@
-//! The query of a route that takes parameters.
+//! The query of a request. Every handler takes a [`Query`] or refuses queries with [`NoQuery`].
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::de::{
@@ -17,6 +17,21 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parse(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+/// Refuses every query. URLs end up in logs and histories, so the server never reads a secret from a URL (RFC 6750,
+/// section 5.3), and a client learns this from its first request.
+pub(crate) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match parts.uri.query() {
+            None | Some("") => Ok(Self),
+            Some(_) => Err(Problem::QUERY),
+        }
     }
 }
 

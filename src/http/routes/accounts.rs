@@ -13,6 +13,7 @@ use crate::http::{
         caller::Client,
         field::{Field, FieldProblems},
         protected::Protected,
+        query::NoQuery,
     },
     problem_response::Problem,
     response::{Done, done, json, json_for},
@@ -81,6 +82,7 @@ impl DeleteUserBody {
 
 pub(crate) async fn sign_up(
     State(app): State<AppState>,
+    _: NoQuery,
     Client(caller): Client,
     Json(body): Json<SignUpBody>,
 ) -> Result<Response, Problem> {
@@ -91,6 +93,7 @@ pub(crate) async fn sign_up(
 
 pub(crate) async fn current_user(
     State(app): State<AppState>,
+    _: NoQuery,
     Protected { by, .. }: Protected,
     body: Option<Json<OwnerBody>>,
 ) -> Result<Response, Problem> {
@@ -102,6 +105,7 @@ pub(crate) async fn current_user(
 
 pub(crate) async fn change_password(
     State(app): State<AppState>,
+    _: NoQuery,
     Protected { caller, by }: Protected,
     Json(body): Json<ChangePasswordBody>,
 ) -> Result<Response, Problem> {
@@ -113,6 +117,7 @@ pub(crate) async fn change_password(
 
 pub(crate) async fn delete_user(
     State(app): State<AppState>,
+    _: NoQuery,
     Protected { caller, by }: Protected,
     Json(body): Json<DeleteUserBody>,
 ) -> Result<Response, Problem> {

@@ -20,7 +20,7 @@ use crate::{
             field::{Field, FieldProblem, FieldProblems},
             presented_tokens::PresentedTokens,
             protected::Protected,
-            query::Query,
+            query::{NoQuery, Query},
         },
         problem_response::Problem,
         response::{Done, done, json_for},
@@ -128,6 +128,7 @@ pub(crate) async fn sessions(
 
 pub(crate) async fn end_session(
     State(app): State<AppState>,
+    _: NoQuery,
     Protected { caller, by }: Protected,
     // axum answers a path that is not UTF-8 with plain text, unless the handler takes the rejection.
     id: Result<Path<String>, PathRejection>,
@@ -158,6 +159,7 @@ pub(crate) async fn end_sessions(
 
 pub(crate) async fn sign_out(
     State(app): State<AppState>,
+    _: NoQuery,
     Client(caller): Client,
     tokens: PresentedTokens,
     body: Option<Json<SignOutBody>>,

@@ -16,6 +16,7 @@ use crate::{
             field::{Field, FieldProblems},
             presented_tokens::PresentedTokens,
             protected::{Protected, authorize},
+            query::NoQuery,
             user_agent::UserAgent,
         },
         problem_response::Problem,
@@ -81,6 +82,7 @@ impl RefreshBody {
 
 pub(crate) async fn authenticate(
     State(app): State<AppState>,
+    _: NoQuery,
     Client(caller): Client,
     UserAgent(user_agent): UserAgent,
     Json(body): Json<AuthenticateBody>,
@@ -101,6 +103,7 @@ pub(crate) async fn authenticate(
 
 pub(crate) async fn refresh_access_token(
     State(app): State<AppState>,
+    _: NoQuery,
     Client(caller): Client,
     Json(body): Json<RefreshBody>,
 ) -> Result<Response, Problem> {
@@ -121,6 +124,7 @@ pub(crate) async fn refresh_access_token(
 /// `TOKEN_REMOVAL=open`: an email in the body is enough. Without a body, the access token names the user.
 pub(crate) async fn remove_access_token(
     State(app): State<AppState>,
+    _: NoQuery,
     Client(caller): Client,
     tokens: PresentedTokens,
     body: Option<Json<OwnerBody>>,
@@ -142,6 +146,7 @@ pub(crate) async fn remove_access_token(
 /// `TOKEN_REMOVAL=owner`: the access token must be the user's own.
 pub(crate) async fn remove_own_access_token(
     State(app): State<AppState>,
+    _: NoQuery,
     Protected { caller, by }: Protected,
     body: Option<Json<OwnerBody>>,
 ) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::net::{RecvFlags, recv};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
     net::TcpStream,
 };
 
@@ -17,33 +17,32 @@ use super::activity::Activity;
 
 /// The maximum size of one read. hyper enlarges its buffer after a read that fills it, and a client that pipelines
 /// requests could cause such reads.
-const READ_BYTES: usize = 4 * 1024;
+const READ_MAX_BYTES: u64 = 4 * 1024;
 
 /// A stream that ends for hyper, as if the client had closed it, when the time of the connection is over.
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Take<TcpStream>,
     activity: Arc<Activity>,
 }
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream: stream.take(READ_MAX_BYTES), activity }
     }
 
     /// Asks the operating system, because the runtime may not know of the latest bytes yet.
     fn has_bytes(&self) -> bool {
-        recv(&self.stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, bytes)| bytes > 0)
+        recv(self.stream.get_ref(), &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, bytes)| bytes > 0)
     }
 }
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut bytes = [0; READ_BYTES];
-        let mut part = ReadBuf::new(&mut bytes[..READ_BYTES.min(buf.remaining())]);
-        let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
-        if !part.filled().is_empty() {
+        let filled = buf.filled().len();
+        self.stream.set_limit(READ_MAX_BYTES);
+        let read = Pin::new(&mut self.stream).poll_read(context, buf);
+        if buf.filled().len() > filled {
             self.activity.bytes_arrived();
-            buf.put_slice(part.filled());
         }
         // A request that has already arrived is still served.
         if read.is_pending() && self.activity.waits_to_read(context.waker()) && !self.has_bytes() {
@@ -55,7 +54,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(self.stream.get_mut()).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -63,21 +62,21 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        Pin::new(self.stream.get_mut()).poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     /// hyper calls this when the stream has taken all that hyper had to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        ready!(Pin::new(self.stream.get_mut()).poll_flush(context))?;
         self.activity.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(self.stream.get_mut()).poll_shutdown(context)
     }
 }

@@ -54,10 +54,12 @@ pub(crate) fn wait_until_ready(app: &TestApp, session: &Session) {
 }
 
 /// Whether `holds` is true for the answer of every worker. The listener gives a new connection to the worker with the
-/// fewest connections, so twice as many connections as workers reach every worker.
+/// fewest connections. Connections that a busy worker has not closed yet count too, so a few connections per worker
+/// would not reach every worker.
 pub(crate) fn every_worker(port: u16, request: &[u8], holds: impl Fn(&Answer) -> bool) -> bool {
+    const CONNECTIONS_PER_WORKER: usize = 16;
     let workers = thread::available_parallelism().unwrap().get();
-    let mut connections: Vec<_> = (0..2 * workers).map(|_| Connection::open(port)).collect();
+    let mut connections: Vec<_> = (0..CONNECTIONS_PER_WORKER * workers).map(|_| Connection::open(port)).collect();
     connections.iter_mut().all(|connection| {
         connection.write(request).unwrap();
         holds(&connection.read().unwrap())

@@ -1,0 +1,32 @@
+//! The methods of a route.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    routing::MethodRouter,
+};
+
+use super::{problem_response::Problem, state::AppState};
+
+/// A route with exactly these methods, which `allow` lists (RFC 9110, section 10.2.1). The route refuses HEAD, because
+/// axum would run the GET handler, which would mint tokens that no client receives.
+pub(super) fn only(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    with_others(allow, methods.head(async move || Problem::method_not_allowed(allow)))
+}
+
+/// A route with GET and HEAD, which mints no token and reads no user data.
+pub(super) fn safe(get: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    with_others("GET, HEAD", get)
+}
+
+/// A route that a setting has switched off.
+pub(super) fn without_methods() -> MethodRouter<AppState> {
+    with_others("", MethodRouter::new())
+}
+
+/// Answers OPTIONS, and refuses all methods that the route does not have.
+fn with_others(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    let allowed = [(header::ALLOW, HeaderValue::from_static(allow))];
+    methods
+        .options(async move || (StatusCode::NO_CONTENT, allowed))
+        .fallback(async move || Problem::method_not_allowed(allow))
+}
