@@ -54,10 +54,16 @@ impl AppState {
 
     /// Runs a use case that changes nothing. The use case ends early if the client disconnects.
     ///
+    /// The use case comes as a function here and in [`AppState::write`], because the compiler keeps a future that is an
+    /// argument of an async function twice.
+    ///
     /// # Errors
     /// [`Problem::DEADLINE`], or the problem for the error of the use case.
-    pub(super) async fn read<T>(&self, use_case: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
-        match timeout(self.request_timeout, use_case).await {
+    pub(super) async fn read<T, F>(&self, use_case: impl FnOnce() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match timeout(self.request_timeout, use_case()).await {
             Ok(outcome) => outcome.map_err(Problem::from),
             Err(_) => Err(Problem::DEADLINE),
         }
@@ -68,14 +74,16 @@ impl AppState {
     ///
     /// # Errors
     /// As [`AppState::read`].
-    pub(super) async fn write<T, F>(&self, use_case: impl FnOnce(Self) -> F) -> Result<T, Problem>
+    pub(super) async fn write<T, F>(&self, use_case: impl FnOnce(Self) -> F + Send + 'static) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let task = self.0.writes.spawn(use_case(self.clone()));
-        self.read(async { task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a write failed: {error}")))) })
-            .await
+        let app = self.clone();
+        let task = self.0.writes.spawn(move || use_case(app));
+        let ended =
+            async || task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a write failed: {error}"))));
+        self.read(ended).await
     }
 
     /// Returns when all use cases that [`AppState::write`] has started have ended.

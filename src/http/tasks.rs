@@ -11,11 +11,15 @@ struct Running(watch::Sender<usize>);
 
 impl Tasks {
     /// Runs `work` in a task of its own.
-    pub(super) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    pub(super) fn spawn<T, F>(&self, work: impl FnOnce() -> F + Send + 'static) -> JoinHandle<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
         let running = Running::new(&self.0);
         tokio::spawn(async move {
             let _running = running;
-            work.await
+            work().await
         })
     }
 
@@ -52,8 +56,8 @@ mod tests {
         let tasks = Tasks::default();
         tasks.ended().await;
         let (finish, finished) = oneshot::channel::<()>();
-        drop(tasks.spawn(finished));
-        let panics = tasks.spawn(async { panic!("the test ends this task") });
+        drop(tasks.spawn(|| finished));
+        let panics = tasks.spawn(|| async { panic!("the test ends this task") });
         assert!(panics.await.is_err());
         assert!(timeout(Duration::from_millis(20), tasks.ended()).await.is_err());
         finish.send(()).unwrap();

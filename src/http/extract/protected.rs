@@ -44,7 +44,8 @@ pub(crate) async fn authorize(
         Authorization::Expired(claims) => {
             let refresh_token = refresh_token.ok_or(Error::TokenExpired)?.to_owned();
             let caller = caller.clone();
-            app.write(async move |app| app.auth.renew(&caller, &claims, &refresh_token).await).await
+            // Boxed, because the large future would otherwise be a part of the future of every request.
+            Box::pin(app.write(async move |app| app.auth.renew(&caller, &claims, &refresh_token).await)).await
         }
     }
 }

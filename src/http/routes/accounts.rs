@@ -98,7 +98,7 @@ pub(crate) async fn current_user(
     body: Option<Json<OwnerBody>>,
 ) -> Result<Response, Problem> {
     let email = body.map(|Json(body)| body.email_beside_a_token()).transpose()?;
-    let profile = app.read(app.auth.current_user(&by, email.as_ref())).await?;
+    let profile = app.read(|| app.auth.current_user(&by, email.as_ref())).await?;
     let data = ProfileData { email: profile.email, id: profile.id, created_at: rfc3339(profile.created_at) };
     Ok(json_for(&by, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
 }

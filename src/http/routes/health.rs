@@ -15,6 +15,6 @@ pub(crate) async fn readyz(State(app): State<AppState>, _: NoQuery) -> Result<Re
     if app.is_leaving() {
         return Err(Problem::SHUTTING_DOWN);
     }
-    app.read(app.auth.ready()).await?;
+    app.read(|| app.auth.ready()).await?;
     Ok(done("Ready"))
 }

@@ -122,7 +122,8 @@ pub(crate) async fn sessions(
     Query(query): Query<SessionsQuery>,
     Protected { by, .. }: Protected,
 ) -> Result<Response, Problem> {
-    let list = app.read(app.auth.sessions(&by, query.validate()?)).await?;
+    let page = query.validate()?;
+    let list = app.read(|| app.auth.sessions(&by, page)).await?;
     Ok(json_for(&by, &SessionsBody::new(list)))
 }
 
