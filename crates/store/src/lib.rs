@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
 //! | [`backend`] | the opening and the inspection of a store |
-//! | `record` | the user record, which has the same form in both stores |
+//! | `record`, `access` | the user record, and the token check on two entries, for both stores |
+//! | `versioned` | JSON values with a version |
 //! | [`settings`] | the settings of the store |
 //! | `redis/`, `embedded/` | the two stores, with files of the same names for the operations |
 //!
 //! A new operation touches four places: its contract here, the file of its group in each store, and a script.
 
+mod access;
 mod accounts;
 pub mod backend;
 mod change;
@@ -25,6 +27,7 @@ mod redis;
 mod sessions;
 pub mod settings;
 mod store;
+mod versioned;
 
 pub use self::{
     change::Change,

@@ -1,16 +1,11 @@
 //! The user record as both stores keep it: JSON with a version.
 
-use auth_service_records::{
-    error::{Error, Outage},
-    throttle::KnownAddresses,
-    user::User,
-};
+use auth_service_records::{error::Error, throttle::KnownAddresses, user::User};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The version of the values that this program writes. The program also reads every earlier version.
-pub(crate) const VERSION: u64 = 1;
+use crate::versioned::{VERSION, Versioned, decode};
 
 /// A user together with the exact bytes in the store. A write compares these bytes, and so detects a change since the
 /// read.
@@ -36,21 +31,20 @@ struct UserRecord {
     unknown_fields: Map<String, Value>,
 }
 
-/// The version alone. A value of any later version has this field too.
-#[derive(Deserialize)]
-struct Versioned {
-    v: u64,
+impl Versioned for UserRecord {
+    const NAME: &'static str = "a user record";
+
+    fn version(&self) -> u64 {
+        self.v
+    }
 }
 
 /// Reads a user record.
 ///
 /// # Errors
-/// [`Outage::NewerVersion`] for a record of a later version, [`Error::Internal`] for anything else that is not a
-/// record.
+/// As [`decode`].
 pub(crate) fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
-    check_version(&revision, "user record")?;
-    let record: UserRecord =
-        serde_json::from_slice(&revision).map_err(|_| Error::Internal("a user record cannot be read".to_owned()))?;
+    let record = decode(&revision)?;
     let UserRecord { v: _, id, email, created_at, password_hash, known_addresses, unknown_fields } = record;
     let user = User { id, email, created_at, password_hash, known_addresses };
     Ok(StoredUser { user, revision, unknown_fields })
@@ -74,26 +68,10 @@ fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
     serde_json::to_vec(&record).unwrap_or_default()
 }
 
-/// Refuses a JSON value of a later version.
-///
-/// # Errors
-/// [`Outage::NewerVersion`]; [`Error::Internal`] if the value is not a JSON object with a version.
-pub(crate) fn check_version(value: &[u8], what: &str) -> Result<(), Error> {
-    match serde_json::from_slice::<Versioned>(value) {
-        Ok(Versioned { v }) if v > VERSION => Err(newer_version(what)),
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::Internal(format!("a {what} cannot be read"))),
-    }
-}
-
-/// Logs that a value has a later version, and returns the error for the request.
-pub(crate) fn newer_version(what: &str) -> Error {
-    tracing::error!("a {what} in the store was written by a later version of auth-service; upgrade this replica");
-    Error::Unavailable(Outage::NewerVersion)
-}
-
 #[cfg(test)]
 mod tests {
+    use auth_service_records::error::Outage;
+
     use super::*;
 
     fn user() -> User {

@@ -3,14 +3,14 @@
 use auth_service_records::error::{Error, Outage};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::record::newer_version;
+use crate::versioned::newer_version;
 
 /// The error code of a script that has found an entry of a later version.
 const NEWER_VERSION: &str = "NEWERVERSION";
 
 pub(super) fn to_error(error: &RedisError) -> Error {
     if error.code() == Some(NEWER_VERSION) {
-        return newer_version("session entry");
+        return newer_version("a session entry");
     }
     match outage(error) {
         Some(outage) => Error::Unavailable(outage),

@@ -5,7 +5,7 @@
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
 //! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
-//! | `keys`, `entries`, `errors`, `script` | key names, values, the meaning of errors, the assembly of scripts |
+//! | `keys`, `errors`, `script` | key names, the meaning of errors, the assembly of scripts |
 //! | `net/` | connections: one server, Sentinels, a cluster |
 //! | `inspect/` | the inspection by `doctor` and at the start |
 
@@ -13,7 +13,6 @@ mod accounts;
 mod backend;
 mod check;
 mod diagnosis;
-mod entries;
 mod errors;
 mod inspect;
 mod keys;

@@ -11,12 +11,12 @@ use auth_service_token::Id;
 use redis::Script;
 
 use super::{
-    entries::{self, EpochEntry},
     net::request::Request,
     script::script,
     store::{Redis, unreadable},
 };
 use crate::{
+    access,
     change::Change,
     record::{StoredUser, encode_changed_user},
 };
@@ -48,7 +48,7 @@ impl Redis {
         let mut call = Request::call(&OPEN_SESSION, &keys)
             .arg(&expected.revision)
             .arg(changed.map(|user| encode_changed_user(user, expected)).unwrap_or_default())
-            .arg(EpochEntry::encode(*epoch, email, *created_at))
+            .arg(access::new_epoch(*epoch, email, *created_at))
             .arg(epoch.as_str())
             .arg(sid.as_str())
             .arg(policy.access_seconds.min(longest))
@@ -68,8 +68,9 @@ impl Redis {
     /// One command on two keys, however many sessions the user has.
     pub(crate) async fn check_access(&self, tag: Id, sid: Id) -> Result<Option<Access>, Error> {
         let get = Request::command("MGET").arg(self.keys().epoch(tag)).arg(self.keys().access(tag, sid));
-        let (epoch, access) = self.run(tag, &get).await?;
-        entries::access(epoch, access)
+        let found: (Option<Vec<u8>>, Option<Vec<u8>>) = self.run(tag, &get).await?;
+        let (Some(epoch), Some(access)) = found else { return Ok(None) };
+        access::check(&epoch, &access)
     }
 
     pub(crate) async fn list_sessions(

@@ -1,11 +1,10 @@
 //! The entries of epochs and sessions: JSON with a version. A write keeps the fields that this version does not know.
 
-use auth_service_records::error::Error;
 use auth_service_token::Id;
-use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::record::{VERSION, check_version};
+use crate::versioned::{VERSION, Versioned};
 
 /// The user's epoch, and the profile that a token check returns.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,33 +65,24 @@ pub(in crate::embedded) struct RefreshEntry {
     unknown_fields: Map<String, Value>,
 }
 
-/// A kind of entry.
-pub(in crate::embedded) trait Entry: Serialize + DeserializeOwned {
-    /// The name of the kind in messages.
-    const NAME: &'static str;
-
-    /// The version that wrote the entry.
-    fn version(&self) -> u64;
-}
-
-impl Entry for EpochEntry {
-    const NAME: &'static str = "epoch entry";
+impl Versioned for EpochEntry {
+    const NAME: &'static str = "an epoch entry";
 
     fn version(&self) -> u64 {
         self.v
     }
 }
 
-impl Entry for AccessEntry {
-    const NAME: &'static str = "access entry";
+impl Versioned for AccessEntry {
+    const NAME: &'static str = "an access entry";
 
     fn version(&self) -> u64 {
         self.v
     }
 }
 
-impl Entry for RefreshEntry {
-    const NAME: &'static str = "refresh entry";
+impl Versioned for RefreshEntry {
+    const NAME: &'static str = "a refresh entry";
 
     fn version(&self) -> u64 {
         self.v
@@ -142,22 +132,7 @@ impl RefreshEntry {
     }
 }
 
-/// Reads an entry.
-///
-/// # Errors
-/// [`Outage::NewerVersion`](auth_service_records::error::Outage::NewerVersion) for an entry of a later version,
-/// [`Error::Internal`] for any other value that is not an entry.
-pub(super) fn decode<E: Entry>(json: &[u8]) -> Result<E, Error> {
-    match serde_json::from_slice::<E>(json) {
-        Ok(entry) if entry.version() <= VERSION => Ok(entry),
-        // A later version may have changed the types of fields, so that only the version can be read.
-        _ => Err(check_version(json, E::NAME)
-            .err()
-            .unwrap_or_else(|| Error::Internal(format!("a {} cannot be read", E::NAME)))),
-    }
-}
-
-pub(super) fn encode<E: Entry>(entry: &E) -> Vec<u8> {
+pub(super) fn encode(entry: &impl Serialize) -> Vec<u8> {
     // A struct of text, numbers and JSON always serializes.
     serde_json::to_vec(entry).unwrap_or_default()
 }

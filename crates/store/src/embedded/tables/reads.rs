@@ -8,9 +8,13 @@ use redb::ReadableTable;
 
 use super::{
     definitions::{EntryValue, session_key, session_keys, sid_in},
-    entries::{AccessEntry, Entry, EpochEntry, RefreshEntry, decode},
+    entries::{AccessEntry, EpochEntry, RefreshEntry},
 };
-use crate::embedded::failure::Failure;
+use crate::{
+    access,
+    embedded::failure::Failure,
+    versioned::{Versioned, decode},
+};
 
 /// An entry that has not expired.
 #[derive(Debug)]
@@ -71,9 +75,13 @@ pub(in crate::embedded) trait Reads {
 
     /// The answer to a token check. `None` if the session has no live access entry of the user's epoch.
     fn check_access(&self, tag: Id, sid: Id, now: u64) -> Result<Option<Access>> {
-        let Some(Live { entry, .. }) = self.live_epoch(tag, now)? else { return Ok(None) };
-        let access = self.live_access(tag, sid, entry.epoch, now)?;
-        Ok(access.map(|_| Access { email: entry.email, created_at: entry.created_at }))
+        let found = (self.epochs().get(tag.as_str())?, self.access().get(session_key(tag, sid).as_str())?);
+        let (Some(epoch), Some(access)) = found else { return Ok(None) };
+        let ((epoch_expiry, epoch), (access_expiry, access)) = (epoch.value(), access.value());
+        if epoch_expiry.min(access_expiry) <= now {
+            return Ok(None);
+        }
+        Ok(access::check(epoch, access)?)
     }
 
     /// Whether the session `caller` has a live access entry. `true` if there is no `caller`.
@@ -107,7 +115,7 @@ pub(in crate::embedded) trait Reads {
     }
 }
 
-fn live<E: Entry>(
+fn live<E: Versioned>(
     table: &impl ReadableTable<&'static str, EntryValue>,
     key: &str,
     now: u64,
@@ -117,7 +125,7 @@ fn live<E: Entry>(
     if expiry <= now { Ok(None) } else { Ok(Some(Live { expiry, entry: decode(json)? })) }
 }
 
-fn each_live<E: Entry>(
+fn each_live<E: Versioned>(
     table: &impl ReadableTable<&'static str, EntryValue>,
     tag: Id,
     now: u64,
