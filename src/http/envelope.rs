@@ -14,6 +14,7 @@ use axum::{
 use tower::Service;
 
 use super::{
+    extract::caller::Arrival,
     log_line::LogLine,
     problem_response::{Failure, Problem},
     request_id::{RequestId, X_REQUEST_ID},
@@ -52,15 +53,13 @@ where
         self.route.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let id = RequestId::of(request.headers());
+    fn call(&mut self, request: Request) -> Self::Future {
+        let arrival: Option<&Arrival> = request.extensions().get();
+        let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
         let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
         let answer = match refusal(&request) {
             Some(problem) => Err(problem),
-            None => {
-                request.extensions_mut().insert(id.clone());
-                Ok(self.route.call(request))
-            }
+            None => Ok(self.route.call(request)),
         };
         let app = self.app.clone();
         Box::pin(async move {

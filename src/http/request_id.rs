@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_BYTES: usize = 64;
 
-/// The envelope adds an id to the extensions of every request that reaches a handler.
+/// The id of a request, which is safe in a log.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(HeaderValue);
 
@@ -20,7 +20,8 @@ impl RequestId {
         }
     }
 
-    fn new() -> Self {
+    /// A new id.
+    pub(super) fn new() -> Self {
         // Without randomness, sign-ins fail anyway. Here the only harm is a log that is harder to read.
         let id = Id::random().ok().and_then(|id| HeaderValue::from_str(id.as_str()).ok());
         Self(id.unwrap_or(HeaderValue::from_static("unknown")))

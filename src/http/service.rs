@@ -6,7 +6,7 @@ use axum::{Router, body::Body as AxumBody, http::Request, response::Response};
 use hyper::body::{Body, Bytes};
 use tower::Service as _;
 
-use super::{extract::caller::Peer, state::AppState};
+use super::{extract::caller::Arrival, request_id::RequestId, state::AppState};
 
 /// Answers requests. A clone shares everything with the original.
 #[derive(Clone)]
@@ -27,7 +27,8 @@ impl Service {
         B::Error: Into<axum::BoxError>,
     {
         let mut request = request.map(AxumBody::new);
-        request.extensions_mut().insert(Peer(peer));
+        let id = RequestId::of(request.headers());
+        request.extensions_mut().insert(Arrival { peer, id });
         let Ok(response) = self.router.clone().call(request).await;
         response
     }

@@ -16,9 +16,13 @@ use crate::{
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address at the other end of the connection. The service adds it to every request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+/// The service adds this to every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// The address at the other end of the connection.
+    pub(crate) peer: IpAddr,
+    pub(crate) id: RequestId,
+}
 
 /// The client that sends a request.
 pub(crate) struct Client(pub(crate) Caller);
@@ -27,11 +31,11 @@ impl FromRequestParts<AppState> for Client {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
-        let (Some(peer), Some(id)) = (parts.extensions.get::<Peer>(), parts.extensions.get::<RequestId>()) else {
-            // This never happens, because the service and the envelope add both to every request.
-            return Err(Error::Internal("a request has no peer or no id".to_owned()).into());
+        let Some(Arrival { peer, id }) = parts.extensions.get() else {
+            // This never happens, because the service adds the value to every request.
+            return Err(Error::Internal("a request has no peer and no id".to_owned()).into());
         };
-        let address = client_address(peer.0, &parts.headers, &app.trusted_proxies);
+        let address = client_address(*peer, &parts.headers, &app.trusted_proxies);
         Ok(Self(Caller { address, request_id: id.as_str().to_owned() }))
     }
 }
