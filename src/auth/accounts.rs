@@ -27,6 +27,8 @@ impl Auth {
     /// [`Error::EmailTaken`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`], or an error of the
     /// store.
     pub async fn sign_up(&self, caller: &Caller, email: Email, password: Password) -> Result<(), Error> {
+        let client = address_name(caller.address);
+        self.parts.passwords.check_time(client)?;
         let limit = Limit { count: self.parts.signup_limit_per_hour, seconds: SECONDS_PER_HOUR };
         self.count_call(caller, Counter::SignUps, limit).await?;
         let tag = email.tag();
@@ -34,7 +36,6 @@ impl Auth {
         if self.store.find_user(tag).await?.is_some() {
             return self.sign_up_again(caller, &email, &password).await;
         }
-        let client = address_name(caller.address);
         let password_hash = self.parts.passwords.hash(password.clone(), email.as_str(), client).await?;
         let (id, now) = (Uuid::new_v4(), self.now());
         let mut known_addresses = KnownAddresses::default();

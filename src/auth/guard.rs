@@ -39,8 +39,9 @@ impl Auth {
     /// Compares a password with that of the account `tag`. An unknown account is treated the same.
     ///
     /// # Errors
-    /// [`Error::Throttled`] before any work; [`Error::InvalidCredentials`], after the same work for an unknown account
-    /// and for a wrong password (OWASP ASVS 5.0, clause 6.3.8); [`Error::Overloaded`]; or an error of the store.
+    /// [`Error::Overloaded`], usually before any call of the store; [`Error::Throttled`] before the comparison;
+    /// [`Error::InvalidCredentials`], after the same work for an unknown account and for a wrong password (OWASP ASVS
+    /// 5.0, clause 6.3.8); or an error of the store.
     pub(super) async fn verify_password(
         &self,
         caller: &Caller,
@@ -48,6 +49,8 @@ impl Auth {
         tag: Id,
         password: &Password,
     ) -> Result<Verified, Error> {
+        let client = address_name(caller.address);
+        self.parts.passwords.check_time(client)?;
         let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
         let stored = match stored {
             Ok(stored) => stored,
@@ -76,7 +79,7 @@ impl Auth {
             }
         }
         let hash = stored.as_ref().map(|stored| stored.user.password_hash.as_str());
-        let verdict = self.parts.passwords.verify(password.clone(), hash, address_name(caller.address)).await;
+        let verdict = self.parts.passwords.verify(password.clone(), hash, client).await;
         match (verdict, stored) {
             (Err(error), _) => {
                 self.withdraw(guess).await;

@@ -1,6 +1,10 @@
 //! The pool of hashing threads: accepts a job unless the job would end too late.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::{Arc, MutexGuard},
+    time::Instant,
+};
 
 use argon2::Params;
 use auth_service_records::error::Error;
@@ -9,7 +13,7 @@ use auth_service_token::Id;
 use crate::{
     estimate::Estimate,
     queue::Queue,
-    state::{Job, Shared},
+    state::{Job, Shared, State},
     worker::start_missing,
 };
 
@@ -42,10 +46,7 @@ impl Pool {
     /// Immediately, without a call of the job: [`Error::Overloaded`] if the job would end after its deadline or the
     /// queue is full, [`Error::HashingUnavailable`] if no thread runs.
     pub(crate) fn submit(&self, client: Id, job: Job) -> Result<(), Error> {
-        let mut state = self.0.lock();
-        if start_missing(&self.0, &mut state).is_err() && state.threads.running == 0 {
-            return Err(Error::HashingUnavailable);
-        }
+        let mut state = self.with_threads()?;
         let threads = state.threads;
         let evicted = state.queue.push(client, job, Instant::now(), threads)?;
         drop(state);
@@ -54,6 +55,24 @@ impl Pool {
             evicted(Err(Error::Overloaded))();
         }
         Ok(())
+    }
+
+    /// Checks whether a job of `client` would end before its deadline.
+    ///
+    /// # Errors
+    /// As [`Pool::submit`].
+    pub(crate) fn check_time(&self, client: Id) -> Result<(), Error> {
+        let state = self.with_threads()?;
+        state.queue.check_time(client, state.threads)
+    }
+
+    /// The state with at least one running thread.
+    fn with_threads(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let mut state = self.0.lock();
+        if start_missing(&self.0, &mut state).is_err() && state.threads.running == 0 {
+            return Err(Error::HashingUnavailable);
+        }
+        Ok(state)
     }
 
     /// Whether all threads run. `false` if the operating system provides no replacement for a thread that died. Each

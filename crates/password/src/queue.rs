@@ -44,7 +44,7 @@ pub(crate) struct Queued<T> {
 /// How many threads serve the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct Threads {
-    /// The number of running threads. [`Queue::push`] needs at least one.
+    /// The number of running threads. The queue needs at least one.
     pub(crate) running: usize,
     /// The number of running threads that have no job.
     pub(crate) idle: usize,
@@ -56,6 +56,15 @@ impl<T> Queue<T> {
         Self { clients: VecDeque::new(), waiting: 0, capacity, estimate }
     }
 
+    /// Checks whether a job of `client` would end before its deadline.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub(crate) fn check_time(&self, client: Id, threads: Threads) -> Result<(), Error> {
+        let before = self.jobs_before(client, self.jobs_of(client)) + threads.running - threads.idle;
+        if self.estimate.is_in_time(before, threads.running) { Ok(()) } else { Err(Error::Overloaded) }
+    }
+
     /// Adds a job of `client`. If the queue is full, the job replaces a job of another client, and the replaced job is
     /// returned.
     ///
@@ -63,11 +72,8 @@ impl<T> Queue<T> {
     /// [`Error::Overloaded`] if the job would end after its deadline, or if the queue is full and no other client has
     /// at least two more jobs than `client`.
     pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Error> {
+        self.check_time(client, threads)?;
         let own = self.jobs_of(client);
-        let before = self.jobs_before(client, own) + threads.running - threads.idle;
-        if !self.estimate.is_in_time(before, threads.running) {
-            return Err(Error::Overloaded);
-        }
         let evicted = if self.waiting < self.capacity { None } else { Some(self.evict_for_client_with(own)?) };
         let queued = Queued { job, deadline: now + self.estimate.deadline() };
         match self.clients.iter_mut().find(|other| other.id == client) {

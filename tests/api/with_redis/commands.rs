@@ -1,8 +1,12 @@
 //! The Redis commands of each route, and scripts that Redis does not know.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread};
 
-use crate::support::{ACL, Answer, Keys, Monitor, PASSWORD, RedisServer, Session, TestApp, unique_email, wait_until};
+use serde_json::json;
+
+use crate::support::{
+    ACL, Answer, Connection, Keys, Monitor, PASSWORD, RedisServer, Session, TestApp, raw, unique_email, wait_until,
+};
 
 const REQUESTS: u64 = 20;
 
@@ -43,6 +47,29 @@ fn cost(redis: &RedisServer, status: u16, mut request: impl FnMut() -> Answer) -
 fn cost_in_words(redis: &RedisServer, status: u16, request: impl FnMut() -> Answer) -> String {
     let words: Vec<_> = cost(redis, status, request).iter().map(|(name, calls)| format!("{calls} {name}")).collect();
     words.join(", ")
+}
+
+#[test]
+fn a_sign_in_that_would_be_too_late_costs_no_command() {
+    let redis = RedisServer::start(&[]);
+    // A hash takes longer than the rest of the test.
+    let costly = [("REQUEST_TIMEOUT_SECONDS", "1"), ("ARGON2_MEMORY_KIB", "131072"), ("ARGON2_ITERATIONS", "32")];
+    let app = TestApp::start_on(&redis.url(), &costly);
+    let cores = thread::available_parallelism().unwrap().get();
+    // Keeps each hashing thread busy.
+    let _connections: Vec<_> = (0..cores)
+        .map(|_| {
+            let mut connection = Connection::open(app.port());
+            let headers = [("Content-Type", "application/json")];
+            let body = json!({"email": unique_email(), "password": PASSWORD}).to_string();
+            connection.write(&raw::request("POST", "/authenticate", &headers, Some(&body))).unwrap();
+            connection
+        })
+        .collect();
+    let too_late = || app.authenticate(&unique_email(), PASSWORD);
+    wait_until("the server refuses sign-ins", || too_late().status == 503);
+    assert_eq!(cost_in_words(&redis, 503, too_late), "");
+    too_late().assert_error(503, "overloaded");
 }
 
 #[test]
