@@ -3,6 +3,8 @@
 //! Each guess is counted as failed before it is compared, so that any number of guesses at the same moment stay within
 //! the limits. A success takes back the count of its guess.
 
+use std::time::Duration;
+
 use auth_service_password::Password;
 use auth_service_records::{
     error::Error,
@@ -11,9 +13,14 @@ use auth_service_records::{
 };
 use auth_service_store::StoredUser;
 use auth_service_token::Id;
+use tokio::time::sleep;
 
 use super::service::Auth;
 use crate::audit::{Caller, Event, Subject};
+
+/// The pause before a refusal for lack of time. Without it, 64 clients that repeat their refused sign-ins without pause
+/// get 40,000 refusals a second, and token checks get a third of their usual throughput.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// A correct password.
 pub(super) struct Verified {
@@ -50,7 +57,7 @@ impl Auth {
         password: &Password,
     ) -> Result<Verified, Error> {
         let client = address_name(caller.address);
-        self.parts.passwords.check_time(client)?;
+        self.check_time(client).await?;
         let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
         let stored = match stored {
             Ok(stored) => stored,
@@ -91,6 +98,18 @@ impl Auth {
                 Err(Error::InvalidCredentials)
             }
         }
+    }
+
+    /// Refuses a caller whose hash would end after the deadline, before any call of the store.
+    ///
+    /// # Errors
+    /// As [`Passwords::check_time`](auth_service_password::Passwords::check_time).
+    pub(super) async fn check_time(&self, client: Id) -> Result<(), Error> {
+        let checked = self.parts.passwords.check_time(client);
+        if checked.is_err() {
+            sleep(REFUSAL_PAUSE).await;
+        }
+        checked
     }
 
     /// Closes a guess after a success. The store has already reset the failures of the account.
