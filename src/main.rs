@@ -12,7 +12,7 @@ use auth_service::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Transparent huge pages would increase the memory at rest by half. The hasher enables them for its own memory.
+    // Transparent huge pages would increase the memory at rest by half.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let sources = match cli::run() {

@@ -1,5 +1,6 @@
 //! The work of one hashing thread: argon2id on a memory block that the thread keeps between hashes.
 
+use allocator_api2::{alloc::System, vec::Vec};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::Output};
 use auth_service_records::error::Error;
 
@@ -11,6 +12,10 @@ use crate::{
 
 /// OWASP ASVS 5.0 clause 11.4.2 and NIST SP 800-63B-4 ask for at least 32 bits; RFC 9106 section 3.1 recommends 128.
 const SALT_BYTES: usize = 16;
+
+/// glibc keeps freed blocks of up to 32 MiB, and returns larger blocks to the operating system immediately (mallopt(3),
+/// M_MMAP_THRESHOLD). The pages of a block that no hash touches take no memory.
+const MAPPED_BYTES: usize = 33 << 20;
 
 /// The result of the verification of a password.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,8 +29,9 @@ pub struct Verdict {
 /// Hashes with the current parameters, and verifies stored hashes with any parameters within bounds.
 pub(crate) struct Hasher {
     params: Params,
-    /// Empty until the first hash, and again after [`Hasher::release_memory`].
-    memory: Vec<Block>,
+    /// Empty until the first hash, and again after [`Hasher::release_memory`]. The memory comes from the system's
+    /// allocator, because the allocator of the server would keep the block.
+    memory: Vec<Block, System>,
     /// The work so far, see [`HashCost::work`].
     #[cfg(test)]
     work: u32,
@@ -36,7 +42,7 @@ impl Hasher {
     pub(crate) fn new(params: Params) -> Self {
         Self {
             params,
-            memory: Vec::new(),
+            memory: Vec::new_in(System),
             #[cfg(test)]
             work: 0,
         }
@@ -82,9 +88,9 @@ impl Hasher {
         !self.memory.is_empty()
     }
 
-    /// Returns the memory block to the allocator.
+    /// Returns the memory block to the operating system.
     pub(crate) fn release_memory(&mut self) {
-        self.memory = Vec::new();
+        self.memory = Vec::new_in(System);
     }
 
     /// Computes a hash of this cost and discards the hash.
@@ -115,21 +121,10 @@ impl Hasher {
             return Ok(());
         }
         self.release_memory();
-        self.memory.try_reserve_exact(blocks).map_err(|e| failed(&e))?;
-        // The first write to a page decides its size.
-        use_huge_pages(true);
+        self.memory.try_reserve_exact(blocks.max(MAPPED_BYTES / Block::SIZE)).map_err(|e| failed(&e))?;
         self.memory.resize(blocks, Block::default());
-        use_huge_pages(false);
         Ok(())
     }
-}
-
-/// Hashing is faster with huge pages, but for the whole process they would increase the memory at rest by half. The
-/// switch affects all threads, so `main` disables huge pages, and a hasher enables them only while it allocates its
-/// memory. If the system refuses, hashing is a little slower.
-fn use_huge_pages(enabled: bool) {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(!enabled);
 }
 
 fn argon2_with(params: &Params) -> Argon2<'static> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, Data, Keys, PASSWORD, RedisServer, SLOW_HASH,
     Store::{self, Embedded, Redis},
-    TestApp, tag, unique_email,
+    TestApp, tag, unique_email, wait_until,
 };
 
 /// Costlier than the default parameters of the tests.
@@ -115,5 +115,20 @@ fn an_unknown_email_and_an_old_hash_cost_a_hash_of_todays_parameters(#[values(Re
     for email in [unique_email(), email] {
         let app = data.start(&SLOW_HASH);
         assert_eq!(app.authenticate(&email, "wrong password").status, 503, "{email}");
+    }
+}
+
+#[test]
+fn the_memory_of_hashes_goes_back_to_the_system_again_and_again() {
+    const HASH_MIB: usize = 31;
+    let kib = (HASH_MIB * 1024).to_string();
+    let app = Data::new(Embedded).start(&[("ARGON2_MEMORY_KIB", kib.as_str()), ("ARGON2_ITERATIONS", "1")]);
+    let at_rest = app.memory("VmRSS");
+    for round in 0..3 {
+        app.new_account();
+        let peak = app.memory("VmHWM");
+        assert!(peak >= HASH_MIB, "{peak} MiB, though a hash takes {HASH_MIB} MiB");
+        let what = format!("the server is back at rest after round {round}");
+        wait_until(&what, || app.memory("VmRSS") < at_rest + 8);
     }
 }
