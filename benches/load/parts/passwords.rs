@@ -28,6 +28,11 @@ impl Bench {
             floor.push(floors::hashes_per_second(seconds));
             ins.push(closed_loop(ours.port, &sign_in, 8, seconds).per_second());
             ups.push(closed_loop(ours.port, &sign_up, 8, seconds).per_second());
+            // The hashes of one address run in turn, so the hashes of requests that wrk has abandoned end first. They
+            // would not end while the floor keeps the cores busy, and the server would then refuse sign-ins.
+            let body = format!(r#"{{"email": "{}", "password": "{PASSWORD}"}}"#, members[0].email);
+            let (status, ..) = Client::open(ours.port).send("POST", "/authenticate", "", &body).unwrap();
+            assert_eq!(status, 200);
         }
         self.rows.push(Row::pair("sign-in", "req/s", &ins, ("floor (c)", &floor), Some(AtLeast(0.90))));
         self.rows.push(Row::pair("sign-up", "req/s", &ups, ("floor (c)", &floor), Some(AtLeast(0.90))));
