@@ -219,7 +219,7 @@ mod tests {
         hasher.verify(&secret(), &larger).unwrap();
         assert!(!hasher.holds_memory());
         hasher.verify(&secret(), &own).unwrap();
-        assert_eq!(hasher.memory.capacity(), 64);
+        assert_eq!(hasher.memory.len(), 64);
         hasher.release_memory();
         assert!(!hasher.holds_memory());
     }
