@@ -28,7 +28,7 @@ impl Auth {
     /// store.
     pub async fn sign_up(&self, caller: &Caller, email: Email, password: Password) -> Result<(), Error> {
         let client = address_name(caller.address);
-        self.check_time(client).await?;
+        self.check_admission(client).await?;
         let limit = Limit { count: self.parts.signup_limit_per_hour, seconds: SECONDS_PER_HOUR };
         self.count_call(caller, Counter::SignUps, limit).await?;
         let tag = email.tag();

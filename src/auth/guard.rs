@@ -57,7 +57,7 @@ impl Auth {
         password: &Password,
     ) -> Result<Verified, Error> {
         let client = address_name(caller.address);
-        self.check_time(client).await?;
+        self.check_admission(client).await?;
         let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
         let stored = match stored {
             Ok(stored) => stored,
@@ -100,12 +100,12 @@ impl Auth {
         }
     }
 
-    /// Refuses a caller whose hash would end after the deadline, before any call of the store.
+    /// Refuses a caller whose hash would end after the deadline. Sign-in and sign-up ask before any call of the store.
     ///
     /// # Errors
-    /// As [`Passwords::check_time`](auth_service_password::Passwords::check_time).
-    pub(super) async fn check_time(&self, client: Id) -> Result<(), Error> {
-        let checked = self.parts.passwords.check_time(client);
+    /// As [`Passwords::check_admission`](auth_service_password::Passwords::check_admission).
+    pub(super) async fn check_admission(&self, client: Id) -> Result<(), Error> {
+        let checked = self.parts.passwords.check_admission(client);
         if checked.is_err() {
             sleep(REFUSAL_PAUSE).await;
         }

@@ -1,4 +1,4 @@
-//! The layer around each route: a request id, `Cache-Control: no-store`, one log line, and the checks of every request.
+//! The layer around each route: the header `X-Request-Id`, `Cache-Control: no-store`, one log line, and the checks of every request.
 
 use std::{
     convert::Infallible,
@@ -54,6 +54,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        // The service adds an arrival to every request, so the new id is never needed.
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
         let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());

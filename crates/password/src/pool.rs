@@ -57,13 +57,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Checks whether a job of `client` would end before its deadline.
+    /// Checks whether [`Pool::submit`] would accept a job of `client`.
     ///
     /// # Errors
     /// As [`Pool::submit`].
-    pub(crate) fn check_time(&self, client: Id) -> Result<(), Error> {
+    pub(crate) fn check_admission(&self, client: Id) -> Result<(), Error> {
         let state = self.with_threads()?;
-        state.queue.check_time(client, state.threads)
+        state.queue.check_admission(client, state.threads)
     }
 
     /// The state with at least one running thread.
@@ -211,6 +211,7 @@ mod tests {
         assert!(answers.recv().unwrap().1);
         kill_a_thread(&pool);
         assert!(matches!(pool.submit(client("a"), job("none", &done)), Err(Error::HashingUnavailable)));
+        assert!(matches!(pool.check_admission(client("a")), Err(Error::HashingUnavailable)));
         pool.0.lock().refuse_threads = false;
         pool.submit(client("a"), job("replaced", &done)).unwrap();
         assert!(answers.recv().unwrap().1);

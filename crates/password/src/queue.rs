@@ -56,25 +56,27 @@ impl<T> Queue<T> {
         Self { clients: VecDeque::new(), waiting: 0, capacity, estimate }
     }
 
-    /// Checks whether a job of `client` would end before its deadline.
+    /// Checks whether [`Queue::push`] would accept a job of `client`.
     ///
     /// # Errors
-    /// [`Error::Overloaded`].
-    pub(crate) fn check_time(&self, client: Id, threads: Threads) -> Result<(), Error> {
-        let before = self.jobs_before(client, self.jobs_of(client)) + threads.running - threads.idle;
-        if self.estimate.is_in_time(before, threads.running) { Ok(()) } else { Err(Error::Overloaded) }
+    /// [`Error::Overloaded`] if the job would end after its deadline, or if the queue is full and no other client has
+    /// at least two more jobs than `client`.
+    pub(crate) fn check_admission(&self, client: Id, threads: Threads) -> Result<(), Error> {
+        let own = self.jobs_of(client);
+        let before = self.jobs_before(client, own) + threads.running - threads.idle;
+        let in_time = self.estimate.is_in_time(before, threads.running);
+        let has_room = self.waiting < self.capacity || self.clients.iter().any(|other| other.jobs.len() > own + 1);
+        if in_time && has_room { Ok(()) } else { Err(Error::Overloaded) }
     }
 
     /// Adds a job of `client`. If the queue is full, the job replaces a job of another client, and the replaced job is
     /// returned.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] if the job would end after its deadline, or if the queue is full and no other client has
-    /// at least two more jobs than `client`.
+    /// As [`Queue::check_admission`].
     pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Error> {
-        self.check_time(client, threads)?;
-        let own = self.jobs_of(client);
-        let evicted = if self.waiting < self.capacity { None } else { Some(self.evict_for_client_with(own)?) };
+        self.check_admission(client, threads)?;
+        let evicted = if self.waiting < self.capacity { None } else { self.evict() };
         let queued = Queued { job, deadline: now + self.estimate.deadline() };
         match self.clients.iter_mut().find(|other| other.id == client) {
             Some(client) => client.jobs.push_back(queued),
@@ -113,14 +115,11 @@ impl<T> Queue<T> {
         before
     }
 
-    /// Removes the newest job of the client with the most jobs, in favour of a client that has `own` jobs. Fails if the
-    /// client with the most jobs would then have fewer jobs than the other client.
-    fn evict_for_client_with(&mut self, own: usize) -> Result<T, Error> {
-        let longest = self.clients.iter_mut().max_by_key(|client| client.jobs.len());
-        let longest = longest.filter(|client| client.jobs.len() > own + 1).ok_or(Error::Overloaded)?;
-        let evicted = longest.jobs.pop_back().ok_or(Error::Overloaded)?;
+    /// Removes the newest job of the client with the most jobs.
+    fn evict(&mut self) -> Option<T> {
+        let evicted = self.clients.iter_mut().max_by_key(|client| client.jobs.len())?.jobs.pop_back()?;
         self.waiting -= 1;
-        Ok(evicted.job)
+        Some(evicted.job)
     }
 }
 
@@ -173,6 +172,8 @@ mod tests {
     fn a_client_is_admitted_though_another_has_filled_the_queue() {
         let mut queue = queue();
         assert_eq!(flood(&mut queue, "a", ONE_BUSY), 9);
+        assert!(queue.check_admission(client("a"), ONE_BUSY).is_err());
+        assert!(queue.check_admission(client("b"), ONE_BUSY).is_ok());
         assert_eq!(flood(&mut queue, "b", ONE_BUSY), 4, "every second turn is for a");
         assert_eq!(flood(&mut queue, "c", ONE_BUSY), 3, "every third turn is for c");
         assert_eq!(flood(&mut queue, "a", ONE_BUSY), 0);
@@ -203,6 +204,7 @@ mod tests {
             assert_eq!(push(&mut queue, job, ONE_BUSY).unwrap(), None);
         }
         assert!(matches!(push(&mut queue, "a4", ONE_BUSY), Err(Error::Overloaded)));
+        assert!(queue.check_admission(client("a"), ONE_BUSY).is_err());
         assert_eq!(push(&mut queue, "c1", ONE_BUSY).unwrap().as_deref(), Some("a3"));
         for job in ["b2", "c2", "a4"] {
             assert!(matches!(push(&mut queue, job, ONE_BUSY), Err(Error::Overloaded)), "{job}");

@@ -67,13 +67,13 @@ impl Passwords {
         Ok(Self { pool, min_score, decoy })
     }
 
-    /// Checks whether a hash for `client` would end before the deadline. A caller that does other work first asks here,
+    /// Checks whether a hash for `client` would be accepted now. A caller that does other work first asks here,
     /// so that a flood does not cause that work.
     ///
     /// # Errors
-    /// [`Error::Overloaded`], or [`Error::HashingUnavailable`] if no thread runs.
-    pub fn check_time(&self, client: Id) -> Result<(), Error> {
-        self.pool.check_time(client)
+    /// As [`Passwords::hash`], without [`Error::WeakPassword`].
+    pub fn check_admission(&self, client: Id) -> Result<(), Error> {
+        self.pool.check_admission(client)
     }
 
     /// Hashes a new password of the user with this email, with a fresh salt. Returns the PHC string.

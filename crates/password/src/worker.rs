@@ -16,7 +16,7 @@ use crate::{
     state::{Job, Shared, State},
 };
 
-/// A thread without work returns its memory block to the allocator after this time.
+/// A thread without work returns its memory block to the operating system after this time.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Starts the threads that are missing.

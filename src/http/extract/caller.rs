@@ -33,7 +33,7 @@ impl FromRequestParts<AppState> for Client {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
         let Some(Arrival { peer, id }) = parts.extensions.get() else {
             // This never happens, because the service adds the value to every request.
-            return Err(Error::Internal("a request has no peer and no id".to_owned()).into());
+            return Err(Error::Internal("a request has no arrival".to_owned()).into());
         };
         let address = client_address(*peer, &parts.headers, &app.trusted_proxies);
         Ok(Self(Caller { address, request_id: id.as_str().to_owned() }))

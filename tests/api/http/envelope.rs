@@ -244,6 +244,12 @@ fn query_parameters_are_400_on_every_route() {
             assert!(!answer.body.contains(token) && !answer.body.contains(&email), "{answer:?}");
         }
     }
+    for path in ["/livez?x=y", "/readyz?x=y"] {
+        assert_eq!(app.send("HEAD", path, &[], None).status, 400, "{path}");
+    }
+    let owner = TestApp::start_with(Embedded, &[("TOKEN_REMOVAL", "owner")]);
+    let answer = owner.send("DELETE", "/access-token?x=y", &[("Authorization", token)], Some(&body));
+    answer.assert_error(400, "query_not_allowed");
     assert_eq!(app.authenticate(&email, PASSWORD).status, 401, "no account was created");
     assert_eq!(app.current_user(token).status, 200, "no token was removed");
 }

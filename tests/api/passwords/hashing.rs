@@ -114,7 +114,7 @@ fn an_unknown_email_and_an_old_hash_cost_a_hash_of_todays_parameters(#[values(Re
     let email = data.start(&[]).new_account();
     for email in [unique_email(), email] {
         let app = data.start(&SLOW_HASH);
-        assert_eq!(app.authenticate(&email, "wrong password").status, 503, "{email}");
+        app.authenticate(&email, "wrong password").assert_error(503, "deadline_exceeded");
     }
 }
 
@@ -126,8 +126,8 @@ fn the_memory_of_hashes_goes_back_to_the_system_again_and_again() {
     let at_rest = app.memory("VmRSS");
     for round in 0..3 {
         app.new_account();
-        let peak = app.memory("VmHWM");
-        assert!(peak >= HASH_MIB, "{peak} MiB, though a hash takes {HASH_MIB} MiB");
+        let held = app.memory("VmRSS");
+        assert!(held + 8 >= at_rest + HASH_MIB, "{held} MiB, though the hashing thread holds {HASH_MIB} MiB");
         let what = format!("the server is back at rest after round {round}");
         wait_until(&what, || app.memory("VmRSS") < at_rest + 8);
     }

@@ -18,8 +18,8 @@ pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the tests, 32+ byte
 pub(crate) const SECRETS: [(&str, &str); 2] =
     [("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)];
 
-/// One hash takes longer than the deadline of a request. So a 503 shows that the server hashed before it answered, and
-/// any other answer shows that the server did not hash.
+/// One hash takes longer than the deadline of a request. So a 503 `deadline_exceeded` shows that the server hashed.
+/// While all hashing threads are busy, further requests get 503 `overloaded`.
 pub(crate) const SLOW_HASH: [(&str, &str); 3] =
     [("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "32"), ("REQUEST_TIMEOUT_SECONDS", "1")];
 

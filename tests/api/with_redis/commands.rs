@@ -50,7 +50,7 @@ fn cost_in_words(redis: &RedisServer, status: u16, request: impl FnMut() -> Answ
 }
 
 #[test]
-fn a_sign_in_that_would_be_too_late_costs_no_command() {
+fn a_sign_in_or_sign_up_that_would_be_too_late_costs_no_command() {
     let redis = RedisServer::start(&[]);
     // A hash takes longer than the rest of the test.
     let costly = [("REQUEST_TIMEOUT_SECONDS", "1"), ("ARGON2_MEMORY_KIB", "131072"), ("ARGON2_ITERATIONS", "32")];
@@ -69,6 +69,7 @@ fn a_sign_in_that_would_be_too_late_costs_no_command() {
     let too_late = || app.authenticate(&unique_email(), PASSWORD);
     wait_until("the server refuses sign-ins", || too_late().status == 503);
     assert_eq!(cost_in_words(&redis, 503, too_late), "");
+    assert_eq!(cost_in_words(&redis, 503, || app.sign_up(&unique_email(), PASSWORD)), "");
     too_late().assert_error(503, "overloaded");
 }
 
