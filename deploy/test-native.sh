@@ -45,7 +45,8 @@ TEXT
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/docker-compose"
 chmod +x "$work"/bin/*
 export PATH=$work/bin:$PATH
-PORT=$((30000 + $$ % 10000))
+# Below the ports of outgoing connections, which cannot be bound while a closed connection is in TIME-WAIT.
+PORT=$((20000 + $$ % 10000))
 listens() { { exec 3<>"/dev/tcp/127.0.0.1/$PORT"; } 2>/dev/null && exec 3>&-; }
 while listens; do PORT=$((PORT + 1)); done
 export PORT
