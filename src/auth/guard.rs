@@ -18,8 +18,9 @@ use tokio::time::sleep;
 use super::service::Auth;
 use crate::audit::{Caller, Event, Subject};
 
-/// The pause before a refusal for lack of time. Without it, 64 clients that repeat their refused sign-ins without pause
-/// get 40,000 refusals a second, and token checks get a third of their usual throughput.
+/// The pause before the refusal of a caller whose hash the queue would not accept. Without the pause, 64 clients that
+/// repeat their refused sign-ins immediately get 40,000 refusals a second, and token checks keep a third of their
+/// throughput.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// A correct password.
@@ -100,7 +101,7 @@ impl Auth {
         }
     }
 
-    /// Refuses a caller whose hash would end after the deadline. Sign-in and sign-up ask before any call of the store.
+    /// Refuses a caller whose hash the queue would not accept. Sign-in and sign-up ask before any call of the store.
     ///
     /// # Errors
     /// As [`Passwords::check_admission`](auth_service_password::Passwords::check_admission).

@@ -44,7 +44,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work for both;
-    /// [`Error::Throttled`] before that work, also the same for both; [`Error::Overloaded`], or an error of the store.
+    /// [`Error::Throttled`] before that work, also the same for both; [`Error::Overloaded`], usually before any call of
+    /// the store; or an error of the store.
     pub async fn authenticate(
         &self,
         caller: &Caller,
