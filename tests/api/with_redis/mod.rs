@@ -6,6 +6,7 @@ mod doctor;
 mod entries;
 mod leftovers;
 mod outage;
+mod permissions;
 mod prefixes;
 mod redis_start;
 mod replicas;
