@@ -3,7 +3,7 @@
 # first run downloads these programs, the crates and the tools from PyPI, so it needs the network. Later runs reuse them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# Debian keeps haproxy and debootstrap in sbin, which is not on the PATH of an ordinary user.
+# Debian keeps haproxy, nginx and debootstrap in sbin, which is not on the PATH of an ordinary user.
 export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
@@ -71,7 +71,7 @@ matrix() {
 
 # Each program, or file, that a check or a test uses, and the Debian package that provides it.
 programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-server:redis-server redis-cli:redis-tools
-    openssl:openssl haproxy:haproxy systemd-analyze:systemd flock:util-linux setpriv:util-linux gpgv:gpgv
+    openssl:openssl haproxy:haproxy nginx:nginx systemd-analyze:systemd flock:util-linux setpriv:util-linux gpgv:gpgv
     /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
     /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)
@@ -104,7 +104,7 @@ apt_install() {
         apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null || return
     # The service must not start at the next boot either.
     local service
-    for service in redis-server haproxy; do
+    for service in redis-server haproxy nginx; do
         if [[ " $* " == *" $service "* ]] && type -P systemctl; then
             as_root systemctl disable "$service" || return
         fi

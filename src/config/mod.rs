@@ -91,6 +91,8 @@ pub struct Config {
     pub audit_emails: bool,
     /// The maximum number of open client connections.
     pub max_connections: usize,
+    /// The maximum number of open connections from one address that is not a trusted proxy. 0 for no limit.
+    pub max_connections_per_address: usize,
     /// How long an idle client connection stays open.
     pub keep_alive: Duration,
     /// Deadline of a request once it has arrived.
@@ -157,6 +159,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+        max_connections_per_address: reader.number("MAX_CONNECTIONS_PER_ADDRESS", 2_000, 0..=1_000_000),
         keep_alive: reader.seconds("KEEP_ALIVE_SECONDS", 75, 1..=3_600),
         request_timeout: reader.seconds("REQUEST_TIMEOUT_SECONDS", 2, 1..=60),
         shutdown_delay: reader.seconds("SHUTDOWN_DELAY_SECONDS", 1, 0..=300),

@@ -101,7 +101,12 @@ pub const SETTINGS: &[Setting] = &[
         "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header the server trusts",
     ),
     setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
-    setting("MAX_CONNECTIONS", "10000", "Most open client connections; further connections wait until one closes"),
+    setting("MAX_CONNECTIONS", "10000", "Most open client connections; for one more, the longest idle one is closed"),
+    setting(
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "2000",
+        "Most open connections from one address outside TRUSTED_PROXIES; further ones are closed at once; 0 for no limit",
+    ),
     setting("KEEP_ALIVE_SECONDS", "75", "How long an idle client connection stays open"),
     setting(
         "REQUEST_TIMEOUT_SECONDS",

@@ -41,6 +41,7 @@ use self::{
 pub use self::{
     serve::{
         activity::Timeouts,
+        places::ConnectionLimits,
         server::{Leave, Server},
         worker::Worker,
     },

@@ -21,7 +21,7 @@ use crate::{
     auth::{Auth, Parts},
     cli,
     config::{Config, TokenRemoval},
-    http::{self, App, AppState, Leave, Phase, Server, Timeouts, Worker},
+    http::{self, App, AppState, ConnectionLimits, Leave, Phase, Server, Timeouts, Worker},
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -75,9 +75,13 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: C
         let message = "TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer";
         audit::settings_warning("TOKEN_REMOVAL", message);
     }
-    let Config { max_connections, shutdown_delay, .. } = config;
-    raise_file_limit(max_connections);
-    Server { listener, workers, max_connections, shutdown_delay }.run(phase_sender, leave).await;
+    raise_file_limit(config.max_connections);
+    let connections = ConnectionLimits {
+        total: config.max_connections,
+        per_address: config.max_connections_per_address,
+        exempt: config.trusted_proxies,
+    };
+    Server { listener, workers, connections, shutdown_delay: config.shutdown_delay }.run(phase_sender, leave).await;
     tracing::info!("stopped");
     let refusals = refused.borrow_and_update();
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })

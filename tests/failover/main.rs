@@ -10,6 +10,7 @@
 mod support;
 
 mod address_limits;
+mod keep_alive;
 mod load_balancer;
 mod majorities;
 mod recorder;

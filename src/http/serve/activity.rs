@@ -50,6 +50,8 @@ struct State {
     since: Instant,
     /// Wakes the task that waits to read.
     reader: Option<Waker>,
+    /// Whether the connection ends, to make room for another one, unless a request begins first.
+    gives_way: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +70,15 @@ enum Phase {
 
 impl Activity {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, state: Mutex::new(State { phase: Phase::New, since: Instant::now(), reader: None }) }
+        let state = State { phase: Phase::New, since: Instant::now(), reader: None, gives_way: false };
+        Self { limits, state: Mutex::new(state) }
     }
 
     pub(super) fn bytes_arrived(&self) {
         let mut state = self.state();
         match state.phase {
-            Phase::New => state.phase = Phase::Head,
+            // The time for the head has run since the connection was accepted.
+            Phase::New => (state.phase, state.gives_way) = (Phase::Head, false),
             Phase::Idle => state.begin(Phase::Head),
             Phase::Head | Phase::Serving | Phase::Sending => {}
         }
@@ -108,8 +112,35 @@ impl Activity {
 
     /// If the time of the connection is over, wakes it to read again, so that it ends if nothing has arrived.
     pub(super) fn wake_if_over(&self) {
+        self.wake_reader_if_over(&self.state());
+    }
+
+    /// The time since which the connection has had no request: since its last answer, or since it was accepted. `None`
+    /// while it has a request, or is already giving way.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
-        if let Some(reader) = state.reader.as_ref().filter(|_| self.limits.are_over(&state)) {
+        (state.is_idle() && !state.gives_way).then_some(state.since)
+    }
+
+    /// Ends the connection if it has been idle since then. A request that begins first is still served. Returns whether
+    /// the connection was idle.
+    pub(super) fn give_way(&self, idle_since: Instant) -> bool {
+        let mut state = self.state();
+        if !state.is_idle() || state.since != idle_since {
+            return false;
+        }
+        state.gives_way = true;
+        self.wake_reader_if_over(&state);
+        true
+    }
+
+    /// Whether the connection is about to end. `false` if a request has begun after [`Activity::give_way`].
+    pub(super) fn gives_way(&self) -> bool {
+        self.state().gives_way
+    }
+
+    fn wake_reader_if_over(&self, state: &State) {
+        if let Some(reader) = state.reader.as_ref().filter(|_| self.limits.are_over(state)) {
             reader.wake_by_ref();
         }
     }
@@ -123,6 +154,11 @@ impl State {
     fn begin(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
+        self.gives_way = false;
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::New | Phase::Idle)
     }
 }
 
@@ -131,7 +167,7 @@ impl Limits {
     fn are_over(&self, state: &State) -> bool {
         let limit = match state.phase {
             Phase::Serving | Phase::Sending => return false,
-            Phase::New | Phase::Idle if self.closing.load(Ordering::Relaxed) => return true,
+            Phase::New | Phase::Idle if state.gives_way || self.closing.load(Ordering::Relaxed) => return true,
             Phase::New | Phase::Head => HEAD_TIMEOUT,
             Phase::Idle => self.keep_alive,
         };
@@ -184,6 +220,27 @@ mod tests {
         assert_eq!(connections.each_ref().map(is_over), [false; 4]);
         limits.close();
         assert_eq!(connections.each_ref().map(is_over), [true, true, false, false]);
+    }
+
+    #[test]
+    fn only_an_idle_connection_gives_way_and_only_until_a_request_begins() {
+        let limits = Arc::new(Limits::new(Duration::from_secs(75)));
+        let connections: [_; 4] = std::array::from_fn(|_| Activity::new(Arc::clone(&limits)));
+        let [new, idle, head, serving] = &connections;
+        serve(idle);
+        head.bytes_arrived();
+        serving.request_arrived();
+        for begun in [head, serving] {
+            assert!(begun.idle_since().is_none() && !begun.give_way(begun.state().since));
+        }
+        for empty in [new, idle] {
+            let since = empty.idle_since().unwrap();
+            assert!(!empty.give_way(since + Duration::from_nanos(1)), "idle since another moment");
+            assert!(empty.give_way(since) && empty.gives_way() && is_over(empty));
+            assert!(empty.idle_since().is_none(), "it gives way once");
+            empty.bytes_arrived();
+            assert!(!empty.gives_way() && !is_over(empty), "a request has begun");
+        }
     }
 
     #[test]

@@ -1,19 +1,12 @@
 //! One connection: HTTP/1.1 by hyper, within bounds of memory and time.
 
-use std::{
-    convert::Infallible,
-    net::TcpStream as StdTcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{convert::Infallible, net::TcpStream as StdTcpStream, sync::Arc};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::net::TcpStream;
 
-use super::{activity::Activity, watched::Watched};
+use super::{activity::Activity, places::Place, watched::Watched};
 use crate::http::service::Service;
 
 /// The maximum size of a request line with its headers.
@@ -25,33 +18,17 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// A connection that has been accepted.
 pub(super) struct Accepted {
     pub(super) stream: StdTcpStream,
+    pub(super) activity: Arc<Activity>,
     pub(super) place: Place,
-}
-
-/// The place of a connection among all connections of the server, and among those of its worker. Its drop frees both.
-pub(super) struct Place {
-    _among_all: OwnedSemaphorePermit,
-    of_worker: Arc<AtomicUsize>,
-}
-
-impl Place {
-    pub(super) fn new(among_all: OwnedSemaphorePermit, of_worker: &Arc<AtomicUsize>) -> Self {
-        of_worker.fetch_add(1, Ordering::Relaxed);
-        Self { _among_all: among_all, of_worker: Arc::clone(of_worker) }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.of_worker.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// One reference for each connection of the worker.
+    pub(super) of_worker: Arc<()>,
 }
 
 /// Serves the requests of a connection until it ends.
-pub(super) async fn serve(accepted: Accepted, activity: Arc<Activity>, service: Service) {
-    let Accepted { stream, place } = accepted;
-    // Held until the connection ends.
-    let _place = place;
+pub(super) async fn serve(accepted: Accepted, service: Service) {
+    let Accepted { stream, activity, place, of_worker } = accepted;
+    // Held until the connection ends, and dropped before the activity, see `Places::among_all`.
+    let _places = (place, of_worker);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     // Fails if the client has already disconnected.
     let Ok(peer) = stream.peer_addr() else { return };

@@ -7,6 +7,7 @@
 
 pub(super) mod activity;
 mod connection;
+pub(super) mod places;
 pub(super) mod server;
 mod watched;
 pub(super) mod worker;

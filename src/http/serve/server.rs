@@ -1,14 +1,17 @@
 //! Accepts connections, and shuts down in order.
 
-use std::{io, net::TcpStream as StdTcpStream, sync::Arc, time::Duration};
+use std::{io, net::TcpStream as StdTcpStream, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::sleep,
 };
 
-use super::worker::Worker;
+use super::{
+    places::{ConnectionLimits, Places},
+    worker::Worker,
+};
 use crate::http::state::Phase;
 
 /// The maximum time for a client to accept sent data, in milliseconds. Without a limit, a client that reads nothing
@@ -27,8 +30,8 @@ pub struct Server {
     pub listener: TcpListener,
     /// The workers, at least one.
     pub workers: Vec<Worker>,
-    /// The maximum number of open connections. Further connections wait in the listener's backlog.
-    pub max_connections: usize,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
     /// The time from [`Phase::Leaving`] to [`Phase::Closing`].
     pub shutdown_delay: Duration,
 }
@@ -45,14 +48,13 @@ pub enum Leave {
 impl Server {
     /// Serves until `stop` completes. Returns when all workers have ended.
     pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) {
-        let Self { listener, workers, max_connections, shutdown_delay } = self;
-        let places = Arc::new(Semaphore::new(max_connections));
+        let Self { listener, workers, connections, shutdown_delay } = self;
         // Every connection that is accepted inherits the size.
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
             tracing::debug!(%error, "the kernel chooses the size of the send buffers");
         }
         tokio::select! {
-            () = accept(&listener, &workers, &places) => {}
+            () = accept(&listener, &workers, Places::new(connections)) => {}
             () = leave(&phase, stop, shutdown_delay) => {}
         }
         drop(listener);
@@ -75,23 +77,25 @@ async fn leave(phase: &watch::Sender<Phase>, stop: impl Future<Output = Leave>, 
     }
 }
 
-async fn accept(listener: &TcpListener, workers: &[Worker], places: &Arc<Semaphore>) {
-    // Fails only if the semaphore is closed, which never happens.
-    while let Ok(place) = Arc::clone(places).acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+async fn accept(listener: &TcpListener, workers: &[Worker], mut places: Places) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        // The drop of the stream closes the connection.
+        let Some(of_address) = places.of_address(peer.ip()) else { continue };
+        let place = places.among_all(of_address).await;
         // A worker that has panicked has no open connections, and must not attract all new ones.
         let running = workers.iter().filter(|worker| worker.is_running());
         let Some(worker) = running.min_by_key(|worker| worker.open()) else { return };
         // Fails if the client has already disconnected.
         let Ok(stream) = prepare(stream) else { continue };
-        worker.serve(stream, place);
+        places.opened(&worker.serve(stream, place));
     }
 }
 

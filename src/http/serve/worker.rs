@@ -2,24 +2,23 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::TcpStream,
+    sync::{Arc, Weak},
     thread,
     time::Duration,
 };
 
 use tokio::{
     runtime,
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     activity::{Activity, Limits, Timeouts},
-    connection::{self, Accepted, Place},
+    connection::{self, Accepted},
+    places::Place,
 };
 use crate::http::service::Service;
 
@@ -29,7 +28,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A thread that serves connections.
 pub struct Worker {
     connections: mpsc::UnboundedSender<Accepted>,
-    open: Arc<AtomicUsize>,
+    limits: Arc<Limits>,
+    /// Each open connection holds one more reference.
+    open: Arc<()>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -47,17 +48,19 @@ impl Worker {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (connections, accepted) = mpsc::unbounded_channel();
         let (built, is_built) = oneshot::channel();
+        let limits = Arc::new(Limits::new(timeouts.keep_alive));
+        let limits_of_thread = Arc::clone(&limits);
         let thread = thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(async {
                 let service = build().await;
                 // The send fails only if the process is already stopping.
                 let _ = built.send(());
-                work(accepted, service, timeouts).await;
+                work(accepted, service, limits_of_thread, timeouts.shutdown).await;
             });
         })?;
         Ok(async {
             is_built.await.map_err(io::Error::other)?;
-            Ok(Self { connections, open: Arc::new(AtomicUsize::new(0)), thread })
+            Ok(Self { connections, limits, open: Arc::new(()), thread })
         })
     }
 
@@ -68,14 +71,16 @@ impl Worker {
 
     /// The number of connections of the worker.
     pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        Arc::strong_count(&self.open) - 1
     }
 
-    /// Hands a connection over. `among_all` is its place among all connections of the server.
-    pub(super) fn serve(&self, stream: std::net::TcpStream, among_all: OwnedSemaphorePermit) {
-        let place = Place::new(among_all, &self.open);
+    /// Hands a connection over. Returns its activity.
+    pub(super) fn serve(&self, stream: TcpStream, place: Place) -> Arc<Activity> {
+        let activity = Arc::new(Activity::new(Arc::clone(&self.limits)));
+        let of_worker = Arc::clone(&self.open);
         // The send fails only if the worker has ended. The connection then closes.
-        let _ = self.connections.send(Accepted { stream, place });
+        let _ = self.connections.send(Accepted { stream, activity: Arc::clone(&activity), place, of_worker });
+        activity
     }
 
     /// Tells the worker that no more connections come. The thread ends when all open connections have ended.
@@ -94,16 +99,15 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(keep_alive: Duration) -> Self {
+    fn new(limits: Arc<Limits>) -> Self {
         let mut sweep = interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tasks: JoinSet::new(), activities: Vec::new(), limits: Arc::new(Limits::new(keep_alive)), sweep }
+        Self { tasks: JoinSet::new(), activities: Vec::new(), limits, sweep }
     }
 
     fn serve(&mut self, accepted: Accepted, service: Service) {
-        let activity = Arc::new(Activity::new(Arc::clone(&self.limits)));
-        self.activities.push(Arc::downgrade(&activity));
-        self.tasks.spawn(connection::serve(accepted, activity, service));
+        self.activities.push(Arc::downgrade(&accepted.activity));
+        self.tasks.spawn(connection::serve(accepted, service));
     }
 
     /// Waits until a connection ends, and forgets it, or until the next sweep is due, and sweeps.
@@ -125,8 +129,13 @@ impl Connections {
 
 /// Serves connections until no more come. Then waits for requests in flight, and for writes whose client has
 /// disconnected.
-async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, service: Service, timeouts: Timeouts) {
-    let mut connections = Connections::new(timeouts.keep_alive);
+async fn work(
+    mut accepted: mpsc::UnboundedReceiver<Accepted>,
+    service: Service,
+    limits: Arc<Limits>,
+    shutdown: Duration,
+) {
+    let mut connections = Connections::new(limits);
     loop {
         tokio::select! {
             next = accepted.recv() => match next {
@@ -144,7 +153,7 @@ async fn work(mut accepted: mpsc::UnboundedReceiver<Accepted>, service: Service,
         }
         service.writes_ended().await;
     };
-    if timeout(timeouts.shutdown, finish).await.is_err() {
+    if timeout(shutdown, finish).await.is_err() {
         tracing::warn!(
             connections = connections.tasks.len(),
             "requests still in flight after SHUTDOWN_TIMEOUT_SECONDS are cut off"

@@ -1,14 +1,15 @@
-//! The server cuts off clients that are slow, silent or idle, or that read nothing, and limits the number of
-//! connections.
+//! The server cuts off clients that are slow, silent or idle, or that read nothing.
 
 use std::{
+    net::Shutdown,
     thread,
     time::{Duration, Instant},
 };
 
+use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{Connection, PASSWORD, Session, Store, TestApp, alone, raw, wait_longer, wait_until};
+use crate::support::{Connection, PASSWORD, Session, Store, TestApp, alone, raw, unique_email, wait_longer};
 
 /// The limits of the server are 5 and 8 seconds. The rest allows for a busy machine.
 const CUT_OFF: Duration = Duration::from_secs(20);
@@ -134,45 +135,6 @@ fn a_client_that_reads_nothing_is_cut_off() {
     wait_longer(60, "the server resets the connection", || connection.was_reset());
 }
 
-#[test]
-fn connections_over_the_limit_wait_until_another_ends() {
-    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "2")]);
-    let served = || {
-        let mut connection = Connection::open(app.port());
-        connection.write(LIVEZ.as_bytes()).unwrap();
-        assert_eq!(connection.read().unwrap().status, 200);
-        connection
-    };
-    let first = served();
-    let mut second = served();
-    let mut third = Connection::open(app.port());
-    third.write(LIVEZ.as_bytes()).unwrap();
-    assert!(third.is_silent(Duration::from_secs(1)), "a connection beyond the limit waits");
-    second.write(LIVEZ.as_bytes()).unwrap();
-    assert_eq!(second.read().unwrap().status, 200, "a connection within the limit is still served");
-    drop(first);
-    assert_eq!(third.read().unwrap().status, 200);
-}
-
-#[test]
-fn connections_of_slow_clients_end_and_make_room_for_others() {
-    let app = TestApp::start_with(Store::Embedded, &[("MAX_CONNECTIONS", "20")]);
-    let slow: Vec<_> = (0..20)
-        .map(|n| {
-            let mut connection = Connection::open(app.port());
-            let parts = ["", "GET /li", "GET /livez HTTP/1.1\r\nHost: localhost\r\n", LIVEZ];
-            connection.write(parts[n % parts.len()].as_bytes()).unwrap();
-            connection
-        })
-        .collect();
-    let mut next = Connection::open(app.port());
-    next.write(LIVEZ.as_bytes()).unwrap();
-    assert!(next.is_silent(Duration::from_millis(500)), "no connection is free");
-    assert_eq!(next.read().unwrap().status, 200);
-    wait_until("new clients are served", || app.send("GET", "/livez", &[], None).status == 200);
-    drop(slow);
-}
-
 /// The largest answer, a full page of sessions, so that each client holds what a client can hold.
 #[test]
 fn clients_that_pipeline_and_never_read_cost_little_memory() {
@@ -203,4 +165,50 @@ fn clients_that_pipeline_and_never_read_cost_little_memory() {
     assert!(memory < 128, "{memory} MiB");
     assert_eq!(app.current_user(&token).status, 200);
     drop(clients);
+}
+
+/// A client may close its side of the connection after its request, and still read the answer.
+#[rstest]
+fn a_client_that_half_closes_gets_its_whole_answer(#[values(Store::Redis, Store::Embedded)] store: Store) {
+    let app = TestApp::start_with(store, &[("REQUEST_TIMEOUT_SECONDS", "60")]);
+    let session = app.new_session();
+    let json = ("Content-Type", "application/json");
+    let account = json!({"email": session.email, "password": PASSWORD}).to_string();
+    let new_account = json!({"email": unique_email(), "password": PASSWORD}).to_string();
+    let get_user = raw::request("GET", "/user", &[("Authorization", &session.access_token)], None);
+    for (requests, statuses) in [
+        (get_user.clone(), &[200][..]),
+        // The answer comes after a hash.
+        (raw::request("POST", "/authenticate", &[json], Some(&account)), &[200]),
+        (raw::request("POST", "/signup", &[json], Some(&new_account)), &[201]),
+        (get_user.repeat(3), &[200, 200, 200]),
+        (raw::request("GET", "/nowhere", &[], None), &[404]),
+        // The rest of the body never comes.
+        (raw::request("POST", "/authenticate", &[json, ("Content-Length", "100")], None), &[400]),
+    ] {
+        let mut connection = Connection::open(app.port());
+        connection.write(&requests).unwrap();
+        connection.shutdown(Shutdown::Write);
+        for status in statuses {
+            assert_eq!(connection.read().map(|answer| answer.status), Some(*status));
+        }
+        assert_ends(&mut connection);
+    }
+}
+
+/// The server must not wait for more requests from a client that sends none.
+#[test]
+fn an_idle_client_that_half_closes_frees_its_connection_at_once() {
+    let app = TestApp::start(Store::Embedded);
+    for request in ["", LIVEZ, "GET /li"] {
+        let mut connection = Connection::open(app.port());
+        connection.write(request.as_bytes()).unwrap();
+        if request == LIVEZ {
+            assert_eq!(connection.read().unwrap().status, 200);
+        }
+        let start = Instant::now();
+        connection.shutdown(Shutdown::Write);
+        assert!(connection.is_closed());
+        assert!(start.elapsed() < Duration::from_secs(5), "the server waited {:?}", start.elapsed());
+    }
 }

@@ -8,5 +8,6 @@ mod json;
 mod leaving;
 mod log_secrets;
 mod logging;
+mod places;
 mod proxies;
 mod requests;

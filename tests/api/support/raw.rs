@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -81,6 +81,14 @@ impl Connection {
         sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
         sockopt::set_socket_send_buffer_size(&socket, 4096).unwrap();
         rustix::net::connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        Self::over(socket.into()).unwrap()
+    }
+
+    /// A connection from another address of this machine, such as 127.0.0.2.
+    pub(crate) fn open_from(address: Ipv4Addr, port: u16) -> Self {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from((address, 0))).unwrap();
+        rustix::net::connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
         Self::over(socket.into()).unwrap()
     }
 
