@@ -70,7 +70,8 @@ impl Scene {
         let now = clock.now_seconds();
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let (password_hash, known_addresses) = (hash.to_owned(), KnownAddresses::default());
-        store.create_user(tag, &User { id, email, created_at: now, password_hash, known_addresses }).await.unwrap();
+        let user = User { id, email, created_at: now, password_hash, known_addresses, password_change: None };
+        store.create_user(tag, &user).await.unwrap();
         let stored = store.find_user(tag).await.unwrap().unwrap();
         let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };

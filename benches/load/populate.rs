@@ -81,6 +81,7 @@ async fn make(store: &Store, tokens: &Tokens, password_hash: &str, sessions: usi
         created_at: unix_seconds(),
         password_hash: password_hash.to_owned(),
         known_addresses,
+        password_change: None,
     };
     if !store.create_user(tag, &user).await.unwrap() || sessions == 0 {
         return None;

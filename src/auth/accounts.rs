@@ -5,7 +5,7 @@ use auth_service_records::{
     error::Error,
     session::Outcome,
     throttle::{Counter, KnownAddresses, Limit, address_name, known_address_name},
-    user::{Email, Profile, User},
+    user::{Email, PasswordChange, Profile, User},
 };
 use auth_service_store::Change;
 use auth_service_token::Id;
@@ -19,6 +19,8 @@ use super::{
 use crate::audit::{Caller, Event, Subject};
 
 const SECONDS_PER_HOUR: u64 = 60 * 60;
+/// How long a client may repeat a password change whose answer was lost, in seconds.
+const REPEAT_SECONDS: u64 = 15 * 60;
 
 impl Auth {
     /// Creates an account, and records the address of the sign-up as known.
@@ -40,7 +42,14 @@ impl Auth {
         let (id, now) = (Uuid::new_v4(), self.now());
         let mut known_addresses = KnownAddresses::default();
         known_addresses.remember(known_address_name(id, caller.address), now);
-        let user = User { id, email: email.as_str().to_owned(), created_at: now, password_hash, known_addresses };
+        let user = User {
+            id,
+            email: email.as_str().to_owned(),
+            created_at: now,
+            password_hash,
+            known_addresses,
+            password_change: None,
+        };
         if self.store.create_user(tag, &user).await? {
             self.signed_up(caller, &email, id);
             return Ok(());
@@ -84,7 +93,8 @@ impl Auth {
         }
     }
 
-    /// Replaces the caller's password, and ends every other session in the same step.
+    /// Replaces the caller's password, and ends every other session in the same step. A change that is repeated after a
+    /// lost answer succeeds again.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`],
@@ -97,7 +107,10 @@ impl Auth {
         new: Password,
     ) -> Result<(), Error> {
         let epoch = Id::random()?;
-        let Verified { stored, guess, .. } = self.verify_own_password(caller, by, current).await?;
+        let Verified { stored, guess, .. } = match self.verify_own_password(caller, by, current).await {
+            Err(Error::WrongPassword) => return self.change_password_again(caller, by, &new, epoch).await,
+            verified => verified?,
+        };
         let hashed = self.parts.passwords.hash(new, &stored.user.email, address_name(caller.address)).await;
         let password_hash = match hashed {
             Ok(password_hash) => password_hash,
@@ -109,8 +122,46 @@ impl Auth {
                 });
             }
         };
-        let user = User { password_hash, ..stored.user.clone() };
-        let change = Change { expected: &stored, user: &user, known: guess.known };
+        let password_change = Some(PasswordChange { sid: by.claims.sid, at: self.now() });
+        let user = User { password_hash, password_change, ..stored.user.clone() };
+        self.store_password(caller, by, epoch, guess, Change { expected: &stored, user: &user, known: guess.known })
+            .await
+    }
+
+    /// Repeats a password change. The current password of the request is wrong, because it was the password before the
+    /// change, and the new one is already in force.
+    ///
+    /// The comparison with the new password is a second guess, and is counted as one. Only the session that has just
+    /// changed the password gets this second guess, so that a thief of an access token has one guess for each request.
+    async fn change_password_again(
+        &self,
+        caller: &Caller,
+        by: &Authorized,
+        new: &Password,
+        epoch: Id,
+    ) -> Result<(), Error> {
+        let stored = self.store.find_user(by.claims.tag).await?;
+        let latest = stored.and_then(|stored| stored.user.password_change);
+        let is_own = |change: PasswordChange| change.sid == by.claims.sid && self.now() < change.at + REPEAT_SECONDS;
+        if !latest.is_some_and(is_own) {
+            return Err(Error::WrongPassword);
+        }
+        let Verified { stored, guess, .. } = self.verify_own_password(caller, by, new).await?;
+        // The first guess, at the former password, was no failure. `store_password` closes the second one.
+        self.withdraw(guess).await;
+        // Writes the same account again, because too few replicas may have the first change.
+        let change = Change { expected: &stored, user: &stored.user, known: guess.known };
+        self.store_password(caller, by, epoch, guess, change).await
+    }
+
+    async fn store_password(
+        &self,
+        caller: &Caller,
+        by: &Authorized,
+        epoch: Id,
+        guess: Guess,
+        change: Change<'_>,
+    ) -> Result<(), Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(by, guess, outcome).await?;
         self.parts.audit.record(Event::PasswordChanged, caller, by.subject());

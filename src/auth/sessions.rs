@@ -4,7 +4,7 @@ use auth_service_records::{
     error::Error,
     session::{Outcome, Page, Renewed, Session},
 };
-use auth_service_token::{Claims, Id};
+use auth_service_token::{Claims, Id, Tokens};
 
 use super::{authorize::Authorized, service::Auth};
 use crate::audit::{Caller, Event, Subject};
@@ -85,10 +85,11 @@ impl Auth {
         Ok(())
     }
 
-    /// Ends the session of a genuine token, expired or not. It is not an error if the session has already ended.
+    /// Ends the sessions of all genuine tokens of the request, expired or not. It is not an error if a session has
+    /// already ended, or if only one of two tokens is genuine.
     ///
     /// # Errors
-    /// [`Error::TokenMissing`], [`Error::TokenInvalid`], or an error of the store.
+    /// [`Error::TokenMissing`], [`Error::TokenInvalid`] if no token is genuine, or an error of the store.
     pub async fn sign_out(
         &self,
         caller: &Caller,
@@ -96,21 +97,38 @@ impl Auth {
         refresh_token: Option<&str>,
     ) -> Result<(), Error> {
         let now = self.now();
-        let tokens = &self.parts.tokens;
-        let (claims, by_refresh_token) = match (access_token, refresh_token) {
-            (Some(token), _) => (tokens.access.verify_expired(token, now)?, false),
-            (None, Some(token)) => (tokens.refresh.verify_expired(token, now)?, true),
-            (None, None) => return Err(Error::TokenMissing),
+        let Tokens { access, refresh } = &*self.parts.tokens;
+        let access = access_token.map(|token| access.verify_expired(token, now)).transpose();
+        let refresh = refresh_token.map(|token| refresh.verify_expired(token, now)).transpose();
+        let (access, refresh) = match (access, refresh) {
+            (Ok(None), Ok(None)) => return Err(Error::TokenMissing),
+            (Err(error), Ok(None) | Err(_)) | (Ok(None), Err(error)) => return Err(error.into()),
+            (access, refresh) => (access.ok().flatten(), refresh.ok().flatten()),
         };
+        if let Some(claims) = refresh {
+            self.sign_out_by_refresh_token(caller, claims).await?;
+        }
+        // Usually both tokens are of one session.
+        let Some(claims) = access.filter(|access| refresh.is_none_or(|refresh| refresh.sid != access.sid)) else {
+            return Ok(());
+        };
+        self.sign_out_of(caller, claims).await
+    }
+
+    /// A spent refresh token counts as reuse at sign-out too, and reuse has its own event in the audit trail.
+    async fn sign_out_by_refresh_token(&self, caller: &Caller, claims: Claims) -> Result<(), Error> {
         let Claims { sub, tag, sid, jti, .. } = claims;
-        let subject = Subject::session(sub, sid);
-        // A spent refresh token counts as reuse at sign-out too, and reuse has its own event in the audit trail.
-        if by_refresh_token && self.parts.policy.rotation && self.store.renew(tag, sid, jti).await? == Renewed::Reused {
-            self.parts.audit.record(Event::TokenReused, caller, subject);
+        if self.parts.policy.rotation && self.store.renew(tag, sid, jti).await? == Renewed::Reused {
+            self.parts.audit.record(Event::TokenReused, caller, Subject::session(sub, sid));
             return Ok(());
         }
+        self.sign_out_of(caller, claims).await
+    }
+
+    async fn sign_out_of(&self, caller: &Caller, claims: Claims) -> Result<(), Error> {
+        let Claims { sub, tag, sid, .. } = claims;
         if self.store.end_session(tag, sid, None).await? == Outcome::Done {
-            self.parts.audit.record(Event::SessionEnded, caller, subject);
+            self.parts.audit.record(Event::SessionEnded, caller, Subject::session(sub, sid));
         }
         Ok(())
     }

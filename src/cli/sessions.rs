@@ -170,6 +170,7 @@ mod tests {
             created_at: 1_800_000_000,
             password_hash: String::new(),
             known_addresses: KnownAddresses::default(),
+            password_change: None,
         };
         assert!(store.create_user(tag, &user).await.unwrap());
         let mut opened = Vec::new();

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use auth_service_token::Id;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::throttle::KnownAddresses;
@@ -108,6 +109,17 @@ pub struct User {
     pub password_hash: String,
     /// The addresses of the sign-up and of recent sign-ins.
     pub known_addresses: KnownAddresses,
+    /// The latest change of the password by its owner, if there was one.
+    pub password_change: Option<PasswordChange>,
+}
+
+/// When a password was changed, and in which session. A client that got no answer repeats its change in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChange {
+    /// The session of the change.
+    pub sid: Id,
+    /// Seconds since the Unix epoch.
+    pub at: u64,
 }
 
 /// Shows only the id.

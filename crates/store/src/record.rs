@@ -1,6 +1,10 @@
 //! The user record as both stores keep it: JSON with a version.
 
-use auth_service_records::{error::Error, throttle::KnownAddresses, user::User};
+use auth_service_records::{
+    error::Error,
+    throttle::KnownAddresses,
+    user::{PasswordChange, User},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,6 +31,8 @@ struct UserRecord {
     password_hash: String,
     #[serde(default)]
     known_addresses: KnownAddresses,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password_change: Option<PasswordChange>,
     #[serde(flatten)]
     unknown_fields: Map<String, Value>,
 }
@@ -45,8 +51,9 @@ impl Versioned for UserRecord {
 /// As [`decode`].
 pub(crate) fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
     let record = decode(&revision)?;
-    let UserRecord { v: _, id, email, created_at, password_hash, known_addresses, unknown_fields } = record;
-    let user = User { id, email, created_at, password_hash, known_addresses };
+    let UserRecord { v: _, id, email, created_at, password_hash, known_addresses, password_change, unknown_fields } =
+        record;
+    let user = User { id, email, created_at, password_hash, known_addresses, password_change };
     Ok(StoredUser { user, revision, unknown_fields })
 }
 
@@ -61,9 +68,17 @@ pub(crate) fn encode_changed_user(user: &User, stored: &StoredUser) -> Vec<u8> {
 }
 
 fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
-    let User { id, email, created_at, password_hash, known_addresses } = user.clone();
-    let unknown_fields = unknown_fields.clone();
-    let record = UserRecord { v: VERSION, id, email, created_at, password_hash, known_addresses, unknown_fields };
+    let User { id, email, created_at, password_hash, known_addresses, password_change } = user.clone();
+    let record = UserRecord {
+        v: VERSION,
+        id,
+        email,
+        created_at,
+        password_hash,
+        known_addresses,
+        password_change,
+        unknown_fields: unknown_fields.clone(),
+    };
     // A struct of text, numbers and JSON always serializes.
     serde_json::to_vec(&record).unwrap_or_default()
 }
@@ -81,6 +96,7 @@ mod tests {
             created_at: 1_800_000_000,
             password_hash: "$argon2id$…".to_owned(),
             known_addresses: KnownAddresses::default(),
+            password_change: None,
         }
     }
 

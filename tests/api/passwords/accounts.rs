@@ -4,9 +4,10 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Data, PASSWORD, Session,
+    Answer, Data, PASSWORD, PROXY, SECRETS, Session,
     Store::{self, Embedded, Redis},
-    TestApp, assert_accepted, replicas, text, unique_email,
+    TestApp, assert_accepted, expired_access_token, guess_until_throttled, replicas, text, unique_address,
+    unique_email,
 };
 
 const NEW: &str = "battery staple";
@@ -105,6 +106,71 @@ fn a_change_ends_all_other_sessions_and_keeps_the_current_one(#[values(Redis, Em
         std::mem::swap(&mut old, &mut new);
     }
     bystander.assert_lives(&replicas);
+}
+
+/// A client that got no answer to its change sends the same request again.
+#[rstest]
+fn a_repeated_change_succeeds_like_the_first(#[values(Redis, Embedded)] store: Store) {
+    let replicas = replicas(store, &[SECRETS[0], SECRETS[1]]);
+    let kept = replicas[0].new_session();
+    let changed = json!({"result": "Password changed, all other sessions ended"});
+    for app in replicas.iter().cycle().take(7) {
+        app.change_password(&kept.access_token, PASSWORD, NEW).assert(200, &changed);
+    }
+    let app = replicas.last().unwrap();
+    // The access token may have expired in the meantime.
+    let expired = expired_access_token(&kept);
+    let headers = [("Authorization", expired.as_str()), ("Refresh-Token", &kept.refresh_token)];
+    let body = json!({"current_password": PASSWORD, "new_password": NEW}).to_string();
+    let renewed = app.send("PUT", "/user/password", &headers, Some(&body));
+    assert_eq!((renewed.status, &renewed.json()["result"]), (200, &changed["result"]), "{renewed:?}");
+    kept.assert_lives(&replicas);
+    // The result says that all other sessions are ended.
+    let other = app.sign_in(&kept.email, NEW);
+    app.change_password(&kept.access_token, PASSWORD, NEW).assert(200, &changed);
+    other.assert_dead(&replicas);
+    app.authenticate(&kept.email, PASSWORD).assert_error(401, "invalid_credentials");
+    assert_eq!(app.authenticate(&kept.email, NEW).status, 200);
+}
+
+#[rstest]
+fn a_change_that_only_resembles_a_repetition_is_403(#[values(Redis, Embedded)] store: Store) {
+    let replicas = replicas(store, &[]);
+    let app = &replicas[0];
+    let session = app.new_session();
+    // Before the first change there is nothing to repeat: the new password is no second guess.
+    wrong_password(&app.change_password(&session.access_token, NEW, PASSWORD));
+    assert_eq!(app.change_password(&session.access_token, PASSWORD, NEW).status, 200);
+    for app in &replicas {
+        // Another new password than that of the change.
+        wrong_password(&app.change_password(&session.access_token, PASSWORD, "something else"));
+        // Each request counted as two guesses. A sign-in resets the count.
+        let other = app.sign_in(&session.email, NEW);
+        // Another session than that of the change.
+        wrong_password(&app.change_password(&other.access_token, PASSWORD, NEW));
+    }
+    assert_eq!(app.authenticate(&session.email, NEW).status, 200, "nothing has changed");
+    session.assert_lives(&replicas);
+}
+
+/// With both fields, the session of the latest change makes two guesses with a request, so both count.
+#[rstest]
+fn a_repetition_is_no_free_guess(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start_with(store, &[PROXY]);
+    let session = app.new_session();
+    assert_eq!(app.change_password(&session.access_token, PASSWORD, NEW).status, 200);
+    let thief = unique_address();
+    let headers = [("Authorization", session.access_token.as_str()), ("X-Forwarded-For", &thief)];
+    let guess = || {
+        let body = json!({"current_password": "a guess", "new_password": "another guess"}).to_string();
+        app.send("PUT", "/user/password", &headers, Some(&body))
+    };
+    let (requests, _) = guess_until_throttled(guess);
+    assert!((2..=4).contains(&requests), "{requests} requests, and five guesses start the first wait");
+    // The account knows the address of the sign-up, and repetitions from there leave no failure behind.
+    for _ in 0..7 {
+        assert_eq!(app.change_password(&session.access_token, PASSWORD, NEW).status, 200);
+    }
 }
 
 #[rstest]

@@ -4,9 +4,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, SECRETS,
+    Answer, PASSWORD, SECRETS,
     Store::{self, Embedded, Redis},
-    TestApp, expired_access_token, replicas, wait_until,
+    TestApp, expired_access_token, kinds, replicas, unix_seconds, wait_until,
 };
 
 fn sign_out(app: &TestApp, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
@@ -22,7 +22,8 @@ fn assert_signed_out(answer: &Answer) {
 #[rstest]
 fn any_genuine_token_ends_its_session_and_no_other(
     #[values(Redis, Embedded)] store: Store,
-    #[values("access", "expired access", "refresh in the header", "refresh in the body")] with: &str,
+    #[values("access", "expired access", "refresh in the header", "refresh in the body", "expired refresh", "both")]
+    with: &str,
 ) {
     let replicas = replicas(store, &SECRETS);
     let kept = replicas[0].new_session();
@@ -31,10 +32,15 @@ fn any_genuine_token_ends_its_session_and_no_other(
         session.assert_lives(&replicas);
         let body = json!({"refresh_token": session.refresh_token});
         let expired = expired_access_token(&session);
+        let [_, refresh] = kinds(&session);
+        let expired_refresh = refresh.with("exp", (unix_seconds() - 3_600).into());
+        let both = [("Authorization", session.access_token.as_str()), ("Refresh-Token", &session.refresh_token)];
         let send = || match with {
             "access" => sign_out(app, &[("Authorization", &session.access_token)], None),
             "expired access" => sign_out(app, &[("Authorization", &format!("Bearer {expired}"))], None),
             "refresh in the header" => sign_out(app, &[("Refresh-Token", &session.refresh_token)], None),
+            "expired refresh" => sign_out(app, &[("Refresh-Token", &expired_refresh)], None),
+            "both" => sign_out(app, &both, None),
             _ => sign_out(app, &[], Some(&body)),
         };
         assert_signed_out(&send());
@@ -43,6 +49,43 @@ fn any_genuine_token_ends_its_session_and_no_other(
         assert_signed_out(&send());
         kept.assert_lives(&replicas);
         assert_eq!(app.session_ids(&kept.access_token), [kept.id()]);
+    }
+}
+
+/// A client may send all tokens that it has.
+#[rstest]
+fn one_genuine_token_is_enough_and_each_ends_its_session(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let kept = app.new_session();
+    let [one, other] = [(); 2].map(|()| app.session_of(&kept.email));
+    let both =
+        |access: &str, refresh: &str| sign_out(&app, &[("Authorization", access), ("Refresh-Token", refresh)], None);
+    let nonsense = both("nonsense", "nonsense");
+    nonsense.assert_error(401, "invalid_token");
+    one.assert_lives([&app]);
+    assert_signed_out(&both("nonsense", &one.refresh_token));
+    one.assert_dead([&app]);
+    assert_signed_out(&both(&other.access_token, "nonsense"));
+    other.assert_dead([&app]);
+    let [one, other] = [(); 2].map(|()| app.session_of(&kept.email));
+    assert_signed_out(&both(&one.access_token, &other.refresh_token));
+    one.assert_dead([&app]);
+    other.assert_dead([&app]);
+    kept.assert_lives([&app]);
+}
+
+#[rstest]
+fn a_session_that_has_ended_in_another_way_can_be_signed_out_of(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let [removed, deleted] = [(); 2].map(|()| app.new_session());
+    assert_eq!(app.remove_access_token(&removed.email).status, 200);
+    assert_eq!(app.delete_user(&deleted.access_token, PASSWORD).status, 200);
+    for session in [&removed, &deleted] {
+        assert_signed_out(&sign_out(&app, &[("Authorization", &session.access_token)], None));
+        assert_signed_out(&sign_out(&app, &[("Refresh-Token", &session.refresh_token)], None));
+        let gone = app.refresh_access_token(&session.refresh_token);
+        gone.assert_error(404, "token_not_found");
+        assert_eq!(gone.json()["error"], "Refresh token not found");
     }
 }
 

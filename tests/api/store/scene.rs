@@ -163,6 +163,7 @@ pub(super) fn user() -> User {
         created_at: 1_700_000_000,
         password_hash: "$argon2id$...".to_owned(),
         known_addresses: KnownAddresses::default(),
+        password_change: None,
     }
 }
 

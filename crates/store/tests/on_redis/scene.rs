@@ -199,6 +199,7 @@ pub(crate) fn user() -> User {
         created_at: 1_795_852_800,
         password_hash: format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "s".repeat(22), "h".repeat(43)),
         known_addresses,
+        password_change: None,
     }
 }
 
