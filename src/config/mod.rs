@@ -155,7 +155,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         session_max_age_seconds: session_max_age_seconds(reader),
         max_sessions_per_user: reader.number("MAX_SESSIONS_PER_USER", 100, 1..=1_000),
         address_limit: reader.number("ADDRESS_LIMIT", 100, 0..=1_000_000_000),
-        signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 0, 0..=1_000_000_000),
+        signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 300, 0..=1_000_000_000),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),

@@ -94,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
         "Failed sign-ins, and token removals under TOKEN_REMOVAL=open, from one client address in 15 minutes; 0 for no \
          limit",
     ),
-    setting("SIGNUP_LIMIT_PER_HOUR", "0", "Sign-ups from one client address in an hour; 0 for no limit"),
+    setting("SIGNUP_LIMIT_PER_HOUR", "300", "Sign-ups from one client address in an hour; 0 for no limit"),
     setting(
         "TRUSTED_PROXIES",
         "none",

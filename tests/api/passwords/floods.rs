@@ -1,4 +1,5 @@
-//! Floods of sign-ins: the server still serves all other requests, and the sign-ins of other clients.
+//! Floods of sign-ins and sign-ups: the server still serves all other requests, and the sign-ins and sign-ups of other
+//! clients.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -9,7 +10,8 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Connection, Data, PASSWORD, PROXY, Session, Store, TestApp, alone, raw, signal, unique_email, wait_longer,
+    Connection, Data, PASSWORD, PROXY, RedisServer, Session, Store, TestApp, alone, assert_throttled, raw, signal,
+    unique_address, unique_email, wait_longer,
 };
 
 /// The hashes are so costly that [`CLIENTS`] request more of them than the server can compute before the deadline.
@@ -87,4 +89,43 @@ fn a_flood_of_sign_ins_stops_neither_token_checks_nor_the_sign_ins_of_others() {
         let peak = app.memory("VmHWM");
         assert!(peak < 100 + cores * 40, "{peak} MiB, though a hash takes 19 MiB and {cores} run at a time");
     });
+}
+
+/// With the default limit, an office of three hundred people can sign up in an hour. One that floods gets no further,
+/// and the smallest Redis stays nearly empty.
+#[test]
+fn a_flood_of_sign_ups_fills_no_redis_of_64_mb_and_stops_no_other_client() {
+    const LIMIT: usize = 300;
+    const FLOODERS: usize = 8;
+    let _turn = alone();
+    let redis = RedisServer::start(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]);
+    let used = || {
+        let info: String = redis.command(&["INFO", "memory"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    // An empty value stands for the default.
+    let app = TestApp::start_on(&redis.url(), &[PROXY, ("SIGNUP_LIMIT_PER_HOUR", "")]);
+    let sign_up_from = |address: &str| {
+        let body = json!({"email": unique_email(), "password": PASSWORD}).to_string();
+        app.send("POST", "/signup", &[("X-Forwarded-For", address)], Some(&body))
+    };
+    let (flood, before) = (unique_address(), used());
+    let created = thread::scope(|scope| {
+        let client = || {
+            let answers = (0..2 * LIMIT / FLOODERS).map(|_| sign_up_from(&flood));
+            let (created, refused): (Vec<_>, Vec<_>) = answers.partition(|answer| answer.status == 201);
+            refused.iter().for_each(|answer| assert!(assert_throttled(answer) > 3_000));
+            created.len()
+        };
+        let clients: Vec<_> = (0..FLOODERS).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<usize>()
+    });
+    assert_eq!(created, LIMIT);
+    let added = used() - before;
+    assert!(added < 1_000_000, "{LIMIT} accounts take {added} bytes");
+    assert_eq!(sign_up_from(&unique_address()).status, 201, "another client signs up");
+    assert_throttled(&sign_up_from(&flood));
+    let session = app.new_session();
+    session.assert_lives([&app]);
 }

@@ -86,6 +86,7 @@ pub(super) fn with_defaults(settings: &[(&str, &str)]) -> Settings {
         ("REQUEST_TIMEOUT_SECONDS", "20"),
         ("LOG_FORMAT", "json"),
         ("ADDRESS_LIMIT", "0"),
+        ("SIGNUP_LIMIT_PER_HOUR", "0"),
     ];
     defaults.iter().chain(settings).map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
