@@ -5,8 +5,9 @@
 //! | `settings` | the table of all settings |
 //! | `sources` | flags, environment, `NAME_FILE`, `.env` |
 //! | `reader` | turns text into checked values |
-//! | `redis`, `secrets` | settings that depend on each other |
+//! | `redis`, `secrets`, `origins` | settings that have rules of their own |
 
+mod origins;
 mod reader;
 mod redis;
 mod secrets;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 
 use self::reader::Reader;
 pub use self::{
+    origins::Origins,
     settings::{SETTINGS, Setting},
     sources::Sources,
 };
@@ -85,6 +87,8 @@ pub struct Config {
     pub address_limit: u64,
     /// Sign-ups of one client address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
+    /// The other origins whose pages may read the answers.
+    pub cors_origins: Origins,
     /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether audit lines may hold email addresses.
@@ -109,8 +113,8 @@ impl Config {
     /// Reads and checks all settings.
     ///
     /// # Errors
-    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the
-    /// value.
+    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows a value
+    /// that may be secret.
     pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
         Reader::read(sources, config)
     }
@@ -136,7 +140,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
     let store = redis::store(reader);
     let secrets = secrets::secrets(reader, matches!(store, StoreSettings::Redis(_)));
     let (access_seconds, refresh_seconds) = token_lives(reader);
-    Config {
+    let config = Config {
         host: host(reader),
         port: port(reader),
         store,
@@ -156,6 +160,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         max_sessions_per_user: reader.number("MAX_SESSIONS_PER_USER", 100, 1..=1_000),
         address_limit: reader.number("ADDRESS_LIMIT", 100, 0..=1_000_000_000),
         signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 300, 0..=1_000_000_000),
+        cors_origins: origins::origins(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
@@ -165,7 +170,13 @@ fn config(reader: &mut Reader<'_>) -> Config {
         shutdown_delay: reader.seconds("SHUTDOWN_DELAY_SECONDS", 1, 0..=300),
         shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_SECONDS", 10, 0..=300),
         log_format: log_format(reader),
+    };
+    if config.cors_origins == Origins::Any && config.token_removal == TokenRemoval::Open {
+        let rest = "must not be * while TOKEN_REMOVAL=open, because every page could end the sessions of any email; name \
+                    the origins, or set TOKEN_REMOVAL to owner or off";
+        reader.problem("CORS_ORIGINS", rest);
     }
+    config
 }
 
 fn host(reader: &Reader<'_>) -> String {

@@ -19,8 +19,8 @@ impl<'a> Reader<'a> {
     /// Calls `read`. Returns its value if no setting is wrong.
     ///
     /// # Errors
-    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows the
-    /// value.
+    /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows a value
+    /// that may be secret.
     pub(super) fn read<T>(sources: &'a Sources, read: impl FnOnce(&mut Self) -> T) -> Result<T, Vec<String>> {
         let mut reader = Self { sources, problems: sources.problems().to_vec() };
         let value = read(&mut reader);

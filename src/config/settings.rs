@@ -96,6 +96,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("SIGNUP_LIMIT_PER_HOUR", "300", "Sign-ups from one client address in an hour; 0 for no limit"),
     setting(
+        "CORS_ORIGINS",
+        "none",
+        "Origins, such as https://app.example.com,http://localhost:5173, whose pages may read the answers; * for every \
+         origin, unless TOKEN_REMOVAL=open",
+    ),
+    setting(
         "TRUSTED_PROXIES",
         "none",
         "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header the server trusts",

@@ -1,4 +1,5 @@
-//! The layer around each route: the header `X-Request-Id`, `Cache-Control: no-store`, one log line, and the checks of every request.
+//! The layer around each route: the header `X-Request-Id`, `Cache-Control: no-store`, the headers of CORS, one log line,
+//! and the checks of every request.
 
 use std::{
     convert::Infallible,
@@ -58,6 +59,7 @@ where
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
         let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
+        let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
         let answer = match refusal(&request) {
             Some(problem) => Err(problem),
             None => Ok(self.route.call(request)),
@@ -70,6 +72,9 @@ where
                 Ok(answer) => (answer.await?, false),
                 Err(problem) => (problem.into_response(), true),
             };
+            if let Some(cross_origin) = cross_origin {
+                cross_origin.answer(&mut response);
+            }
             line.answered(response.status(), response.extensions_mut().remove::<Failure>());
             let headers = response.headers_mut();
             // A route may set a policy of its own.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `service` | the router, as the connections call it |
 //! | `envelope`, `request_id`, `log_line` | the layer around each route, the request id, the log line |
+//! | `cors` | the origins whose pages may read the answers |
 //! | `methods` | the methods of a route |
 //! | `extract` | the parts of a request that handlers take |
 //! | `routes` | the handlers |
@@ -12,6 +13,7 @@
 //! | `problem`, `problem_response` | the table of errors, and the error body |
 //! | `serve` | listener, workers, connections |
 
+mod cors;
 mod envelope;
 mod extract;
 mod log_line;
@@ -32,13 +34,8 @@ use axum::{
 };
 use tower::layer::layer_fn;
 
-use self::{
-    envelope::Envelope,
-    methods::{only, safe, without_methods},
-    problem_response::Problem,
-    routes::{accounts, health, sessions, tokens},
-};
 pub use self::{
+    cors::Cors,
     serve::{
         activity::Timeouts,
         places::ConnectionLimits,
@@ -47,6 +44,12 @@ pub use self::{
     },
     service::Service,
     state::{App, AppState, Phase},
+};
+use self::{
+    envelope::Envelope,
+    methods::{only, safe, without_methods},
+    problem_response::Problem,
+    routes::{accounts, health, sessions, tokens},
 };
 use crate::config::TokenRemoval;
 

@@ -6,7 +6,7 @@ use auth_service_records::error::Error;
 use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
-use super::{problem_response::Problem, tasks::Tasks};
+use super::{cors::Cors, problem_response::Problem, tasks::Tasks};
 use crate::{auth::Auth, config::TokenRemoval};
 
 /// The phase in the life of the process.
@@ -30,6 +30,8 @@ pub struct App {
     pub token_removal: TokenRemoval,
     /// Deadline of a use case.
     pub request_timeout: Duration,
+    /// The other origins whose pages may read the answers, if any.
+    pub cors: Option<Cors>,
     /// Networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The phase in the life of the process.

@@ -21,7 +21,7 @@ use crate::{
     auth::{Auth, Parts},
     cli,
     config::{Config, TokenRemoval},
-    http::{self, App, AppState, ConnectionLimits, Leave, Phase, Server, Timeouts, Worker},
+    http::{self, App, AppState, ConnectionLimits, Cors, Leave, Phase, Server, Timeouts, Worker},
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -132,12 +132,14 @@ async fn start_workers(
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
         let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
         let (request_timeout, trusted_proxies) = (config.request_timeout, config.trusted_proxies.clone());
+        let cors = Cors::new(&config.cors_origins);
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
                 password_min_length,
                 token_removal,
                 request_timeout,
+                cors,
                 trusted_proxies,
                 phase: phase_of_app,
             }))

@@ -3,6 +3,7 @@
 mod audit;
 mod bodies;
 mod connections;
+mod cors;
 mod envelope;
 mod json;
 mod leaving;
