@@ -97,6 +97,7 @@ impl Scene {
             password_min_length: 6,
             token_removal: TokenRemoval::Open,
             request_timeout: Duration::from_secs(2),
+            cors: None,
             trusted_proxies: Vec::new(),
             phase: watch::channel(Phase::Serving).1,
         }));

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Version, header},
     response::{IntoResponse, Response},
 };
 use tower::Service;
@@ -98,6 +98,18 @@ fn refusal(request: &Request) -> Option<Problem> {
     if headers.len() > HEADERS_MAX {
         return Some(Problem::TOO_MANY_HEADERS);
     }
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")).then_some(Problem::ENCODING)
+    // A chunked body that has another coding, too, or is chunked twice (RFC 9112, sections 6.1 and 7.1). hyper refuses a
+    // body whose last coding is not `chunked`.
+    let mut codings = members(headers, &header::TRANSFER_ENCODING);
+    if codings.next().is_some_and(|first| !first.eq_ignore_ascii_case(b"chunked") || codings.next().is_some()) {
+        return Some(Problem::TRANSFER_CODING);
+    }
+    let mut encodings = members(headers, &header::CONTENT_ENCODING);
+    encodings.any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")).then_some(Problem::ENCODING)
+}
+
+/// The members of a list, which may be spread over several headers (RFC 9110, section 5.6.1).
+fn members<'h>(headers: &'h HeaderMap, name: &'h HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    let values = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    values.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }

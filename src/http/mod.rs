@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `service` | the router, as the connections call it |
+//! | `service`, `target` | the router, as the connections call it, and one spelling for each path |
 //! | `envelope`, `request_id`, `log_line` | the layer around each route, the request id, the log line |
 //! | `cors` | the origins whose pages may read the answers |
 //! | `methods` | the methods of a route |
@@ -26,6 +26,7 @@ mod routes;
 mod serve;
 mod service;
 mod state;
+mod target;
 mod tasks;
 
 use axum::{

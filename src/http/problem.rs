@@ -24,6 +24,11 @@ impl Problem {
         "Send the request body as it is, without a Content-Encoding",
     )
     .with(Extra::AcceptEncoding("identity"));
+    pub(super) const TRANSFER_CODING: Self = Self::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "unsupported_transfer_coding",
+        "Send the request body as it is or once chunked, without another Transfer-Encoding",
+    );
     pub(super) const NO_SUCH_ROUTE: Self = Self::new(
         StatusCode::NOT_FOUND,
         "route_not_found",

@@ -6,7 +6,7 @@ use axum::{Router, body::Body as AxumBody, http::Request, response::Response};
 use hyper::body::{Body, Bytes};
 use tower::Service as _;
 
-use super::{extract::caller::Arrival, request_id::RequestId, state::AppState};
+use super::{extract::caller::Arrival, request_id::RequestId, state::AppState, target::decode_unreserved};
 
 /// Answers requests. A clone shares everything with the original.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ impl Service {
         B::Error: Into<axum::BoxError>,
     {
         let mut request = request.map(AxumBody::new);
+        decode_unreserved(request.uri_mut());
         let id = RequestId::of(request.headers());
         request.extensions_mut().insert(Arrival { peer, id });
         let Ok(response) = self.router.clone().call(request).await;

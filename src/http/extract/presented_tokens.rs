@@ -8,6 +8,7 @@ use axum::{
 use crate::http::problem_response::Problem;
 
 const REFRESH_TOKEN: HeaderName = HeaderName::from_static("refresh-token");
+const BLANKS: [char; 2] = [' ', '\t'];
 
 /// The unverified tokens. They share the memory of the headers.
 pub(crate) struct PresentedTokens {
@@ -31,13 +32,15 @@ impl PresentedTokens {
         Ok(Self { authorization: only(&header::AUTHORIZATION)?, refresh_token: only(&REFRESH_TOKEN)? })
     }
 
-    /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case (RFC 9110, section 11.4,
-    /// and RFC 6750, section 2.1). Credentials of another scheme are no token.
+    /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case and any blanks (RFC 9110,
+    /// section 11.4, and RFC 6750, section 2.1). The scheme alone, and the credentials of another scheme, are no token.
     pub(crate) fn access(&self) -> Option<&str> {
+        let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
         let credentials = text(self.authorization.as_ref()?);
-        let token = match credentials.split_once(' ') {
+        let token = match credentials.split_once(BLANKS) {
+            None if is_bearer(credentials) => return None,
             None => credentials,
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start_matches(' '),
+            Some((scheme, token)) if is_bearer(scheme) => token.trim_start_matches(BLANKS),
             Some(_) => return None,
         };
         (!token.is_empty()).then_some(token)
@@ -74,21 +77,25 @@ mod tests {
 
     #[test]
     fn a_token_comes_bare_or_as_bearer() {
-        for credentials in ["a.b.c", "Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c"] {
+        for credentials in
+            ["a.b.c", "Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "Bearer\ta.b.c", "Bearer \t a.b.c"]
+        {
             assert_eq!(access(credentials).as_deref(), Some("a.b.c"), "{credentials}");
         }
     }
 
     #[test]
-    fn another_scheme_is_no_token() {
-        for credentials in ["", "Basic dXNlcjpwYXNz", "Token a.b.c", "Digest a=b, c=d", "Bearer: a.b.c"] {
+    fn another_scheme_and_bearer_alone_are_no_token() {
+        for credentials in
+            ["", "Basic dXNlcjpwYXNz", "Basic\tx", "Token a.b.c", "Digest a=b, c=d", "Bearer: a.b.c", "bearer"]
+        {
             assert_eq!(access(credentials), None, "{credentials}");
         }
     }
 
     #[test]
     fn what_is_left_is_a_bad_token() {
-        for (credentials, token) in [("Bearer", "Bearer"), ("Bearer Bearer x", "Bearer x"), ("caf\u{e9}", "?")] {
+        for (credentials, token) in [("Bearer:", "Bearer:"), ("Bearer Bearer x", "Bearer x"), ("caf\u{e9}", "?")] {
             assert_eq!(access(credentials).as_deref(), Some(token));
         }
     }

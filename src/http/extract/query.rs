@@ -8,8 +8,8 @@ use serde::de::{
 
 use crate::http::problem_response::Problem;
 
-/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The values on our routes need no
-/// percent-encoding, so the parser decodes none.
+/// `T` has a [`Field`](super::field::Field) for each parameter, and denies all others. The service has decoded the
+/// characters of the values on our routes, so the parser decodes none.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {

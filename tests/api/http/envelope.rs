@@ -147,13 +147,17 @@ fn the_challenge_says_invalid_token_only_if_a_token_was_sent() {
     let session = app.new_session();
     let email = json!({"email": session.email}).to_string();
     for (method, path) in [("GET", "/user"), ("DELETE", "/access-token")] {
-        // Credentials of another scheme do not count as a token.
-        for headers in [&[][..], &[("Authorization", "")], &[("Authorization", "Basic dXNlcjpwYXNz")]] {
+        let missing = |headers: &[(&str, &str)]| {
             let answer = app.send(method, path, headers, Some(&email));
             answer.assert_error(401, "token_missing");
             assert_eq!(answer.header("www-authenticate"), CHALLENGE, "{path}");
+        };
+        missing(&[]);
+        // Neither the scheme alone nor credentials of another scheme are a token.
+        for none in ["", " \t", "Bearer", "bearer \t", "Basic dXNlcjpwYXNz", "basic\tdXNlcjpwYXNz", "Digest a=b, c=d"] {
+            missing(&[("Authorization", none)]);
         }
-        for bad in ["x", "Bearer x", "Bearer", "caf\u{e9}", session.refresh_token.as_str()] {
+        for bad in ["x", "Bearer x", "Bearer\tx", "bearer:", "caf\u{e9}", session.refresh_token.as_str()] {
             let answer = app.send(method, path, &[("Authorization", bad)], Some(&email));
             answer.assert_error(401, "invalid_token");
             assert_eq!(answer.header("www-authenticate"), CHALLENGE_INVALID, "{path} {bad}");
@@ -172,13 +176,14 @@ fn the_challenge_says_invalid_token_only_if_a_token_was_sent() {
 fn the_scheme_may_be_in_any_case_or_missing() {
     let app = TestApp::start(Embedded);
     let session = app.new_session();
-    for scheme in ["", "Bearer ", "bearer ", "BEARER ", "bEaReR ", "Bearer   "] {
+    for scheme in ["", " \t", "Bearer ", "bearer ", "BEARER ", "bEaReR ", "Bearer   ", "Bearer\t", "bearer \t "] {
         let value = format!("{scheme}{}", session.access_token);
         let answer = app.send("GET", "/user", &[("Authorization", &value)], None);
         assert_eq!((answer.status, &answer.json()["data"]["email"]), (200, &session.email.as_str().into()), "{scheme}");
     }
     for (scheme, code) in [
         ("Basic ", "token_missing"),
+        ("Basic\t", "token_missing"),
         ("Token ", "token_missing"),
         ("Bearer: ", "token_missing"),
         ("Bearer Bearer ", "invalid_token"),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bodies;
+mod codings;
 mod connections;
 mod cors;
 mod envelope;
@@ -12,3 +13,4 @@ mod logging;
 mod places;
 mod proxies;
 mod requests;
+mod targets;

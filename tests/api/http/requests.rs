@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Connection, PASSWORD, RedisServer, Store, TestApp, raw, unique_email};
 
 /// All routes, each with its `Allow`.
-const ROUTES: [(&str, &str); 11] = [
+pub(super) const ROUTES: [(&str, &str); 11] = [
     ("/signup", "POST"),
     ("/authenticate", "GET, POST"),
     ("/user", "GET, DELETE"),
@@ -65,6 +65,10 @@ fn head_is_405_except_for_health_checks_and_creates_nothing() {
         let answer = app.send("HEAD", path, &headers, Some(&body.to_string()));
         if allow.contains("HEAD") {
             assert_eq!((answer.status, answer.header("allow")), (200, None), "{path} {answer:?}");
+            let get = app.send("GET", path, &[], None);
+            for name in ["content-length", "content-type"] {
+                assert_eq!(answer.header(name), get.header(name), "{path} {answer:?}");
+            }
         } else {
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{path} {answer:?}");
         }
@@ -88,8 +92,7 @@ fn token_removal_off_leaves_the_route_without_methods() {
 #[test]
 fn unknown_routes_are_404() {
     let app = TestApp::start(Store::Embedded);
-    for path in ["/", "/nothing-here", "/user/", "//user", "/User", "/%75ser", "/user/..", "/./user", "/signup/x", "*"]
-    {
+    for path in ["/", "/nothing-here", "/user/", "//user", "/User", "/user/..", "/./user", "/signup/x", "*"] {
         for method in ["GET", "POST", "OPTIONS", "DELETE"] {
             if path == "*" && method != "OPTIONS" {
                 continue;
@@ -97,6 +100,8 @@ fn unknown_routes_are_404() {
             app.send(method, path, &[], None).assert_error(404, "route_not_found");
         }
     }
+    let head = app.send("HEAD", "/nothing-here", &[], None);
+    assert_eq!((head.status, head.body.as_str()), (404, ""), "{head:?}");
     app.send("GET", "http://elsewhere.example/nothing-here", &[], None).assert_error(404, "route_not_found");
 }
 
