@@ -15,8 +15,8 @@ use std::{
 use auth_service::{
     audit::Audit,
     auth::{Auth, Parts},
-    config::{LogFormat, TokenRemoval},
-    http::{self, App, AppState, Phase, Service},
+    config::{ClientAddressHeader, LogFormat, TokenRemoval},
+    http::{self, App, AppState, Phase, Proxies, Service},
     log,
 };
 use auth_service_password::{HashCost, Passwords, Settings};
@@ -98,7 +98,7 @@ impl Scene {
             token_removal: TokenRemoval::Open,
             request_timeout: Duration::from_secs(2),
             cors: None,
-            trusted_proxies: Vec::new(),
+            proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
             phase: watch::channel(Phase::Serving).1,
         }));
         Self { service, access_token, refresh_token }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use auth_service::{
+    audit,
     cli::{self, Invocation},
     config::Config,
     log, start,
@@ -19,8 +20,8 @@ fn main() -> ExitCode {
         Invocation::Serve(sources) => sources,
         Invocation::Done(code) => return code,
     };
-    let config = match Config::load(&sources) {
-        Ok(config) => config,
+    let (config, warnings) = match Config::load(&sources) {
+        Ok(loaded) => loaded,
         Err(problems) => return cli::wrong_settings(&problems),
     };
     // Writes the last lines when it is dropped.
@@ -28,5 +29,8 @@ fn main() -> ExitCode {
         Ok(guard) => guard,
         Err(error) => return cli::failed(&error),
     };
+    for warning in &warnings {
+        audit::settings_warning(&warning.setting, &warning.sentence);
+    }
     start::run(config)
 }

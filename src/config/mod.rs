@@ -3,10 +3,15 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `settings` | the table of all settings |
-//! | `sources` | flags, environment, `NAME_FILE`, `.env` |
-//! | `reader` | turns text into checked values |
+//! | `sources`, `dotenv`, `files` | flags, environment, `.env`, `NAME_FILE` |
+//! | `near_names` | finds misspelt names of settings |
+//! | `reader`, `networks` | turn text into checked values |
 //! | `redis`, `secrets`, `origins` | settings that have rules of their own |
 
+mod dotenv;
+mod files;
+mod near_names;
+mod networks;
 mod origins;
 mod reader;
 mod redis;
@@ -24,7 +29,7 @@ use self::reader::Reader;
 pub use self::{
     origins::Origins,
     settings::{SETTINGS, Setting},
-    sources::Sources,
+    sources::{Sources, Warning},
 };
 
 /// Who may remove the tokens of a user over HTTP.
@@ -36,6 +41,15 @@ pub enum TokenRemoval {
     Owner,
     /// Nobody over HTTP. The command line still can.
     Off,
+}
+
+/// The header in which trusted proxies report the address of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddressHeader {
+    /// `X-Forwarded-For`, which most proxies set.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// The format of log lines.
@@ -89,8 +103,10 @@ pub struct Config {
     pub signup_limit_per_hour: u64,
     /// The other origins whose pages may read the answers.
     pub cors_origins: Origins,
-    /// Networks whose forwarding headers are trusted.
+    /// Networks of trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// The only header of these proxies that the server believes.
+    pub client_address_header: ClientAddressHeader,
     /// Whether audit lines may hold email addresses.
     pub audit_emails: bool,
     /// The maximum number of open client connections.
@@ -110,12 +126,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks all settings.
+    /// Reads and checks all settings. The warnings are for the log.
     ///
     /// # Errors
     /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows a value
     /// that may be secret.
-    pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
+    pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), Vec<String>> {
         Reader::read(sources, config)
     }
 
@@ -124,7 +140,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_store(sources: &Sources) -> Result<StoreSettings, Vec<String>> {
-        Reader::read(sources, redis::store)
+        Reader::read(sources, redis::store).map(|(settings, _)| settings)
     }
 
     /// Reads and checks only `HOST` and `PORT`.
@@ -132,7 +148,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_address(sources: &Sources) -> Result<(String, u16), Vec<String>> {
-        Reader::read(sources, |reader| (host(reader), port(reader)))
+        Reader::read(sources, |reader| (host(reader), port(reader))).map(|(address, _)| address)
     }
 }
 
@@ -162,6 +178,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 300, 0..=1_000_000_000),
         cors_origins: origins::origins(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
+        client_address_header: client_address_header(reader),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
         max_connections_per_address: reader.number("MAX_CONNECTIONS_PER_ADDRESS", 2_000, 0..=1_000_000),
@@ -207,6 +224,12 @@ fn session_max_age_seconds(reader: &mut Reader<'_>) -> Option<u64> {
     (seconds > 0).then_some(seconds)
 }
 
+fn client_address_header(reader: &mut Reader<'_>) -> ClientAddressHeader {
+    let choices =
+        [("X-Forwarded-For", ClientAddressHeader::XForwardedFor), ("Forwarded", ClientAddressHeader::Forwarded)];
+    reader.choice("CLIENT_ADDRESS_HEADER", ClientAddressHeader::XForwardedFor, &choices)
+}
+
 fn log_format(reader: &mut Reader<'_>) -> Option<LogFormat> {
     let choices = [("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))];
     reader.choice("LOG_FORMAT", None, &choices)
@@ -217,7 +240,7 @@ mod tests {
     use super::*;
 
     fn shown(settings: &[(&str, &str)]) -> String {
-        format!("{:?}", Config::load(&Sources::of(settings)).unwrap())
+        format!("{:?}", Config::load(&Sources::of(settings)).unwrap().0)
     }
 
     #[test]

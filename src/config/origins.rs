@@ -49,7 +49,7 @@ mod tests {
     use super::{super::sources::Sources, *};
 
     fn read(text: &str) -> Result<Origins, Vec<String>> {
-        Reader::read(&Sources::of(&[(NAME, text)]), origins)
+        Reader::read(&Sources::of(&[(NAME, text)]), origins).map(|(origins, _)| origins)
     }
 
     #[test]

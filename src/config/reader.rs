@@ -1,10 +1,14 @@
 //! Reads settings one by one into checked values, and collects a sentence for each wrong one.
 
-use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 
-use super::sources::Sources;
+use super::{
+    dotenv::DOTENV,
+    networks,
+    sources::{Sources, Warning, file_setting},
+};
 
 /// A wrong secret. The reader has already recorded the sentence about it.
 pub(super) struct Reported;
@@ -13,23 +17,64 @@ pub(super) struct Reported;
 pub(super) struct Reader<'a> {
     sources: &'a Sources,
     problems: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl<'a> Reader<'a> {
-    /// Calls `read`. Returns its value if no setting is wrong.
+    /// Calls `read`. Returns its value and the warnings if no setting is wrong.
     ///
     /// # Errors
     /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows a value
-    /// that may be secret.
-    pub(super) fn read<T>(sources: &'a Sources, read: impl FnOnce(&mut Self) -> T) -> Result<T, Vec<String>> {
-        let mut reader = Self { sources, problems: sources.problems().to_vec() };
+    /// that may be secret. Then a sentence for each variable that has no effect, because a setting that is missing may be
+    /// there under another name.
+    pub(super) fn read<T>(
+        sources: &'a Sources,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Result<(T, Vec<Warning>), Vec<String>> {
+        let (problems, warnings) = (sources.problems().to_vec(), sources.without_effect().to_vec());
+        let mut reader = Self { sources, problems, warnings };
+        if sources.dotenv_is_open() {
+            reader.warning(DOTENV, "holds secrets, and other users can read it; run chmod 600 .env");
+        }
         let value = read(&mut reader);
-        if reader.problems.is_empty() { Ok(value) } else { Err(reader.problems) }
+        if reader.problems.is_empty() {
+            return Ok((value, reader.warnings));
+        }
+        reader.problems.extend(sources.without_effect().iter().map(|warning| warning.sentence.clone()));
+        Err(reader.problems)
     }
 
     /// Records that a setting is wrong. `rest` is the rest of a sentence that starts with the name of the setting.
     pub(super) fn problem(&mut self, name: &str, rest: &str) {
         self.problems.push(format!("{name} {rest}"));
+    }
+
+    /// Records that a setting is probably not what the operator means. `rest` is as in [`Reader::problem`].
+    pub(super) fn warning(&mut self, name: &str, rest: &str) {
+        self.warnings.push(Warning { setting: name.to_owned(), sentence: format!("{name} {rest}") });
+    }
+
+    /// The number of warnings so far.
+    pub(super) fn warnings(&self) -> usize {
+        self.warnings.len()
+    }
+
+    /// Warns if the setting is set to the empty value, and nothing else gives its value. `consequence` is a clause that
+    /// says what the server does then.
+    ///
+    /// Only settings that say where data and secrets are need this. Compose files often pass the others on as empty
+    /// values, whose effect is the documented default.
+    pub(super) fn warn_if_empty(&mut self, name: &str, consequence: &str) {
+        let names = [name.to_owned(), file_setting(name)];
+        let empty = names.iter().find(|name| self.sources.is_empty(name));
+        if let Some(empty) = empty.filter(|_| !self.is_given(name)) {
+            self.warning(empty, &format!("is empty, so {consequence}; give it a value, or remove it"));
+        }
+    }
+
+    /// Whether `NAME` or `NAME_FILE` has a value.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.sources.is_given(name)
     }
 
     /// Any text.
@@ -39,6 +84,7 @@ impl<'a> Reader<'a> {
 
     /// The value of `NAME`, or of the file that `NAME_FILE` names.
     pub(super) fn secret(&mut self, name: &str) -> Result<Option<String>, Reported> {
+        self.warn_if_open(&file_setting(name));
         self.sources.secret(name).map_err(|sentence| {
             self.problems.push(sentence);
             Reported
@@ -53,6 +99,16 @@ impl<'a> Reader<'a> {
             // With `None`, a setting that needs this one would report this one as missing too.
             Some(Vec::new())
         })
+    }
+
+    /// Warns if users other than the owner can read the file that the setting names.
+    pub(super) fn warn_if_open(&mut self, name: &str) {
+        if self.sources.file_is_open(name) {
+            self.warning(
+                name,
+                "names a file that other users can read; let the server own it, and run chmod 600 on it",
+            );
+        }
     }
 
     /// A whole number.
@@ -89,18 +145,19 @@ impl<'a> Reader<'a> {
         self.choice(name, false, &[("on", true), ("off", false)])
     }
 
-    /// Networks in CIDR notation or single addresses, separated by commas.
+    /// Networks in CIDR notation or single addresses, separated by commas, none too wide to hold only proxies.
     pub(super) fn networks(&mut self, name: &str) -> Vec<IpNet> {
-        parse_networks(self.sources.text(name).unwrap_or_default()).unwrap_or_else(|| {
+        let Some(networks) = networks::parse(self.sources.text(name).unwrap_or_default()) else {
             self.problem(name, "must be networks such as 10.0.0.0/8 or addresses, separated by commas");
-            Vec::new()
-        })
+            return Vec::new();
+        };
+        if networks::are_too_wide(&networks) {
+            let rest = "must not hold networks wider than /8 (IPv6: /7), because every client in such a network could \
+                        forge its address; name only the networks of your load balancers";
+            self.problem(name, rest);
+        }
+        networks
     }
-}
-
-fn parse_networks(text: &str) -> Option<Vec<IpNet>> {
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    words.map(|word| word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from)).ok()).collect()
 }
 
 #[cfg(test)]
@@ -113,7 +170,7 @@ mod tests {
     }
 
     fn right<T>(settings: &[(&str, &str)], read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
-        Reader::read(&Sources::of(settings), read).unwrap()
+        Reader::read(&Sources::of(settings), read).unwrap().0
     }
 
     #[test]
@@ -135,21 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_in_cidr_notation_or_single_addresses() {
-        let networks = |text: &str| right(&[("TRUSTED_PROXIES", text)], |reader| reader.networks("TRUSTED_PROXIES"));
-        let shown = |text| networks(text).iter().map(IpNet::to_string).collect::<Vec<_>>();
-        assert_eq!(shown("10.0.0.0/8, ::1,,192.0.2.1 "), ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
-        for bad in ["10.0.0.0/33", "localhost", "10.0.0.0/8;::1"] {
-            let sentences = wrong(&[("TRUSTED_PROXIES", bad)], |reader| reader.networks("TRUSTED_PROXIES"));
-            assert!(sentences[0].starts_with("TRUSTED_PROXIES must be networks"), "{sentences:?}");
+    fn networks_of_proxies_are_well_formed_and_not_too_wide() {
+        let networks = |reader: &mut Reader<'_>| reader.networks("TRUSTED_PROXIES");
+        assert_eq!(right(&[("TRUSTED_PROXIES", "10.0.0.0/8, ::1")], networks).len(), 2);
+        for (bad, rest) in [("localhost", "must be networks"), ("0.0.0.0/0", "must not hold networks wider than /8")] {
+            let sentences = wrong(&[("TRUSTED_PROXIES", bad)], networks);
+            assert!(sentences[0].starts_with(&format!("TRUSTED_PROXIES {rest}")), "{sentences:?}");
         }
     }
 
     #[test]
-    fn one_pass_finds_all_wrong_settings() {
-        let sentences = wrong(&[("PORT", "x"), ("AUDIT_EMAILS", "x")], |reader| {
-            (reader.number("PORT", 1, 1..=9), reader.switch("AUDIT_EMAILS"))
-        });
-        assert_eq!(sentences.len(), 2);
+    fn an_empty_value_is_warned_of_unless_another_setting_gives_the_value() {
+        let warnings = |settings: &[(&str, &str)]| {
+            let read = |reader: &mut Reader<'_>| reader.warn_if_empty("REDIS_URL", "nothing works");
+            let (_, warnings) = Reader::read(&Sources::of(settings), read).unwrap();
+            warnings.into_iter().map(|warning| warning.sentence).collect::<Vec<_>>()
+        };
+        let rest = "is empty, so nothing works; give it a value, or remove it";
+        assert_eq!(warnings(&[("REDIS_URL", "")]), [format!("REDIS_URL {rest}")]);
+        assert_eq!(warnings(&[("REDIS_URL_FILE", "")]), [format!("REDIS_URL_FILE {rest}")]);
+        for harmless in [&[("REDIS_URL", ""), ("REDIS_URL_FILE", "x")][..], &[("REDIS_URL", "x")], &[]] {
+            assert_eq!(warnings(harmless), [""; 0]);
+        }
     }
 }

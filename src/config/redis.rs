@@ -8,7 +8,10 @@ use auth_service_store::{
     settings::{RedisSettings, StoreSettings, TlsFiles, Wait},
 };
 
-use super::reader::{Reader, Reported};
+use super::{
+    reader::{Reader, Reported},
+    settings::SETTINGS,
+};
 
 const PREFIX_MAX_BYTES: usize = 64;
 
@@ -16,6 +19,8 @@ const PREFIX_MAX_BYTES: usize = 64;
 pub(super) fn store(reader: &mut Reader<'_>) -> StoreSettings {
     match reader.secret("REDIS_URL") {
         Ok(None) => {
+            warn_if_redis_is_expected(reader);
+            reader.warn_if_empty("DATA_DIR", "the embedded store is in ./data");
             let directory = reader.text("DATA_DIR").unwrap_or_else(|| "./data".to_owned());
             StoreSettings::Embedded { directory: directory.into() }
         }
@@ -31,7 +36,37 @@ pub(super) fn store(reader: &mut Reader<'_>) -> StoreSettings {
     }
 }
 
+/// Warns, at most once, if other settings show that the operator expects Redis although `REDIS_URL` is not set. Replicas
+/// that each serve an embedded store of their own would otherwise lose accounts without a word.
+fn warn_if_redis_is_expected(reader: &mut Reader<'_>) {
+    let without_effect: Vec<_> = SETTINGS.iter().map(|setting| setting.name).filter(|name| is_of_redis(name)).collect();
+    let given = |names: &[&'static str]| names.iter().copied().filter(|name| reader.is_given(name)).collect::<Vec<_>>();
+    let (of_redis, secrets) = (given(&without_effect), given(&["AUTH_SECRET_KEY", "REFRESH_SECRET_KEY"]));
+    let before = reader.warnings();
+    reader.warn_if_empty("REDIS_URL", "the server uses the embedded store, which other replicas do not share");
+    if reader.warnings() > before {
+        return;
+    }
+    let advice = "set REDIS_URL, or remove";
+    if let [first, ..] = of_redis[..] {
+        let names = of_redis.join(", ");
+        let rest = format!("has no effect without REDIS_URL, because the embedded store is in use; {advice} {names}");
+        reader.warning(first, &rest);
+    } else if !secrets.is_empty() {
+        let rest = format!(
+            "is not set, although the signing secrets are: the server uses the embedded store, which other replicas do \
+             not share; {advice} the secrets, which the server then generates"
+        );
+        reader.warning("REDIS_URL", &rest);
+    }
+}
+
+fn is_of_redis(name: &str) -> bool {
+    name.starts_with("REDIS_") && name != "REDIS_URL"
+}
+
 fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
+    reader.warn_if_empty("REDIS_PASSWORD", "only the password in REDIS_URL counts");
     let password = reader.secret("REDIS_PASSWORD").unwrap_or(None).map(Secret::new);
     let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or_else(|| "as:".to_owned());
     if !is_key_prefix(&key_prefix) {
@@ -60,6 +95,11 @@ fn is_key_prefix(text: &str) -> bool {
 }
 
 fn tls_files(reader: &mut Reader<'_>) -> Option<TlsFiles> {
+    reader.warn_if_empty("REDIS_TLS_CA_FILE", "the server trusts the certificates of the system");
+    for name in ["REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE"] {
+        reader.warn_if_empty(name, "the server has no client certificate");
+    }
+    reader.warn_if_open("REDIS_TLS_KEY_FILE");
     let authority = reader.file("REDIS_TLS_CA_FILE");
     let (certificate, key) = (reader.file("REDIS_TLS_CERT_FILE"), reader.file("REDIS_TLS_KEY_FILE"));
     if certificate.is_some() != key.is_some() {
@@ -74,7 +114,13 @@ mod tests {
     use super::{super::sources::Sources, *};
 
     fn read(settings: &[(&str, &str)]) -> Result<StoreSettings, Vec<String>> {
-        Reader::read(&Sources::of(settings), store)
+        Reader::read(&Sources::of(settings), store).map(|(settings, _)| settings)
+    }
+
+    /// The sentences of the warnings.
+    fn warnings(settings: &[(&str, &str)]) -> Vec<String> {
+        let (_, warnings) = Reader::read(&Sources::of(settings), store).unwrap();
+        warnings.into_iter().map(|warning| warning.sentence).collect()
     }
 
     /// The settings of Redis, with these beside `REDIS_URL`.
@@ -88,6 +134,36 @@ mod tests {
     #[test]
     fn without_a_url_the_store_is_embedded() {
         assert!(matches!(read(&[("DATA_DIR", "x")]), Ok(StoreSettings::Embedded { directory }) if directory == *"x"));
+    }
+
+    #[test]
+    fn redis_that_is_expected_without_a_url_is_warned_of_once() {
+        let secrets = [("AUTH_SECRET_KEY", "x"), ("REFRESH_SECRET_KEY", "y")];
+        let others = [("REDIS_WAIT_REPLICAS", "1"), ("REDIS_PASSWORD", "z")];
+        for (settings, start) in [
+            (&[&secrets[..], &others, &[("REDIS_URL", "")]].concat(), "REDIS_URL is empty, so the server uses"),
+            (&[&secrets[..], &others].concat(), "REDIS_PASSWORD has no effect without REDIS_URL"),
+            (&secrets.to_vec(), "REDIS_URL is not set, although the signing secrets are"),
+        ] {
+            let warnings = warnings(settings);
+            assert!(warnings.len() == 1 && warnings[0].starts_with(start), "{warnings:?}");
+        }
+        assert!(warnings(&others)[0].ends_with("set REDIS_URL, or remove REDIS_PASSWORD, REDIS_WAIT_REPLICAS"));
+        let url = ("REDIS_URL", "redis://127.0.0.1");
+        for quiet in [&[][..], &[("DATA_DIR", "x")], &[url, secrets[0], secrets[1], others[0], others[1]]] {
+            assert_eq!(warnings(quiet), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn empty_places_of_data_and_secrets_are_warned_of() {
+        let url = ("REDIS_URL", "redis://127.0.0.1");
+        for name in ["REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "REDIS_TLS_CA_FILE", "REDIS_TLS_KEY_FILE"] {
+            let warnings = warnings(&[url, (name, "")]);
+            assert!(warnings.len() == 1 && warnings[0].starts_with(&format!("{name} is empty, so")), "{warnings:?}");
+        }
+        assert_eq!(warnings(&[url, ("REDIS_KEY_PREFIX", ""), ("DATA_DIR", "")]), [""; 0]);
+        assert!(warnings(&[("DATA_DIR", "")])[0].starts_with("DATA_DIR is empty, so the embedded store is in ./data"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The two signing secrets, if the settings give them.
 
-use auth_service_records::secret::{SECRET_MIN_BYTES, Secret, Secrets};
+use auth_service_records::secret::{SECRET_MIN_BYTES, Secret, Secrets, is_monotonous};
 
 use super::reader::Reader;
 
@@ -15,6 +15,9 @@ pub(super) fn secrets(reader: &mut Reader<'_>, required: bool) -> Option<Secrets
     let access = reader.secret("AUTH_SECRET_KEY");
     let refresh = reader.secret("REFRESH_SECRET_KEY");
     if matches!((&access, &refresh), (Ok(None), Ok(None))) && !required {
+        for name in ["AUTH_SECRET_KEY", "REFRESH_SECRET_KEY"] {
+            reader.warn_if_empty(name, "the server generates the secret in DATA_DIR");
+        }
         return None;
     }
     for (name, value) in [("AUTH_SECRET_KEY", &access), ("REFRESH_SECRET_KEY", &refresh)] {
@@ -37,6 +40,9 @@ fn fault(secret: Option<&str>, required: bool) -> Option<&'static str> {
         Some(secret) if secret.len() < SECRET_MIN_BYTES => {
             Some("must have at least 32 bytes; make one with `auth-service secrets generate`")
         }
+        Some(secret) if is_monotonous(secret) => {
+            Some("has blanks only or too few different characters; make one with `auth-service secrets generate`")
+        }
         Some(secret) if is_sample(secret) => {
             Some("is a sample from documentation; make one with `auth-service secrets generate`")
         }
@@ -57,7 +63,7 @@ mod tests {
     const REFRESH: &str = "fedcba9876543210fedcba9876543210";
 
     fn read(required: bool, settings: &[(&str, &str)]) -> Result<Option<Secrets>, Vec<String>> {
-        Reader::read(&Sources::of(settings), |reader| secrets(reader, required))
+        Reader::read(&Sources::of(settings), |reader| secrets(reader, required)).map(|(secrets, _)| secrets)
     }
 
     #[test]
@@ -75,6 +81,8 @@ mod tests {
     fn short_sample_and_equal_secrets_are_wrong() {
         for (secret, rest) in [
             (&ACCESS[1..], "must have at least 32 bytes"),
+            (&*" ".repeat(32), "has blanks only or too few different characters"),
+            (&*"ab".repeat(16), "has blanks only or too few different characters"),
             ("Replace-Me-with-the-output-of-secrets-generate", "is a sample from documentation"),
             (ACCESS, "must differ from AUTH_SECRET_KEY"),
         ] {

@@ -104,7 +104,12 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "TRUSTED_PROXIES",
         "none",
-        "Networks, such as 10.0.0.0/8,::1, whose X-Forwarded-For or Forwarded header the server trusts",
+        "Networks of your load balancers, such as 10.0.0.0/8,::1, whose reports of client addresses the server trusts",
+    ),
+    setting(
+        "CLIENT_ADDRESS_HEADER",
+        "X-Forwarded-For",
+        "The header with these reports: X-Forwarded-For or Forwarded; the server ignores the other",
     ),
     setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
     setting("MAX_CONNECTIONS", "10000", "Most open client connections; for one more, the longest idle one is closed"),

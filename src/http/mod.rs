@@ -37,6 +37,7 @@ use tower::layer::layer_fn;
 
 pub use self::{
     cors::Cors,
+    extract::proxies::Proxies,
     serve::{
         activity::Timeouts,
         places::ConnectionLimits,

@@ -3,10 +3,9 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use auth_service_records::error::Error;
-use ipnet::IpNet;
 use tokio::{sync::watch, time::timeout};
 
-use super::{cors::Cors, problem_response::Problem, tasks::Tasks};
+use super::{cors::Cors, extract::proxies::Proxies, problem_response::Problem, tasks::Tasks};
 use crate::{auth::Auth, config::TokenRemoval};
 
 /// The phase in the life of the process.
@@ -32,8 +31,8 @@ pub struct App {
     pub request_timeout: Duration,
     /// The other origins whose pages may read the answers, if any.
     pub cors: Option<Cors>,
-    /// Networks whose forwarding headers are trusted.
-    pub trusted_proxies: Vec<IpNet>,
+    /// The trusted proxies. All workers share them, so that their warnings come once.
+    pub proxies: Arc<Proxies>,
     /// The phase in the life of the process.
     pub phase: watch::Receiver<Phase>,
 }

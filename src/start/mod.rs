@@ -21,7 +21,7 @@ use crate::{
     auth::{Auth, Parts},
     cli,
     config::{Config, TokenRemoval},
-    http::{self, App, AppState, ConnectionLimits, Cors, Leave, Phase, Server, Timeouts, Worker},
+    http::{self, App, AppState, ConnectionLimits, Cors, Leave, Phase, Proxies, Server, Timeouts, Worker},
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -126,13 +126,14 @@ async fn start_workers(
     phase: &watch::Receiver<Phase>,
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
+    let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone(), config.client_address_header));
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
     let start = |n| {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
         let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
-        let (request_timeout, trusted_proxies) = (config.request_timeout, config.trusted_proxies.clone());
         let cors = Cors::new(&config.cors_origins);
+        let (request_timeout, proxies) = (config.request_timeout, Arc::clone(&proxies));
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -140,7 +141,7 @@ async fn start_workers(
                 token_removal,
                 request_timeout,
                 cors,
-                trusted_proxies,
+                proxies,
                 phase: phase_of_app,
             }))
         };

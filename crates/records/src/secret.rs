@@ -2,6 +2,7 @@
 //! the data directory.
 
 use std::{
+    collections::HashSet,
     fmt, fs,
     io::{self, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -13,6 +14,17 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 /// The minimum length of a signing secret, in bytes. RFC 7518, section 3.2 requires a key that is at least as long as
 /// the hash.
 pub const SECRET_MIN_BYTES: usize = 32;
+
+/// A random secret of 32 decimal digits has fewer different characters less than once in ten million times.
+const SECRET_MIN_CHARACTERS: usize = 6;
+
+/// Whether a secret is easy to guess however long it is, because it has only blanks, or the same few characters again and
+/// again.
+#[must_use]
+pub fn is_monotonous(secret: &str) -> bool {
+    let different: HashSet<char> = secret.chars().filter(|c| !c.is_whitespace()).collect();
+    different.len() < SECRET_MIN_CHARACTERS
+}
 
 /// Text that no log line, panic message or debug output shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,9 +96,14 @@ fn load_or_generate(path: &Path) -> io::Result<(Secret, bool)> {
             if metadata.permissions().mode() & 0o077 != 0 {
                 return Err(explain("other users can read this secret; run chmod 600 on the file".to_owned()));
             }
-            let secret = Secret(text.trim_end().to_owned());
+            let secret = Secret(text.trim_start_matches('\u{feff}').trim_end().to_owned());
             if secret.0.len() < SECRET_MIN_BYTES {
                 let why = "this secret is too short; remove the file, so that the next start generates a new secret";
+                return Err(explain(why.to_owned()));
+            }
+            if is_monotonous(&secret.0) {
+                let why = "this secret has too few different characters; remove the file, so that the next start \
+                           generates a new secret";
                 return Err(explain(why.to_owned()));
             }
             Ok((secret, false))

@@ -5,5 +5,6 @@ pub(super) mod caller;
 pub(super) mod field;
 pub(super) mod presented_tokens;
 pub(super) mod protected;
+pub(super) mod proxies;
 pub(super) mod query;
 pub(super) mod user_agent;

@@ -226,3 +226,14 @@ fn a_full_disk_is_503_and_the_server_recovers_without_a_restart() {
         assert_eq!(app.authenticate(&email, PASSWORD).status, 200);
     }
 }
+
+#[test]
+fn generated_secrets_are_kept_for_the_next_start() {
+    let app = TestApp::start(Store::Embedded);
+    let session = app.new_session();
+    let app = app.kill_and_restart();
+    assert_eq!(app.current_user(&session.access_token).status, 200);
+    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
+    let other = TestApp::start(Store::Embedded);
+    other.current_user(&session.access_token).assert_error(401, "invalid_token");
+}

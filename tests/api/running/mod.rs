@@ -8,4 +8,5 @@ mod printed;
 mod sessions_command;
 mod settings;
 mod shutdown;
+mod start_warnings;
 mod usage;

@@ -101,6 +101,12 @@ fn short_equal_and_sample_secrets_stop_the_start() {
     secrets(&short, REFRESH_SECRET, &["AUTH_SECRET_KEY"], "must have at least 32 bytes");
     secrets(ACCESS_SECRET, &short, &["REFRESH_SECRET_KEY"], "must have at least 32 bytes");
     secrets(ACCESS_SECRET, ACCESS_SECRET, &["REFRESH_SECRET_KEY"], "must differ from AUTH_SECRET_KEY");
+    let monotonous = "has blanks only or too few different characters";
+    let easy = ["x".repeat(64), " ".repeat(32), " \t".repeat(16), "ab".repeat(32), "12345".repeat(9)];
+    for easy in &easy {
+        secrets(easy, REFRESH_SECRET, &["AUTH_SECRET_KEY"], monotonous);
+        secrets(ACCESS_SECRET, easy, &["REFRESH_SECRET_KEY"], monotonous);
+    }
     let sample = "Replace-Me-with-the-output-of-secrets-generate";
     secrets(sample, REFRESH_SECRET, &["AUTH_SECRET_KEY"], "is a sample from documentation");
     for sample in ["your-256-bit-secret-your-256-bit-secret", "changeme-changeme-changeme-changeme"] {
@@ -225,7 +231,17 @@ fn a_broken_dotenv_is_named_and_not_shown() {
     let (directory, command) = server(&[("PORT", "wrong")]);
     fs::write(directory.path().join(".env"), "REFRESH_SECRET_KEY=planted planted\nTOKEN_REMOVAL=wrong\n").unwrap();
     let text = assert_refused(&run_to_end(command), &[".env", "PORT", "TOKEN_REMOVAL"]);
-    assert!(text.contains("quote values that have spaces") && !text.contains("planted"), "{text}");
+    assert!(text.contains(".env line 1 is not NAME=value; quote values that have spaces"), "{text}");
+    assert!(!text.contains("planted"), "{text}");
+    let (directory, command) = server(&[]);
+    fs::write(
+        directory.path().join(".env"),
+        "\u{feff}# comment\r\n\r\nplanted\r\nPORT=0\r\nAUTH_SECRET_KEY='planted\r\n",
+    )
+    .unwrap();
+    let text = assert_refused(&run_to_end(command), &[".env", ".env"]);
+    assert!(text.contains(".env line 3 is not") && text.contains(".env line 5 is not"), "{text}");
+    assert!(!text.contains("planted"), "{text}");
     let (directory, command) = server(&[]);
     fs::create_dir(directory.path().join(".env")).unwrap();
     let text = assert_refused(&run_to_end(command), &[".env"]);
@@ -242,17 +258,6 @@ fn a_port_in_use_is_reported_and_exits_1() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("cannot listen on 127.0.0.1 port {port}: Address already in use")), "{text}");
     assert!(text.contains("set HOST and PORT"), "{text}");
-}
-
-#[test]
-fn generated_secrets_are_kept_for_the_next_start() {
-    let app = TestApp::start(Store::Embedded);
-    let session = app.new_session();
-    let app = app.kill_and_restart();
-    assert_eq!(app.current_user(&session.access_token).status, 200);
-    assert_eq!(app.refresh_access_token(&session.refresh_token).status, 200);
-    let other = TestApp::start(Store::Embedded);
-    other.current_user(&session.access_token).assert_error(401, "invalid_token");
 }
 
 #[test]

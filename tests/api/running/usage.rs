@@ -65,7 +65,7 @@ fn wrong_settings_of_a_command_are_reported_as_json_too() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".env"), "REDIS_URL=planted planted\n").unwrap();
     let run = |arguments: &[&str]| command(directory.path(), &[].into()).args(arguments).output().unwrap();
-    assert_fails(run, &["user", "show", "a@b.example"], 2, "wrong_usage", ".env has a line that is not NAME=value");
+    assert_fails(run, &["user", "show", "a@b.example"], 2, "wrong_usage", ".env line 1 is not NAME=value");
     // The broken `.env` does not stop a command that needs no settings.
     assert_eq!(run(&["secrets", "generate"]).status.code(), Some(0));
     let settings = [("REDIS_URL".to_owned(), "http://planted".to_owned())].into();
