@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use auth_service_records::clock::Clock;
 use auth_service_store::{Finding, Verdict, backend::Backend};
 use tokio::{sync::watch, time::sleep};
 
@@ -39,12 +40,12 @@ impl Inspection {
 
     /// Watches the store from now on. The receiver gets the reasons to stop, if an unreachable store comes back and the
     /// server must not serve on it.
-    pub(super) fn watch(self, backend: Backend) -> watch::Receiver<Vec<String>> {
+    pub(super) fn watch(self, backend: Backend, clock: Clock) -> watch::Receiver<Vec<String>> {
         let (refusals, refused) = watch::channel(Vec::new());
         if !self.complete {
             tokio::spawn(inspect_until_complete(backend.clone(), refusals));
         }
-        tokio::spawn(watch_clocks(backend));
+        tokio::spawn(watch_clock(clock));
         refused
     }
 }
@@ -80,7 +81,8 @@ async fn inspect(backend: &Backend, unreachable: Unreachable) -> Result<bool, Ve
     let complete = !findings.iter().any(Finding::is_unreachable);
     // An incomplete inspection is repeated, and the first complete one logs all warnings.
     if complete || unreachable == Unreachable::Warn {
-        for warning in of(Verdict::Warning) {
+        // `watch_clock` warns of a clock once, also later.
+        for warning in of(Verdict::Warning).filter(|finding| !finding.is_about_a_clock()) {
             tracing::warn!("{}", sentence(warning));
         }
     }
@@ -104,14 +106,20 @@ async fn inspect_until_complete(backend: Backend, refusals: watch::Sender<Vec<St
     }
 }
 
-async fn watch_clocks(backend: Backend) {
-    let mut reported = Vec::new();
+/// Logs the difference between the clocks of the store and of this machine when it matters, and when it changes much.
+async fn watch_clock(clock: Clock) {
+    let mut known = None;
     loop {
-        sleep(CLOCK_INTERVAL).await;
-        let skewed = backend.skewed_clocks().await;
-        for skew in skewed.iter().filter(|_| reported.is_empty()) {
-            tracing::warn!("{skew}: run NTP on both machines");
+        if let Some(skew) = clock.skew().filter(|skew| skew.is_news_after(known)) {
+            if skew.matters() {
+                tracing::warn!(
+                    "the clock of the store is {skew}: tokens follow the store and stay valid, but run NTP on all machines"
+                );
+            } else {
+                tracing::info!("the clocks of the store and of this machine agree again");
+            }
+            known = Some(skew);
         }
-        reported = skewed;
+        sleep(CLOCK_INTERVAL).await;
     }
 }

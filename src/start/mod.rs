@@ -57,11 +57,11 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: C
         Err(code) => return Ok(code),
     };
     let cores = thread::available_parallelism()?.get();
-    let parts = parts(&config, policy, clock, cores)?;
+    let parts = parts(&config, policy, clock.clone(), cores)?;
     let listener = bind(&config).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
-    let mut refused = inspection.watch(backend.clone());
+    let mut refused = inspection.watch(backend.clone(), clock);
     let stop = stop_signal()?;
     let mut late = refused.clone();
     let leave = async move {

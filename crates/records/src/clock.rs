@@ -1,4 +1,4 @@
-//! The clock that all replicas share, and the RFC 3339 format of times.
+//! The clock that all replicas share, its difference from the clock of this machine, and the RFC 3339 format of times.
 
 use std::{
     fmt,
@@ -10,17 +10,17 @@ use std::{
 };
 
 /// The clock of the store. Between two readings of the store's time, the monotonic clock of this machine advances the
-/// clock.
+/// clock, so steps of this machine's wall clock have no effect. All clones share one clock.
 ///
-/// The wall clock of this machine sets the initial time, because the embedded store has no clock of its own. Later
-/// steps of the wall clock have no effect. All clones share one clock.
+/// Until the store has set the clock, it shows 0. So no token seems expired, and a request fails only because the store
+/// is not there.
 #[derive(Clone)]
 pub struct Clock(Arc<State>);
 
 struct State {
     /// The zero of the monotonic clock.
     start: Instant,
-    /// The time at `start`, in microseconds since the Unix epoch.
+    /// The time at `start`, in microseconds since the Unix epoch. 0 until the clock is set.
     origin_micros: AtomicU64,
 }
 
@@ -31,11 +31,16 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that starts with the time of this machine. [`Clock::set`] corrects the clock.
+    /// A clock that waits for [`Clock::set`].
     #[must_use]
     pub fn new() -> Self {
-        let origin_micros = AtomicU64::new(micros(machine_time()));
-        Self(Arc::new(State { start: Instant::now(), origin_micros }))
+        Self(Arc::new(State { start: Instant::now(), origin_micros: AtomicU64::new(0) }))
+    }
+
+    /// Whether the clock has been set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.origin_micros.load(Ordering::Relaxed) != 0
     }
 
     /// Sets the clock. The time of the store was `time_micros`, in microseconds since the Unix epoch, at the moment
@@ -58,7 +63,64 @@ impl Clock {
     }
 
     fn now_micros(&self) -> u64 {
-        self.0.origin_micros.load(Ordering::Relaxed) + micros(self.0.start.elapsed())
+        match self.0.origin_micros.load(Ordering::Relaxed) {
+            0 => 0,
+            origin => origin + micros(self.0.start.elapsed()),
+        }
+    }
+
+    /// The difference between this clock and the clock of this machine. `None` until the clock is set.
+    #[must_use]
+    pub fn skew(&self) -> Option<Skew> {
+        self.is_set().then(|| Skew::between(Duration::from_micros(self.now_micros()), machine_time()))
+    }
+}
+
+/// How far the clock of the store is from the clock of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skew {
+    distance: Duration,
+    is_ahead: bool,
+}
+
+impl Skew {
+    /// Tokens live for a minute, so a difference of more than a second matters.
+    const MOST: Duration = Duration::from_secs(1);
+
+    /// The difference between two times since the Unix epoch.
+    #[must_use]
+    pub fn between(store: Duration, machine: Duration) -> Self {
+        Self { distance: store.abs_diff(machine), is_ahead: store > machine }
+    }
+
+    /// Whether an operator should set a clock.
+    #[must_use]
+    pub fn matters(self) -> bool {
+        self.distance > Self::MOST
+    }
+
+    /// Whether an operator who knows of the difference `known` should hear of this difference too: it has changed by
+    /// more than a second, and by more than half of what it was.
+    #[must_use]
+    pub fn is_news_after(self, known: Option<Self>) -> bool {
+        let Some(known) = known else { return self.matters() };
+        let changed = if known.is_ahead == self.is_ahead {
+            known.distance.abs_diff(self.distance)
+        } else {
+            known.distance + self.distance
+        };
+        changed > Self::MOST.max(known.distance / 2)
+    }
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.is_ahead { "ahead of" } else { "behind" };
+        if self.matters() {
+            write!(f, "{:.1} s {direction} this machine's", self.distance.as_secs_f64())
+        } else {
+            write!(f, "{} ms {direction} this machine's", self.distance.as_millis())
+        }
     }
 }
 
@@ -68,7 +130,9 @@ impl fmt::Debug for Clock {
     }
 }
 
-fn machine_time() -> Duration {
+/// The time of this machine's wall clock, since the Unix epoch.
+#[must_use]
+pub fn machine_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
@@ -89,9 +153,36 @@ mod tests {
     #[test]
     fn a_clock_shows_the_time_that_the_store_said_and_goes_on() {
         let clock = Clock::new();
+        assert_eq!((clock.is_set(), clock.now_seconds(), clock.skew()), (false, 0, None));
         clock.set(1_000_000_000, Instant::now());
         let first = clock.now_millis();
         assert!((1_000_000..1_001_000).contains(&first), "{first}");
         assert!(clock.clone().now_millis() >= first);
+        assert!(clock.skew().is_some_and(Skew::matters));
+    }
+
+    fn skew(store_millis: u64) -> Skew {
+        Skew::between(Duration::from_millis(store_millis), Duration::from_secs(1_000))
+    }
+
+    #[test]
+    fn a_difference_names_its_direction() {
+        assert_eq!(skew(1_600_000).to_string(), "600.0 s ahead of this machine's");
+        assert_eq!(skew(400_000).to_string(), "600.0 s behind this machine's");
+        assert_eq!(skew(1_000_012).to_string(), "12 ms ahead of this machine's");
+        assert_eq!((skew(1_001_000).matters(), skew(998_999).matters()), (false, true));
+    }
+
+    #[test]
+    fn a_difference_is_news_when_it_changes_much() {
+        let known = Some(skew(1_600_000));
+        assert!(!skew(1_000_900).is_news_after(None) && skew(1_001_100).is_news_after(None));
+        for (store_millis, is_news) in
+            [(1_600_000, false), (1_800_000, false), (1_901_000, true), (1_000_000, true), (400_000, true)]
+        {
+            assert_eq!(skew(store_millis).is_news_after(known), is_news, "{store_millis}");
+        }
+        // The difference that was small enough again is known too.
+        assert!(!skew(1_000_800).is_news_after(Some(skew(1_000_000))));
     }
 }

@@ -64,14 +64,6 @@ impl Backend {
         }
     }
 
-    /// One sentence for each clock of the store that differs too much from the clock of this machine.
-    pub async fn skewed_clocks(&self) -> Vec<String> {
-        match self {
-            Self::Redis(backend) => backend.skewed_clocks().await,
-            Self::Embedded(_) => Vec::new(),
-        }
-    }
-
     /// Creates the store of the current runtime. With Redis, the store has its own connection. A background task keeps
     /// the connection open until the store is dropped.
     pub async fn connect(&self) -> Store {

@@ -34,6 +34,15 @@ impl Finding {
     /// The name of the check for a place that could not be inspected. A later inspection may find more there.
     pub(super) const UNREACHABLE: &str = "connection";
 
+    /// The name of the check of a clock.
+    pub(super) const CLOCK: &str = "clock";
+
+    /// Whether the finding is about a clock.
+    #[must_use]
+    pub fn is_about_a_clock(&self) -> bool {
+        self.check == Self::CLOCK
+    }
+
     /// Whether the place could not be inspected.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Running a server: settings, commands, the embedded store, shutdown, documentation.
 
 mod backup;
+mod clocks;
 mod command_line;
 mod documentation;
 mod embedded_store;

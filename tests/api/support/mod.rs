@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod command;
 mod dns;
+mod fake_clock;
 mod guesses;
 mod handmade;
 mod keys;
@@ -33,6 +34,7 @@ pub(crate) use command::{
     ACCESS_SECRET, REFRESH_SECRET, SECRETS, SLOW_HASH, assert_says, command, refused, refused_in, run_to_end,
 };
 pub(crate) use dns::NameServer;
+pub(crate) use fake_clock::FakeClock;
 pub(crate) use guesses::{
     BEFORE_THE_FIRST_WAIT, Burst, PROXY, assert_throttled, guess_until_throttled, wait_until_compared,
 };

@@ -1,6 +1,7 @@
 //! Redis in every topology, and all kinds of failures of Redis.
 
 mod addresses;
+mod clocks;
 mod commands;
 mod doctor;
 mod entries;

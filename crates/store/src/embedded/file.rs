@@ -11,7 +11,11 @@ use std::{
 
 use redb::Database;
 
-use super::tables::{FormatError, Snapshot, prepare};
+use super::{
+    boot::BootTime,
+    resume::resume,
+    tables::{FormatError, Snapshot, prepare},
+};
 
 /// The size of the page cache, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -37,6 +41,11 @@ impl File {
     pub(super) fn open(path: PathBuf) -> Result<Self, FormatError> {
         let open = RwLock::new(Some(open_database(&path)?));
         Ok(Self { path, open, failed: AtomicBool::new(false) })
+    }
+
+    /// See [`resume`].
+    pub(super) fn resume(&self, machine_millis: u64) -> Result<u64, redb::Error> {
+        self.write(|database| resume(database, machine_millis, BootTime::now().as_ref()))
     }
 
     /// Reads the last committed state.

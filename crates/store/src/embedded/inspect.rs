@@ -1,9 +1,12 @@
-//! Inspects the data directory: its permissions, and the free space on its disk.
+//! Inspects the data directory: its permissions, the free space on its disk, and the time of the store.
 
 use std::{
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
+    time::Duration,
 };
+
+use auth_service_records::clock::{Skew, machine_time};
 
 use super::store::{Embedded, FILE_NAME};
 use crate::finding::{Finding, Verdict};
@@ -32,6 +35,15 @@ impl Embedded {
             Finding::new(&place, "server", Verdict::Ok, "the embedded store, for one server", ""),
             Finding::new(&place, "permissions", Verdict::Ok, format!("mode {mode:04o}"), ""),
             Finding::new(&place, "memory", room, seen, advice),
+            self.inspect_clock(&place),
         ])
+    }
+
+    fn inspect_clock(&self, place: &str) -> Finding {
+        let skew = Skew::between(Duration::from_millis(self.clock.now_millis()), machine_time());
+        let advice = "users are signed in since before this machine's clock was set: their tokens keep the old time until \
+                      nobody is signed in at a start of the server";
+        let (verdict, advice) = if skew.matters() { (Verdict::Warning, advice) } else { (Verdict::Ok, "") };
+        Finding::new(place, Finding::CLOCK, verdict, skew.to_string(), advice)
     }
 }

@@ -6,17 +6,20 @@
 //! |---|---|
 //! | `store` | the opening of the store, and the access of each operation to the file |
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations |
-//! | `tables/` | the four tables, their entries, and the reads and writes that the operations use |
+//! | `tables/` | the tables, their entries, and the reads and writes that the operations use |
 //! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of expired entries |
+//! | `boot`, `resume` | the clock of the machine since its boot, and the time at which the store continues |
 //! | `counts` | the counts of guesses and calls, which are in memory only |
 //! | `inspect` | the inspection of the data directory |
 
 mod accounts;
+mod boot;
 mod counts;
 mod failure;
 mod file;
 mod inspect;
 mod limits;
+mod resume;
 mod sessions;
 mod store;
 mod sweep;

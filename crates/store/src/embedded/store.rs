@@ -5,10 +5,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use auth_service_records::{
-    clock::Clock,
+    clock::{Clock, machine_time},
     error::{Error, Outage},
     session::SessionPolicy,
 };
@@ -45,6 +46,9 @@ impl Embedded {
     pub(crate) fn open(directory: &Path, policy: SessionPolicy, clock: Clock) -> Result<Self, OpenError> {
         prepare_directory(directory)?;
         let file = File::open(directory.join(FILE_NAME)).map_err(|error| open_error(directory, &error))?;
+        let machine_millis = u64::try_from(machine_time().as_millis()).unwrap_or(u64::MAX);
+        let time = file.resume(machine_millis).map_err(|error| open_error(directory, &error.into()))?;
+        clock.set(time.saturating_mul(1_000), Instant::now());
         let file = Arc::new(file);
         let writer = Writer::start(Arc::clone(&file), clock.clone())
             .map_err(|error| OpenError::in_directory(directory, &error))?;

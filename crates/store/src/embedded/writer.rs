@@ -16,6 +16,7 @@ use redb::Database;
 use tokio::sync::oneshot;
 
 use super::{
+    boot::{BootTime, LastTime},
     failure::{Failure, storage_failure},
     file::File,
     sweep::Sweep,
@@ -142,7 +143,7 @@ impl Work {
         answers: &mut Vec<Answer>,
     ) -> Result<(), redb::Error> {
         let now = self.clock.now_millis();
-        transact(database, |tables| {
+        transact(database, now, |tables| {
             for request in group {
                 let (done, answer) = request(tables, now);
                 answers.push(answer);
@@ -156,7 +157,7 @@ impl Work {
     fn tidy(&mut self) -> bool {
         let swept = self.file.reopen_if_failed().and_then(|()| {
             let now = self.clock.now_millis();
-            self.file.write(|database| transact(database, |tables| Ok(self.sweep.run(tables, now)?)))
+            self.file.write(|database| transact(database, now, |tables| Ok(self.sweep.run(tables, now)?)))
         });
         swept.unwrap_or_else(|error| {
             self.fail(&error);
@@ -170,15 +171,21 @@ impl Work {
     }
 }
 
-/// Runs `work` in a transaction, and commits the transaction if `work` changed anything.
+/// Runs `work` in a transaction. If `work` changed anything, records the time `now` too, in milliseconds since the Unix
+/// epoch, and commits the transaction.
 fn transact<T>(
     database: &Database,
+    now: u64,
     work: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>,
 ) -> Result<T, redb::Error> {
     let transaction = database.begin_write()?;
     let (done, changed) = {
         let mut tables = Tables::open(&transaction)?;
-        (work(&mut tables)?, tables.changed)
+        let done = work(&mut tables)?;
+        if tables.changed {
+            tables.put_time(&LastTime { millis: now, machine: BootTime::now() })?;
+        }
+        (done, tables.changed)
     };
     if changed {
         transaction.commit()?

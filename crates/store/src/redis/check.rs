@@ -110,19 +110,6 @@ impl Backend {
         Finding::new(&self.name, "slots", verdict, seen, advice)
     }
 
-    /// A sentence for each primary whose clock is too far from the clock of this machine.
-    pub(crate) async fn skewed_clocks(&self) -> Vec<String> {
-        let mut skewed = Vec::new();
-        for Primary { info, .. } in self.primaries().await.unwrap_or_default() {
-            let name = info.addr().to_string();
-            let Ok(mut connection) = connection::connect_once(info).await else { continue };
-            if let Some(skew) = inspect::clock_skew(&mut connection).await.ok().and_then(inspect::too_much) {
-                skewed.push(format!("the clock of Redis at {name} is {skew}"));
-            }
-        }
-        skewed
-    }
-
     fn explain(&self, name: &str, error: &RedisError) -> Result<String, OpenError> {
         explain(&self.address.topology, name, error)
     }

@@ -13,12 +13,20 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition
 pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
 /// Maps a [`session_key`] to the refresh entry, which expires with the session's refresh token.
 pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
+/// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, and to the boot of
+/// the machine and the milliseconds since then. The boot is empty if it is not known.
+pub(super) const TIMES: TableDefinition<'_, &str, TimeValue> = TableDefinition::new("time");
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
 /// The expiry of an entry, in milliseconds since the Unix epoch, and its JSON with a version.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
 
+/// The value of [`TIMES`].
+pub(super) type TimeValue = (u64, &'static str, u64);
+
+/// The only key of [`TIMES`].
+pub(super) const TIME_KEY: &str = "last";
 /// The only key of [`FORMATS`].
 pub(super) const FORMAT_KEY: &str = "version";
 /// The file format that this program reads and writes: the tables, and the types of their keys and values.

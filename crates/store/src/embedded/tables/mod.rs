@@ -1,4 +1,4 @@
-//! The four tables of the file, their entries, and the reads and writes that the operations use.
+//! The tables of the file, their entries, and the reads and writes that the operations use.
 
 mod definitions;
 mod entries;

@@ -3,7 +3,7 @@
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
 use super::{
-    definitions::{ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, REFRESH, USERS},
+    definitions::{ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, REFRESH, TIMES, USERS},
     reads::Reads,
 };
 
@@ -60,6 +60,7 @@ pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatErro
         }
     }
     transaction.open_table(USERS)?;
+    transaction.open_table(TIMES)?;
     for entries in [EPOCHS, ACCESS, REFRESH] {
         transaction.open_table(entries)?;
     }

@@ -4,11 +4,14 @@ use auth_service_token::Id;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
-    definitions::{ACCESS, EPOCHS, EntryValue, REFRESH, USERS, session_key, session_keys},
+    definitions::{ACCESS, EPOCHS, EntryValue, REFRESH, TIME_KEY, TIMES, TimeValue, USERS, session_key, session_keys},
     entries::{AccessEntry, EpochEntry, RefreshEntry, encode},
     reads::{Live, Reads},
 };
-use crate::embedded::failure::Failure;
+use crate::embedded::{
+    boot::{BootTime, LastTime},
+    failure::Failure,
+};
 
 /// The tables of a transaction.
 pub(in crate::embedded) struct Tables<'t> {
@@ -16,6 +19,7 @@ pub(in crate::embedded) struct Tables<'t> {
     epochs: Table<'t, &'static str, EntryValue>,
     access: Table<'t, &'static str, EntryValue>,
     refresh: Table<'t, &'static str, EntryValue>,
+    times: Table<'t, &'static str, TimeValue>,
     /// Whether anything was written.
     pub(in crate::embedded) changed: bool,
 }
@@ -29,6 +33,7 @@ impl<'t> Tables<'t> {
             epochs: transaction.open_table(EPOCHS)?,
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
+            times: transaction.open_table(TIMES)?,
             changed: false,
         })
     }
@@ -106,6 +111,42 @@ impl<'t> Tables<'t> {
             }
             None => self.remove_epoch(tag),
         }
+    }
+
+    /// The time of the last write.
+    pub(in crate::embedded) fn last_time(&self) -> std::result::Result<Option<LastTime>, redb::StorageError> {
+        Ok(self.times.get(TIME_KEY)?.map(|found| {
+            let (millis, boot, since_boot) = found.value();
+            let machine = BootTime { boot: boot.to_owned(), millis: since_boot };
+            LastTime { millis, machine: Some(machine).filter(|machine| !machine.boot.is_empty()) }
+        }))
+    }
+
+    /// Records the time of this write.
+    pub(in crate::embedded) fn put_time(&mut self, time: &LastTime) -> std::result::Result<(), redb::StorageError> {
+        let (boot, since_boot) = time.machine.as_ref().map_or(("", 0), |machine| (&machine.boot, machine.millis));
+        self.times.insert(TIME_KEY, (time.millis, boot, since_boot))?;
+        Ok(())
+    }
+
+    /// Whether any user has a token at the time `now`, in milliseconds since the Unix epoch. An epoch expires with the
+    /// last token of its user.
+    pub(in crate::embedded) fn anyone_is_signed_in(&self, now: u64) -> std::result::Result<bool, redb::StorageError> {
+        for found in self.epochs.iter()? {
+            if found?.1.value().0 > now {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes the entries of all users.
+    pub(in crate::embedded) fn remove_all_sessions(&mut self) -> std::result::Result<(), redb::StorageError> {
+        self.changed = true;
+        for table in self.expiring() {
+            table.retain(|_, _| false)?;
+        }
+        Ok(())
     }
 
     /// The tables whose entries expire.

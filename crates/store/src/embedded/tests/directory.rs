@@ -35,7 +35,7 @@ async fn another_opening_is_refused_and_the_next_one_finds_everything() {
     let store = Embedded::open(&path, POLICY, clock).unwrap();
     assert_eq!(store.find_user(tag).unwrap().unwrap().user.email, user().email);
     assert!(Embedded::is_in(&path) && !Embedded::is_in(directory.path()));
-    assert_eq!(store.inspect().unwrap().len(), 3);
+    assert_eq!(store.inspect().unwrap().len(), 4);
 }
 
 #[test]

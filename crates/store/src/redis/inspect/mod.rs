@@ -10,10 +10,7 @@ mod settings;
 use redis::{RedisResult, aio::ConnectionLike};
 
 use self::inspector::Inspector;
-pub(super) use self::{
-    clock::{clock_skew, too_much},
-    inspector::Needs,
-};
+pub(super) use self::inspector::Needs;
 use super::net::connection::Hello;
 use crate::finding::{Finding, Verdict};
 
