@@ -126,5 +126,6 @@ pub fn failed(error: &impl std::fmt::Display) -> ExitCode {
 }
 
 fn print_error(sentence: &(impl std::fmt::Display + ?Sized)) {
-    eprintln!("auth-service: {sentence}");
+    // `eprintln` would panic if nobody reads standard error any more, for example after its terminal was closed.
+    let _ = writeln!(io::stderr(), "auth-service: {sentence}");
 }

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
     inspection::Inspection,
-    process::{raise_file_limit, stop_signal},
+    process::{outlive_hangups, raise_file_limit, stop_signal},
 };
 use crate::{
     audit::{self, Audit},
@@ -52,6 +52,7 @@ fn policy(config: &Config) -> SessionPolicy {
 }
 
 async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: Clock) -> io::Result<ExitCode> {
+    outlive_hangups()?;
     let inspection = match Inspection::at_start(&backend).await {
         Ok(inspection) => inspection,
         Err(code) => return Ok(code),

@@ -25,6 +25,20 @@ pub(super) fn raise_file_limit(max_connections: usize) {
     }
 }
 
+/// Keeps SIGHUP, which a closed terminal or an operator sends, from ending the process.
+///
+/// # Errors
+/// When the system refuses a signal handler.
+pub(super) fn outlive_hangups() -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: the server goes on; it reads its settings only at the start");
+        }
+    });
+    Ok(())
+}
+
 /// Waits for SIGTERM, which an orchestrator sends, or SIGINT, which a person sends. A second signal ends the process at
 /// once, without the loss of an acknowledged write.
 ///

@@ -9,5 +9,6 @@ mod printed;
 mod sessions_command;
 mod settings;
 mod shutdown;
+mod signals;
 mod start_warnings;
 mod usage;
