@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use auth_service_password::Passwords;
-use auth_service_records::{clock::Clock, error::Error, session::SessionPolicy};
+use auth_service_records::{
+    clock::Clock,
+    error::{Error, Outage},
+    session::SessionPolicy,
+};
 use auth_service_store::Store;
 use auth_service_token::Tokens;
 
@@ -48,11 +52,12 @@ impl Auth {
         self.parts.policy
     }
 
-    /// Checks whether sign-ins and writes would succeed right now.
+    /// Checks whether sign-ins, token checks and writes would succeed right now. `Some` is the reason why the store only
+    /// serves reads, such as token checks.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] with the reason, or [`Error::HashingUnavailable`].
-    pub async fn ready(&self) -> Result<(), Error> {
+    /// [`Error::Unavailable`] with the reason, if reads fail, or [`Error::HashingUnavailable`].
+    pub async fn ready(&self) -> Result<Option<Outage>, Error> {
         if !self.parts.passwords.all_threads_run() {
             return Err(Error::HashingUnavailable);
         }

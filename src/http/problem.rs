@@ -1,7 +1,7 @@
 //! The table of errors: the status, the code and the sentence of each. Codes are part of the API. A sentence says what
 //! to do, and never repeats text from the client.
 
-use auth_service_records::error::{Error, FieldError};
+use auth_service_records::error::{Error, FieldError, Outage};
 use axum::http::StatusCode;
 
 use super::problem_response::{Extra, Problem};
@@ -154,12 +154,28 @@ impl From<Error> for Problem {
             Error::Throttled(seconds) => Self::THROTTLED.with(Extra::RetryAfter(seconds)),
             Error::Overloaded => Self::OVERLOADED,
             Error::HashingUnavailable => Self::HASHING_UNAVAILABLE,
-            Error::Unavailable(outage) => {
-                Self::unavailable(outage.code(), "The service is temporarily unavailable; try again shortly")
-            }
+            Error::Unavailable(outage) => Self::unavailable(outage.code(), advice(outage)),
             Error::NotReplicated => Self::NOT_REPLICATED,
             Error::Internal(detail) => Self { detail: Some(detail), ..Self::INTERNAL },
         }
+    }
+}
+
+/// What a client can do about an outage of the store.
+pub(super) fn advice(outage: Outage) -> &'static str {
+    match outage {
+        Outage::Unreachable => "The store cannot be reached; try again shortly",
+        Outage::Timeout => "The store did not answer in time, so a change may have been made or not; try again shortly",
+        Outage::Loading => "The store is loading its data; try again shortly",
+        Outage::ReadOnly => "The store is changing its primary; try again shortly",
+        Outage::OutOfMemory => "The store has no memory left, so it makes no changes; try again later",
+        Outage::DiskFailed => "The store cannot write to its disk, so it makes no changes; try again later",
+        Outage::NotReplicated => "The store has too few replicas, so it makes no changes; try again shortly",
+        Outage::Refused => "The store refuses the connection of this server; try again later",
+        Outage::NotPermitted => "The store does not permit this to the server; try again later",
+        Outage::Busy => "The store is busy; try again shortly",
+        Outage::ClusterDown => "A part of the store is not served right now; try again shortly",
+        Outage::NewerVersion => "A later version of the server wrote this data; try again shortly",
     }
 }
 

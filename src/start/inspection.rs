@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::cli;
 
 /// How often the clocks of the store and of this machine are compared.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the server tries to inspect a store that was unreachable at the start.
 const INSPECTION_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -30,10 +30,8 @@ impl Inspection {
                 Ok(complete) => Ok(Self { complete }),
                 Err(refusals) => Err(cli::wrong_settings(&refusals)),
             },
-            Ok(Some(reason)) => {
-                tracing::warn!("{reason}; this server is not ready until the store is reachable");
-                Ok(Self { complete: false })
-            }
+            // The first connection logs why it fails.
+            Ok(Some(_)) => Ok(Self { complete: false }),
             Err(error) => Err(cli::cannot_open(&error)),
         }
     }
@@ -43,7 +41,7 @@ impl Inspection {
     pub(super) fn watch(self, backend: Backend, clock: Clock) -> watch::Receiver<Vec<String>> {
         let (refusals, refused) = watch::channel(Vec::new());
         if !self.complete {
-            tokio::spawn(inspect_until_complete(backend.clone(), refusals));
+            tokio::spawn(inspect_until_complete(backend, refusals));
         }
         tokio::spawn(watch_clock(clock));
         refused

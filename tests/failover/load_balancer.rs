@@ -7,13 +7,14 @@ use std::{
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard},
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
 
 use crate::support::{
     Answer, Connection, Load, NameServer, PASSWORD, Process, RedisServer, TestApp, alone, free_port, kill_in_flight,
-    new_session, program, raw, signal, wait_until,
+    new_session, program, raw, signal, unique_email, wait_until,
 };
 
 /// HAProxy, Redis, a name server, and replicas at 127.0.0.1, 127.0.0.2 and so on, all on the same port.
@@ -143,6 +144,22 @@ fn a_restart_of_redis_gives_503_and_nothing_else() {
     assert!(!failures.is_empty());
     assert!(failures.iter().all(|(_, status)| *status == Some(503)), "{failures:?}");
     Load::start(site.port).stop().assert_none_failed();
+}
+
+#[test]
+fn a_full_store_keeps_token_checks_reachable() {
+    let site = Site::start(2);
+    let session = new_session(site.port);
+    let () = site.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = Instant::now();
+    // The load balancer would remove a replica that is not ready within 1.1 s.
+    while full.elapsed() < Duration::from_secs(4) {
+        let answer = site.send("GET", "/user", &[("Authorization", &session.access_token)], None);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let account = json!({"email": unique_email(), "password": PASSWORD}).to_string();
+        let answer = site.send("POST", "/signup", &[("Content-Type", "application/json")], Some(&account));
+        answer.assert_error(503, "store_out_of_memory");
+    }
 }
 
 #[test]

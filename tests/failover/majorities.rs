@@ -57,7 +57,7 @@ fn cluster_down_is_503_only_for_users_of_the_missing_slots() {
     for _ in 0..10 {
         let answer = its();
         assert_away(&answer);
-        assert_eq!(answer.json()["code"], "store_refused", "{answer:?}");
+        assert_eq!(answer.json()["code"], "store_cluster_down", "{answer:?}");
         assert_eq!(app.current_user(&sessions[1].1.access_token).status, 200, "users of other slots are served");
         assert_eq!(ready(), 200, "the server can still serve users of other slots");
     }

@@ -82,14 +82,22 @@ pub enum Outage {
     Timeout,
     /// The store is reading its data from disk.
     Loading,
-    /// The store accepts no writes: it is a replica, a demoted primary, or a primary that cannot save to its disk.
+    /// The store is a replica, or a demoted primary.
     ReadOnly,
     /// The store has no memory left for writes.
     OutOfMemory,
+    /// The store cannot write to its disk.
+    DiskFailed,
     /// Too few replicas are connected for the store to accept writes.
     NotReplicated,
-    /// The store refused the command (credentials, permissions, cluster state).
+    /// The store refused the connection: its user name, password, database or address.
     Refused,
+    /// The store does not permit a command, or the use of a key.
+    NotPermitted,
+    /// The store is busy: a script runs too long, or too many clients are connected.
+    Busy,
+    /// A part of the cluster has no primary, or is moving.
+    ClusterDown,
     /// The store holds a value that a later version of this program wrote.
     NewerVersion,
 }
@@ -104,10 +112,20 @@ impl Outage {
             Self::Loading => "store_loading",
             Self::ReadOnly => "store_read_only",
             Self::OutOfMemory => "store_out_of_memory",
+            Self::DiskFailed => "store_disk_failed",
             Self::NotReplicated => "store_not_replicated",
             Self::Refused => "store_refused",
+            Self::NotPermitted => "store_not_permitted",
+            Self::Busy => "store_busy",
+            Self::ClusterDown => "store_cluster_down",
             Self::NewerVersion => "store_newer_version",
         }
+    }
+
+    /// Whether the store may still serve reads, such as token checks.
+    #[must_use]
+    pub fn spares_reads(self) -> bool {
+        matches!(self, Self::OutOfMemory | Self::DiskFailed | Self::NotReplicated | Self::NotPermitted)
     }
 }
 
@@ -119,8 +137,12 @@ impl fmt::Display for Outage {
             Self::Loading => "the store is still loading its data",
             Self::ReadOnly => "the store is read-only",
             Self::OutOfMemory => "the store is out of memory",
+            Self::DiskFailed => "the store cannot write to its disk",
             Self::NotReplicated => "the store has too few replicas to accept a write",
-            Self::Refused => "the store refused the command",
+            Self::Refused => "the store refused the user name, password, database or address of this server",
+            Self::NotPermitted => "the store does not permit the command to this server's user",
+            Self::Busy => "the store is busy",
+            Self::ClusterDown => "a part of the store's cluster is not served",
             Self::NewerVersion => "a later version of auth-service wrote this value; upgrade this replica",
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth_service_records::error::Error;
+use auth_service_records::error::{Error, Outage};
 
 use crate::{embedded, redis};
 
@@ -21,11 +21,11 @@ pub enum Store {
 }
 
 impl Store {
-    /// Checks whether writes would succeed right now.
+    /// Checks whether reads and writes would succeed right now. `Some` is the reason why only reads would succeed.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] with the reason.
-    pub async fn ready(&self) -> Result<(), Error> {
+    /// [`Error::Unavailable`] with the reason, if reads fail.
+    pub async fn ready(&self) -> Result<Option<Outage>, Error> {
         match self {
             Self::Redis(redis) => redis.ready().await,
             Self::Embedded(embedded) => embedded.ready(),

@@ -208,8 +208,8 @@ fn a_full_disk_is_503_and_the_server_recovers_without_a_restart() {
     for _ in 0..2 {
         limit("0");
         for _ in 0..3 {
-            app.sign_up(&unique_email(), PASSWORD).assert_error(503, "store_refused");
-            app.send("GET", "/readyz", &[], None).assert_error(503, "store_refused");
+            app.sign_up(&unique_email(), PASSWORD).assert_error(503, "store_disk_failed");
+            app.send("GET", "/readyz", &[], None).assert_error(503, "store_disk_failed");
             let answer = app.current_user(&session.access_token);
             assert!([200, 503].contains(&answer.status), "{answer:?}");
             assert_eq!(app.send("GET", "/livez", &[], None).status, 200);

@@ -17,7 +17,8 @@ use super::{
 
 /// The longest that a client waits for a 503.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-const LOST: [&str; 5] = ["store_unreachable", "store_timeout", "store_read_only", "store_refused", "store_loading"];
+const LOST: [&str; 6] =
+    ["store_unreachable", "store_timeout", "store_read_only", "store_refused", "store_loading", "store_cluster_down"];
 
 /// Asserts that everything works, from sign-up to removal.
 pub(crate) fn assert_serves(app: &TestApp) {

@@ -111,6 +111,11 @@ impl RedisServer {
         self.process = Some(Process::start(command));
     }
 
+    /// Deletes the directory of a running server, which can then write no file.
+    pub(crate) fn lose_directory(&self) {
+        std::fs::remove_dir_all(self.directory.path()).unwrap();
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.take().unwrap().kill();

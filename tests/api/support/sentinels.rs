@@ -78,6 +78,12 @@ impl Sentinels {
         command.query(&mut client.get_connection()?)
     }
 
+    /// The connections to one Sentinel.
+    pub(crate) fn clients(&self, n: usize) -> String {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.ports[n])).unwrap();
+        redis::cmd("CLIENT").arg("LIST").query(&mut client.get_connection().unwrap()).unwrap()
+    }
+
     /// Waits until all Sentinels agree on a primary, and returns this server.
     pub(crate) fn primary(&self) -> usize {
         let mut primary = None;

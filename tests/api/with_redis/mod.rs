@@ -11,6 +11,7 @@ mod permissions;
 mod prefixes;
 mod redis_start;
 mod replicas;
+mod reports;
 mod tls;
 mod trouble;
 mod versions;

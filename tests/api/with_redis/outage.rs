@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use super::trouble::{ALL, DURABLE, LOST, Route, Scene, assert_away, in_time};
 use crate::support::{Proxy, RedisServer, SECOND, Session, TestApp, every_worker, raw, unique_email, wait_until};
 
@@ -120,12 +122,12 @@ fn redis_made_a_replica_is_503_for_reads_too() {
 fn redis_out_of_memory_is_503_for_what_needs_memory() {
     let scene = Scene::start(&[]);
     scene.redis.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
-    scene.assert_away(&[Route::SignUp, Route::Authenticate, Route::Refresh], &["store_out_of_memory"]);
-    assert_eq!(scene.call(Route::CurrentUser).status, 200, "a read needs no memory");
+    scene.assert_reads_only(&[Route::SignUp, Route::Authenticate, Route::Refresh], "store_out_of_memory");
     assert_eq!(scene.call(Route::Remove).status, 200, "a removal needs no memory");
     assert_eq!(scene.call(Route::CurrentUser).status, 401);
     scene.redis.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     scene.assert_back();
+    assert_eq!(scene.app.send("GET", "/readyz", &[], None).json(), json!({"result": "Ready"}));
     let session = scene.app.session_of(&scene.session.email);
     assert_eq!(scene.app.current_user(&session.access_token).status, 200);
 }
@@ -154,9 +156,42 @@ fn redis_without_enough_replicas_is_503_for_writes() {
     let scene = Scene::start(&[]);
     scene.redis.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let writes = [Route::SignUp, Route::Authenticate, Route::Refresh, Route::Remove];
-    scene.assert_away(&writes, &["store_not_replicated"]);
-    assert_eq!(scene.call(Route::CurrentUser).status, 200, "a read needs no replica");
+    scene.assert_reads_only(&writes, "store_not_replicated");
     scene.redis.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    scene.assert_back();
+    scene.assert_session_goes_on();
+}
+
+/// As with a full disk: Redis cannot save a snapshot, because its directory is gone.
+#[test]
+fn redis_that_cannot_write_to_its_disk_is_503_for_writes() {
+    let scene = Scene::start(&[]);
+    scene.redis.lose_directory();
+    scene.redis.command::<()>(&["CONFIG", "SET", "save", "3600 1"]);
+    scene.redis.command::<()>(&["BGSAVE"]);
+    wait_until("the snapshot has failed", || {
+        scene.redis.command::<String>(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err")
+    });
+    let writes = [Route::SignUp, Route::Authenticate, Route::Refresh, Route::Remove];
+    scene.assert_reads_only(&writes, "store_disk_failed");
+    scene.redis.command::<()>(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+    scene.assert_back();
+    scene.assert_session_goes_on();
+}
+
+#[test]
+fn redis_busy_with_a_script_is_503() {
+    let scene = Scene::start(&["--lua-time-limit", "1"]);
+    let (port, forever) = (scene.redis.port(), "while true do end");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+            redis::cmd("EVAL").arg(&[forever, "0"]).exec(&mut client.get_connection().unwrap())
+        });
+        scene.wait_until_every_worker_says(&["store_busy"]);
+        scene.assert_away(ALL, &["store_busy"]);
+        scene.redis.command::<()>(&["SCRIPT", "KILL"]);
+    });
     scene.assert_back();
     scene.assert_session_goes_on();
 }
@@ -203,9 +238,10 @@ fn a_command_that_the_acl_forbids_stops_no_other_command() {
     redis.command::<()>(&["ACL", "SETUSER", "svc", "-mget"]);
     let scene = Scene { redis, app, session };
     for _ in 0..20 {
-        assert_away(&scene.call(Route::CurrentUser), &["store_refused"], "GET /user");
+        assert_away(&scene.call(Route::CurrentUser), &["store_not_permitted"], "GET /user");
         assert_eq!(scene.call(Route::Authenticate).status, 200, "other commands still work");
     }
+    scene.app.send("GET", "/readyz", &[], None).assert_error(503, "store_not_permitted");
 }
 
 #[test]

@@ -54,13 +54,26 @@ impl Scene {
     /// Asserts that each route in `away`, and `/readyz`, answers 503 with one of `codes` within a second, and that
     /// `/livez` is 200.
     pub(super) fn assert_away(&self, away: &[Route], codes: &[&str]) {
+        self.assert_refused(away, codes, |ready| assert_away(ready, codes, "/readyz"));
+    }
+
+    /// Like [`Scene::assert_away`], but `/readyz` is 200 and says why writes fail, and a token check succeeds.
+    pub(super) fn assert_reads_only(&self, writes: &[Route], code: &str) {
+        self.assert_refused(writes, &[code], |ready| {
+            let error = ready.json()["error"].as_str().unwrap().to_owned();
+            ready.assert(200, &json!({"result": "Ready for reads only", "error": error, "code": code}));
+            assert!(!error.is_empty());
+        });
+        assert_eq!(self.call(Route::CurrentUser).status, 200);
+    }
+
+    fn assert_refused(&self, away: &[Route], codes: &[&str], assert_ready: impl Fn(&Answer)) {
         for round in 0..3 {
             for &route in away {
                 let answer = in_time(|| self.call(route));
                 assert_away(&answer, codes, &format!("{route:?} in round {round}"));
             }
-            let ready = in_time(|| self.app.send("GET", "/readyz", &[], None));
-            assert_away(&ready, codes, "/readyz");
+            assert_ready(&in_time(|| self.app.send("GET", "/readyz", &[], None)));
             in_time(|| self.app.send("GET", "/livez", &[], None)).assert(200, &json!({"result": "Alive"}));
         }
         self.assert_no_panic();

@@ -41,5 +41,5 @@ impl From<Failure> for Error {
 /// Logs a failure of the file, and returns the error for the request.
 pub(super) fn storage_failure(error: &redb::Error) -> Error {
     tracing::error!(%error, "the embedded store failed");
-    Error::Unavailable(Outage::Refused)
+    Error::Unavailable(Outage::DiskFailed)
 }

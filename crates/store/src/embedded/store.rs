@@ -61,8 +61,9 @@ impl Embedded {
         &self.directory
     }
 
-    pub(crate) fn ready(&self) -> Result<(), Error> {
-        if self.writer.writes() { Ok(()) } else { Err(Error::Unavailable(Outage::Refused)) }
+    /// Does not tell reads from writes, because a failure of the disk ends both until the file is open again.
+    pub(crate) fn ready(&self) -> Result<Option<Outage>, Error> {
+        if self.writer.writes() { Ok(None) } else { Err(Error::Unavailable(Outage::DiskFailed)) }
     }
 
     /// Reads the last committed state. `look` gets the current time, in milliseconds since the Unix epoch.

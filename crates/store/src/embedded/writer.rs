@@ -78,7 +78,7 @@ impl Writer {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Disconnected(_) => Error::Unavailable(Outage::Unreachable),
         })?;
-        answer.await.map_err(|_| Error::Unavailable(Outage::Refused))?
+        answer.await.map_err(|_| Error::Unavailable(Outage::DiskFailed))?
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
         address::{Address, Topology},
         cluster::Cluster,
         link::Link,
+        report::Report,
         sentinel::Sentinels,
         slots,
         source::Source,
@@ -39,7 +40,8 @@ impl Backend {
         let address = Address::new(settings)?;
         let keys = Keys::new(&settings.key_prefix);
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
-        let shared = Arc::new(Shared { keys, policy, clock, timekeeper, wait: settings.wait });
+        let reporter = Arc::default();
+        let shared = Arc::new(Shared { keys, policy, clock, timekeeper, reporter, wait: settings.wait });
         Ok(Self { name: address.name(), address, shared })
     }
 
@@ -49,12 +51,17 @@ impl Backend {
 
     /// Opens the connections of one runtime. From then on, the clock shows the time of Redis, if Redis answers.
     pub(crate) async fn connect(&self) -> Redis {
-        let Shared { keys, timekeeper, wait, .. } = &*self.shared;
-        let (keys, timekeeper) = (keys.clone(), Arc::clone(timekeeper));
+        let Shared { keys, timekeeper, reporter, wait, .. } = &*self.shared;
+        let (keys, timekeeper, wait) = (keys.clone(), Arc::clone(timekeeper), *wait);
         let servers = match self.address.topology {
-            Topology::Cluster => Servers::Cluster(Cluster::start(self.address.clone(), *wait, keys, timekeeper).await),
+            Topology::Cluster => {
+                let (address, reporter) = (self.address.clone(), Arc::clone(reporter));
+                Servers::Cluster(Cluster::start(address, wait, keys, timekeeper, reporter).await)
+            }
             _ => {
-                let link = Link::start(self.source(), wait.map(|wait| (wait, keys)), Some(timekeeper));
+                let (probe, report) = (keys.probe(), Report::new(reporter, self.name.clone()));
+                let wait = wait.map(|wait| (wait, keys));
+                let link = Link::start(self.source(), wait, Some(timekeeper), probe, report);
                 link.tried().await;
                 Servers::One(link)
             }

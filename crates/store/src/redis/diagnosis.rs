@@ -2,10 +2,13 @@
 
 use redis::RedisError;
 
-use super::net::{
-    address::Topology,
-    connection::{self, Hello},
-    sentinel,
+use super::{
+    errors,
+    net::{
+        address::Topology,
+        connection::{self, Hello},
+        sentinel,
+    },
 };
 use crate::open_error::OpenError;
 
@@ -14,7 +17,7 @@ use crate::open_error::OpenError;
 /// # Errors
 /// If a setting is wrong, so that no retry will help: a sentence that says what to write instead.
 pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Result<String, OpenError> {
-    let reason = connection::reason(error);
+    let reason = errors::reason(error).text;
     if sentinel::is_unknown_service(error) {
         return Err(OpenError::Settings(format!(
             "REDIS_URL: {reason}; the form is redis+sentinel://host1,host2/service; SENTINEL MASTERS lists the names"

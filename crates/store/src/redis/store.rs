@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth_service_records::{
     clock::Clock,
-    error::Error,
+    error::{Error, Outage},
     session::{Outcome, SessionPolicy},
 };
 use auth_service_token::Id;
@@ -16,14 +16,12 @@ use super::{
     net::{
         cluster::Cluster,
         link::Link,
+        report::Reporter,
         request::{Mode, Request},
         timekeeper::Timekeeper,
     },
 };
 use crate::settings::Wait;
-
-/// Life of the key that a readiness check writes, in milliseconds.
-const PROBE_MILLIS: u64 = 1_000;
 
 /// The data that all runtimes share.
 pub(super) struct Shared {
@@ -31,6 +29,7 @@ pub(super) struct Shared {
     pub(super) policy: SessionPolicy,
     pub(super) clock: Clock,
     pub(super) timekeeper: Arc<Timekeeper>,
+    pub(super) reporter: Arc<Reporter>,
     pub(super) wait: Option<Wait>,
 }
 
@@ -85,6 +84,7 @@ impl Redis {
     }
 
     async fn run_in<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
+        self.check_clock()?;
         let answer = match &self.servers {
             Servers::One(link) => link.run(request, mode, false).await?,
             // Boxed, because the large future would otherwise be a part of the future of every request.
@@ -93,14 +93,16 @@ impl Redis {
         decode(answer)
     }
 
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
-        let probe = |key: &str| Request::command("SET").arg(key).arg(1).arg("PX").arg(PROBE_MILLIS);
+    /// No token may be minted before the server knows the time of Redis.
+    fn check_clock(&self) -> Result<(), Error> {
+        if self.shared.clock.is_set() { Ok(()) } else { Err(Error::Unavailable(Outage::Unreachable)) }
+    }
+
+    pub(crate) async fn ready(&self) -> Result<Option<Outage>, Error> {
+        self.check_clock()?;
         match &self.servers {
-            Servers::One(link) => {
-                link.run(&probe(&self.keys().probe()), Mode::Shared, false).await?;
-                Ok(())
-            }
-            Servers::Cluster(cluster) => cluster.ready(probe).await,
+            Servers::One(link) => Ok(link.ready().await?),
+            Servers::Cluster(cluster) => cluster.ready().await,
         }
     }
 }

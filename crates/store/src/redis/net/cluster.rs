@@ -19,6 +19,7 @@ use super::{
     keeper::HEARTBEAT,
     link::Failure,
     nodes::Nodes,
+    report::Reporter,
     request::{Mode, Request},
     table::Node,
     timekeeper::Timekeeper,
@@ -51,8 +52,9 @@ impl Cluster {
         wait: Option<Wait>,
         keys: Keys,
         timekeeper: Arc<Timekeeper>,
+        reporter: Arc<Reporter>,
     ) -> Self {
-        let nodes = Arc::new(Nodes::new(address, wait, keys, timekeeper));
+        let nodes = Arc::new(Nodes::new(address, wait, keys, timekeeper, reporter));
         nodes.reread().await;
         // The first read asks the seeds. The second read asks all nodes that the seeds have named.
         nodes.reread().await;
@@ -112,24 +114,21 @@ impl Cluster {
         }
     }
 
-    /// Succeeds if at least one primary accepts writes. The loss of one primary must not affect the users of the
-    /// others.
-    pub(in crate::redis) async fn ready(&self, probe: impl Fn(&str) -> Request<'static>) -> Result<(), Error> {
+    /// Succeeds if at least one primary accepts writes, or else reads, because the loss of one primary must not affect
+    /// the users of the others. `Some` is the reason why all writes fail.
+    pub(in crate::redis) async fn ready(&self) -> Result<Option<Outage>, Error> {
         let nodes = self.nodes.table.borrow().nodes.clone();
-        let mut probes = JoinSet::new();
-        for node in nodes {
-            let command = probe(&node.probe);
-            probes.spawn(async move { node.link.run(&command, Mode::Shared, false).await });
-        }
-        let mut failure = None;
+        let mut probes: JoinSet<_> = nodes.into_iter().map(|node| async move { node.link.ready().await }).collect();
+        let mut best = Err(Error::Unavailable(Outage::Unreachable));
         while let Some(answer) = probes.join_next().await {
             match answer {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => failure = Some(error),
-                Err(_) => {}
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(reads_only)) => best = Ok(reads_only),
+                Ok(Err(failure)) if best.is_err() => best = Err(failure.into()),
+                _ => {}
             }
         }
-        Err(failure.map_or(Error::Unavailable(Outage::Unreachable), Failure::into))
+        best
     }
 
     async fn redirection(&self, error: &RedisError, from: &Node, until: Instant) -> Option<Node> {

@@ -13,6 +13,8 @@ use tokio::{sync::Notify, time::timeout};
 /// second.
 pub(in crate::redis) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(400);
 pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The name of our connections in CLIENT LIST.
+const CLIENT_NAME: &str = "auth-service";
 
 /// Connects, and accepts only a primary. A replica that has lost its primary would still accept removed tokens.
 pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
@@ -24,6 +26,7 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
     });
     let connecting = async {
         let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        set_name(&mut connection).await;
         check_role(&mut connection).await?;
         Ok(connection)
     };
@@ -33,8 +36,18 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
 /// Opens a connection that only the caller uses, to a server of any role.
 pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
     let config = connection_config();
-    let connecting = async { Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await };
+    let connecting = async {
+        let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        set_name(&mut connection).await;
+        Ok(connection)
+    };
     timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// Names the connection. HELLO needs no permission, unlike CLIENT SETNAME. A server that refuses the name does not
+/// matter.
+pub(in crate::redis) async fn set_name(connection: &mut impl ConnectionLike) {
+    let _ = redis::cmd("HELLO").arg(3).arg("SETNAME").arg(CLIENT_NAME).exec_async(connection).await;
 }
 
 pub(in crate::redis) fn timed_out() -> RedisError {
@@ -89,9 +102,4 @@ pub(in crate::redis) fn is_refusal(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
         || error.detail().is_some_and(|detail| detail.contains("DB index"))
-}
-
-/// The text of an error, for the log.
-pub(in crate::redis) fn reason(error: &RedisError) -> String {
-    error.to_string()
 }

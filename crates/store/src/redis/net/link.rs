@@ -20,6 +20,7 @@ use super::{
     connection::RESPONSE_TIMEOUT,
     keeper::Keeper,
     replicated::Written,
+    report::Report,
     request::{Mode, Request},
     source::Source,
     state::{Current, State},
@@ -57,13 +58,15 @@ impl From<Failure> for Error {
 
 impl Link {
     /// Starts to connect in the background. With `wait`, the link can send writes that wait for replicas. With a
-    /// `timekeeper`, the clock follows the server.
+    /// `timekeeper`, the clock follows the server. `probe` is the key of the readiness check.
     pub(in crate::redis) fn start(
         source: Source,
         wait: Option<(Wait, Keys)>,
         timekeeper: Option<Arc<Timekeeper>>,
+        probe: String,
+        report: Report,
     ) -> Self {
-        let state = Arc::new(State::new());
+        let state = Arc::new(State::new(probe, report));
         let (sender, tried) = watch::channel(false);
         let keeper = Keeper { source: source.clone(), wait, timekeeper, state: Arc::clone(&state) };
         let keeper = tokio::spawn(keeper.run(sender)).abort_handle();
@@ -78,6 +81,17 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         self.state.current().is_ok()
+    }
+
+    /// Changes the key that a readiness check reads and writes.
+    pub(super) fn set_probe(&self, probe: String) {
+        self.state.set_probe(probe);
+    }
+
+    /// Checks whether reads and writes succeed. `Some` is the reason why only reads succeed.
+    pub(in crate::redis) async fn ready(&self) -> Result<Option<Outage>, Failure> {
+        let current = self.state.current().map_err(Failure::Error)?;
+        self.state.ready(&current).await.map_err(Failure::Redis)
     }
 
     /// Sets the clock by the server, if there is a connection.
@@ -113,7 +127,7 @@ impl Link {
         wait: Wait,
         tag: Id,
     ) -> Result<Value, Failure> {
-        let exclusive = current.exclusive.as_ref().ok_or(Failure::Error(Error::Unavailable(Outage::Refused)))?;
+        let exclusive = current.exclusive.as_ref().ok_or(Failure::Error(Error::Unavailable(Outage::Unreachable)))?;
         // The total stays below the second within which a client must get an answer.
         let deadline = Instant::now() + wait.timeout + RESPONSE_TIMEOUT;
         let is_current = || self.state.is_current(current.serial);

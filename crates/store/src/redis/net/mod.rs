@@ -7,6 +7,7 @@ mod keeper;
 pub(super) mod link;
 mod nodes;
 mod replicated;
+pub(super) mod report;
 pub(super) mod request;
 pub(super) mod sentinel;
 pub(super) mod slots;

@@ -13,12 +13,16 @@ use tokio::{
 use super::{
     address::Address,
     link::Link,
+    report::{Report, Reporter, Trouble},
     slots::{self, Ranges},
     source::Source,
     table::{Node, Table},
     timekeeper::Timekeeper,
 };
-use crate::{redis::keys::Keys, settings::Wait};
+use crate::{
+    redis::{errors::reason, keys::Keys},
+    settings::Wait,
+};
 
 /// The nodes of a cluster that one runtime knows.
 pub(super) struct Nodes {
@@ -26,6 +30,9 @@ pub(super) struct Nodes {
     wait: Option<Wait>,
     keys: Keys,
     timekeeper: Arc<Timekeeper>,
+    reporter: Arc<Reporter>,
+    /// Says when no seed names the nodes of the cluster.
+    report: Report,
     pub(super) table: watch::Sender<Arc<Table>>,
     /// Notified when a request shows that the table is outdated.
     pub(super) changed: Notify,
@@ -37,12 +44,20 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn new(address: Address, wait: Option<Wait>, keys: Keys, timekeeper: Arc<Timekeeper>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        wait: Option<Wait>,
+        keys: Keys,
+        timekeeper: Arc<Timekeeper>,
+        reporter: Arc<Reporter>,
+    ) -> Self {
         Self {
+            report: Report::new(&reporter, address.name()),
             address,
             wait,
             keys,
             timekeeper,
+            reporter,
             table: watch::Sender::new(Arc::default()),
             changed: Notify::new(),
             others: Mutex::default(),
@@ -83,8 +98,9 @@ impl Nodes {
     fn node(&self, host: &str, port: u16) -> Node {
         let source = Source::Fixed(Box::new(self.address.server(host, port)));
         let wait = self.wait.map(|wait| (wait, self.keys.clone()));
-        let link = Arc::new(Link::start(source, wait, None));
-        Node { name: format!("{host}:{port}"), link, probe: self.keys.probe() }
+        let name = format!("{host}:{port}");
+        let report = Report::new(&self.reporter, name.clone());
+        Node { link: Arc::new(Link::start(source, wait, None, self.keys.probe(), report)), name }
     }
 
     /// Reads the table again. Asks all connected nodes, and also the seeds while a node is down. The most common answer
@@ -97,21 +113,21 @@ impl Nodes {
         if up.is_empty() || up.len() < old.nodes.len() {
             for seed in self.address.seeds.iter().filter(|seed| old.node(&seed.addr().to_string()).is_none()) {
                 let seed = seed.clone();
-                questions.spawn(async move { (false, slots::ask(&seed).await.ok()) });
+                questions.spawn(async move { (false, Some(slots::ask(&seed).await)) });
             }
         }
         for node in up {
             let is_lost = lost.contains(&node.name);
-            questions.spawn(async move { (is_lost, node.slots().await) });
+            questions.spawn(async move { (is_lost, node.slots().await.map(Ok)) });
         }
         let most = questions.len() / 2 + 1;
-        let (mut answers, mut answers_of_lost) = (Vec::new(), Vec::new());
+        let (mut answers, mut answers_of_lost, mut failure) = (Vec::new(), Vec::new(), None);
         while let Some(answer) = questions.join_next().await {
-            let Ok((is_lost, Some(ranges))) = answer else { continue };
-            if is_lost {
-                answers_of_lost.push(ranges)
-            } else {
-                answers.push(ranges)
+            match answer {
+                Ok((true, Some(Ok(ranges)))) => answers_of_lost.push(ranges),
+                Ok((false, Some(Ok(ranges)))) => answers.push(ranges),
+                Ok((_, Some(Err(error)))) => failure = Some(error),
+                _ => {}
             }
             // Does not wait for a frozen node when a majority agrees.
             if answers.iter().filter(|ranges| Some(*ranges) == answers.last()).count() >= most {
@@ -120,6 +136,10 @@ impl Nodes {
         }
         if let Some(ranges) = slots::agreed(answers).or_else(|| slots::agreed(answers_of_lost)) {
             self.install(&old, ranges).await;
+            self.report.end(Trouble::Lost);
+        } else if old.nodes.is_empty() {
+            // Links report the loss of known nodes.
+            self.report.begin(Trouble::Lost, failure.map_or_else(|| slots::NO_SLOTS.into(), |error| reason(&error)));
         }
     }
 
@@ -135,7 +155,8 @@ impl Nodes {
                 };
                 let node = old.node(&name).cloned().or_else(|| other(&self.others));
                 let node = node.unwrap_or_else(|| self.node(&host, port));
-                table.nodes.push(Node { probe: self.keys.probe_between(first, last), ..node });
+                node.link.set_probe(self.keys.probe_between(first, last));
+                table.nodes.push(node);
                 table.nodes.len() - 1
             });
             table.ranges.push((first, last, at));

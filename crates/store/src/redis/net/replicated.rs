@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use auth_service_token::Id;
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
+use deadpool_redis::{Connection, Hook, Manager, Pool, PoolError, Runtime, TimeoutType};
 use redis::{ConnectionInfo, RedisError, RedisResult, Value, aio::ConnectionLike};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    connection::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, connection_config, no_primary, timed_out},
+    connection::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, connection_config, no_primary, set_name, timed_out},
     request::Request,
 };
 use crate::{redis::keys::Keys, settings::Wait};
@@ -51,6 +51,12 @@ impl Exclusive {
             .wait_timeout(Some(QUEUE_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(RESPONSE_TIMEOUT))
+            .post_create(Hook::async_fn(|connection, _| {
+                Box::pin(async {
+                    set_name(connection).await;
+                    Ok(())
+                })
+            }))
             .build()
             .map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
         Ok(Self { pool, wait, keys })

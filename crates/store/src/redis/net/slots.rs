@@ -9,6 +9,8 @@ use super::{
     request::Request,
 };
 
+pub(super) const NO_SLOTS: &str = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... assigns them";
+
 /// Ranges of slots in ascending order: the first slot, the last slot, and the host and port of their primary.
 pub(in crate::redis) type Ranges = Vec<(u16, u16, String, u16)>;
 
@@ -39,10 +41,7 @@ pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
     match (agreed(answers), failure) {
         (Some(ranges), _) => Ok(ranges),
         (None, Some(error)) if !asked => Err(error),
-        _ => {
-            let none = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... assigns them";
-            Err(RedisError::from(std::io::Error::other(none)))
-        }
+        _ => Err(RedisError::from(std::io::Error::other(NO_SLOTS))),
     }
 }
 

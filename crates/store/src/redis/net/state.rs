@@ -1,4 +1,4 @@
-//! The current connection of a link, and the rule for when a connection counts as dead.
+//! The current connection of a link, the rule for when a connection counts as dead, and the readiness check.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -10,11 +10,15 @@ use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind,
 use tokio::sync::Notify;
 
 use super::{
-    connection::{is_read_only, reason},
+    connection::is_read_only,
     replicated::Exclusive,
+    report::{Report, Trouble},
+    request::Request,
 };
-use crate::redis::errors::outage;
+use crate::redis::errors::{Reason, is_refusal, outage, reason};
 
+/// Life of the key that a readiness check writes, in milliseconds.
+const PROBE_MILLIS: u64 = 1_000;
 /// After this many timeouts in a row the connection counts as dead. A single slow answer does not matter.
 const TIMEOUTS_IN_A_ROW: u32 = 2;
 
@@ -30,6 +34,11 @@ pub(super) struct State {
     timeouts: AtomicU32,
     /// Notified when the connection is dropped.
     pub(super) dropped: Notify,
+    /// Why the connection was dropped, until the log says so.
+    dropped_because: Mutex<Option<Reason>>,
+    /// The key that a readiness check reads and writes.
+    probe: Mutex<String>,
+    pub(super) report: Report,
 }
 
 /// One connection.
@@ -44,8 +53,36 @@ pub(super) struct Current {
 
 impl State {
     /// No connection yet.
-    pub(super) fn new() -> Self {
-        Self { current: Mutex::new(Err(Outage::Unreachable)), timeouts: AtomicU32::new(0), dropped: Notify::new() }
+    pub(super) fn new(probe: String, report: Report) -> Self {
+        Self {
+            current: Mutex::new(Err(Outage::Unreachable)),
+            timeouts: AtomicU32::new(0),
+            dropped: Notify::new(),
+            dropped_because: Mutex::default(),
+            probe: Mutex::new(probe),
+            report,
+        }
+    }
+
+    /// Changes the key that a readiness check reads and writes.
+    pub(super) fn set_probe(&self, probe: String) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = probe;
+    }
+
+    /// Checks reads, and then writes. `Some` is the reason why only reads succeed.
+    pub(super) async fn ready(&self, current: &Current) -> RedisResult<Option<Outage>> {
+        let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let read = Request::command("MGET").arg(&probe);
+        let write = Request::command("SET").arg(&probe).arg(1).arg("PX").arg(PROBE_MILLIS);
+        let mut connection = current.connection.clone();
+        self.classify(read.send(&mut connection, false).await, current.serial)?;
+        match self.classify(write.send(&mut connection, false).await, current.serial) {
+            Ok(_) => Ok(None),
+            Err(error) => match outage(&error) {
+                Some(outage) if outage.spares_reads() => Ok(Some(outage)),
+                _ => Err(error),
+            },
+        }
     }
 
     pub(super) fn current(&self) -> Result<Arc<Current>, Error> {
@@ -77,17 +114,27 @@ impl State {
                 || error.kind() == ErrorKind::Server(ServerErrorKind::MasterDown)
         };
         if dead {
-            tracing::debug!(error = reason(&error), "connection to Redis dropped");
-            self.drop_connection(serial, why(&error));
+            self.drop_connection(serial, why(&error), reason(&error));
+        } else if is_refusal(&error) {
+            self.report.begin(Trouble::Refuses, reason(&error));
         }
         Err(error)
     }
 
-    pub(super) fn drop_connection(&self, serial: u64, why: Outage) {
+    pub(super) fn drop_connection(&self, serial: u64, why: Outage, reason: Reason) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_ok_and(|current| current.serial == serial) {
             *current = Err(why);
+            *self.dropped_because.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
             self.dropped.notify_one();
+        }
+    }
+
+    /// Logs why the connection was dropped.
+    pub(super) fn report_drop(&self) {
+        let reason = self.dropped_because.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reason) = reason {
+            self.report.begin(Trouble::Lost, reason);
         }
     }
 

@@ -22,8 +22,6 @@ pub(super) struct Table {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) link: Arc<Link>,
-    /// A key in one of the node's slots, for the readiness check.
-    pub(super) probe: String,
 }
 
 impl Table {
