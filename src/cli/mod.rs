@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `doctor`, `health`, `secrets`, `sessions`, `tokens`, `user` | the commands |
 //! | `arguments` | arguments and help texts that several commands share |
+//! | `password` | new passwords from standard input |
 //! | `store` | access to the store |
 //! | `output` | results, errors and exit codes |
 
@@ -11,6 +12,7 @@ mod arguments;
 mod doctor;
 mod health;
 mod output;
+mod password;
 mod secrets;
 mod sessions;
 mod store;

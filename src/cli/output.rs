@@ -1,7 +1,7 @@
 //! The output of a command, and the exit code of the process.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, Stdout, Write},
     process::ExitCode,
 };
 
@@ -40,8 +40,28 @@ impl Failed {
         Self { error: error.into(), code, exit: FAILED }
     }
 
+    /// Adds a sentence.
+    pub(super) fn and(mut self, sentence: &str) -> Self {
+        self.error = format!("{}; {sentence}", self.error);
+        self
+    }
+
     pub(super) fn wrong_usage(error: impl Into<String>) -> Self {
         Self { error: error.into(), code: "wrong_usage", exit: WRONG_USAGE }
+    }
+
+    pub(super) fn user_not_found(email: &str) -> Self {
+        Self::new("user_not_found", format!("there is no account {email}"))
+    }
+
+    /// The failure of an account that every attempt to change it has found changed.
+    pub(super) fn user_changed(email: &str) -> Self {
+        let sentence = format!("the account {email} changed during every attempt to change it; run the command again");
+        Self::new("user_changed", sentence)
+    }
+
+    pub(super) fn unwritable(error: &io::Error) -> Self {
+        Self::new("output_failed", format!("the output cannot be written: {error}"))
     }
 
     /// The failure of wrong settings. `problems` has one sentence for each.
@@ -79,24 +99,63 @@ impl From<OpenError> for Failed {
 /// Prints the outcome of a command. With `--json`, a failure goes to standard output too, so that programs need to read
 /// only one stream.
 pub(super) fn report(matches: &ArgMatches, outcome: Result<impl Report, Failed>) -> ExitCode {
-    let json = matches.get_flag("json");
-    // Structs of text and numbers always serialize.
-    let (text, exit) = match outcome {
-        Ok(outcome) if json => (serde_json::to_string(&outcome).unwrap_or_default(), outcome.exit()),
-        Ok(outcome) => (outcome.text(), outcome.exit()),
-        Err(failed) if json => (serde_json::to_string(&failed).unwrap_or_default(), failed.exit),
-        Err(failed) => {
-            print_error(&failed.error);
-            return ExitCode::from(failed.exit);
-        }
-    };
-    match writeln!(io::stdout(), "{text}") {
-        // A reader such as `head` closes the pipe early. The command has succeeded nevertheless.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failed(&format!("the output cannot be written: {error}"))
-        }
-        _ => ExitCode::from(exit),
+    let mut lines = Lines::new(matches);
+    let printed = outcome.and_then(|outcome| {
+        lines.print(&outcome)?;
+        Ok(outcome.exit())
+    });
+    lines.finish(printed)
+}
+
+/// Prints results one by one, as the command finds them: a line of text or one JSON object for each.
+pub(super) struct Lines {
+    json: bool,
+    out: BufWriter<Stdout>,
+}
+
+impl Lines {
+    /// Nothing is printed yet.
+    pub(super) fn new(matches: &ArgMatches) -> Self {
+        Self { json: matches.get_flag("json"), out: BufWriter::new(io::stdout()) }
     }
+
+    /// Prints a result. Returns `false` if nobody reads the output any more, because a reader such as `head` closes the
+    /// pipe early. That is not a failure.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub(super) fn print(&mut self, line: &impl Report) -> Result<bool, Failed> {
+        let text = if self.json { json(line) } else { line.text() };
+        written(writeln!(self.out, "{text}"))
+    }
+
+    /// Prints what is left, and the failure of the command. Returns the exit code.
+    pub(super) fn finish(mut self, exit: Result<u8, Failed>) -> ExitCode {
+        let exit = exit.and_then(|exit| written(self.out.flush()).map(|_| exit));
+        let failed = match exit {
+            Ok(exit) => return ExitCode::from(exit),
+            Err(failed) => failed,
+        };
+        if !self.json || written(writeln!(self.out, "{}", json(&failed)).and_then(|()| self.out.flush())).is_err() {
+            let _ = self.out.flush();
+            print_error(&failed.error);
+        }
+        ExitCode::from(failed.exit)
+    }
+}
+
+/// Whether anybody still reads the output.
+fn written(outcome: io::Result<()>) -> Result<bool, Failed> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::unwritable(&error)),
+    }
+}
+
+fn json(line: &impl Serialize) -> String {
+    // Structs of text and numbers always serialize.
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 /// Prints the sentences about wrong settings.
@@ -123,6 +182,12 @@ pub fn cannot_open(error: &OpenError) -> ExitCode {
 pub fn failed(error: &impl std::fmt::Display) -> ExitCode {
     print_error(error);
     ExitCode::from(FAILED)
+}
+
+/// Prints why a command failed on standard error, also with `--json`.
+pub(super) fn failed_with(failed: &Failed) -> ExitCode {
+    print_error(&failed.error);
+    ExitCode::from(failed.exit)
 }
 
 fn print_error(sentence: &(impl std::fmt::Display + ?Sized)) {

@@ -14,11 +14,17 @@ pub(super) fn on_account<T>(
     work: impl AsyncFnOnce(&Store, &Email) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
     let email = given_email(matches)?;
+    on_reachable(sources, async |backend| work(&backend.connect().await, &email).await)
+}
+
+/// Runs `work` on the store that the settings name. Fails if the store is unreachable or unfit to serve.
+pub(super) fn on_reachable<T>(
+    sources: &Sources,
+    work: impl AsyncFnOnce(Backend) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     on_backend(sources, async |backend| {
-        if let Some(reason) = backend.check().await? {
-            return Err(Failed::new("store_unreachable", reason));
-        }
-        work(&backend.connect().await, &email).await
+        check(&backend).await?;
+        work(backend).await
     })
 }
 
@@ -27,7 +33,7 @@ pub(super) fn on_backend<T>(
     sources: &Sources,
     work: impl AsyncFnOnce(Backend) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    let settings = Config::load_store(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
+    let settings = settings(sources)?;
     if let StoreSettings::Embedded { directory } = &settings
         && !Backend::exists(&settings)
     {
@@ -35,10 +41,29 @@ pub(super) fn on_backend<T>(
         let sentence = format!("there is no embedded store in {directory}; set DATA_DIR, or REDIS_URL for Redis");
         return Err(Failed::wrong_usage(sentence));
     }
-    let backend = Backend::open(&settings, unused_policy(), Clock::new())?;
+    let backend = open(&settings)?;
+    run(work(backend))
+}
+
+/// Fails if the store is unreachable or unfit to serve.
+async fn check(backend: &Backend) -> Result<(), Failed> {
+    match backend.check().await? {
+        Some(reason) => Err(Failed::new("store_unreachable", reason)),
+        None => Ok(()),
+    }
+}
+
+fn settings(sources: &Sources) -> Result<StoreSettings, Failed> {
+    Config::load_store(sources).map_err(|problems| Failed::wrong_settings(&problems))
+}
+
+fn open(settings: &StoreSettings) -> Result<Backend, Failed> {
+    Ok(Backend::open(settings, unused_policy(), Clock::new())?)
+}
+
+fn run<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failed::new("internal_error", error.to_string()))?;
-    runtime.block_on(work(backend))
+    runtime.map_err(|error| Failed::new("internal_error", error.to_string()))?.block_on(work)
 }
 
 /// No command opens or refreshes a session, and nothing else depends on the policy.

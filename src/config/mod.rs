@@ -7,12 +7,14 @@
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
 //! | `redis`, `secrets`, `origins` | settings that have rules of their own |
+//! | `passwords` | the settings of new passwords, which commands need too |
 
 mod dotenv;
 mod files;
 mod near_names;
 mod networks;
 mod origins;
+mod passwords;
 mod reader;
 mod redis;
 mod secrets;
@@ -28,6 +30,7 @@ use ipnet::IpNet;
 use self::reader::Reader;
 pub use self::{
     origins::Origins,
+    passwords::PasswordSettings,
     settings::{SETTINGS, Setting},
     sources::{Sources, Warning},
 };
@@ -77,18 +80,10 @@ pub struct Config {
     pub access_seconds: u64,
     /// Life of a refresh token, in seconds, not shorter than that of an access token.
     pub refresh_seconds: u64,
-    /// Shortest password for new accounts, in code points.
-    pub password_min_length: usize,
+    /// The rules for new passwords, and the cost of their hashes.
+    pub passwords: PasswordSettings,
     /// Who may call `DELETE /access-token`.
     pub token_removal: TokenRemoval,
-    /// argon2 `m`.
-    pub argon2_memory_kib: u32,
-    /// argon2 `t`.
-    pub argon2_iterations: u32,
-    /// argon2 `p`.
-    pub argon2_parallelism: u32,
-    /// Lowest zxcvbn score of a new password, from 0 (any) to 4.
-    pub password_min_score: u8,
     /// Whether a refresh spends the refresh token and returns a new one.
     pub rotation: bool,
     /// How long a spent refresh token still yields its successor, in seconds, even if the successor has been used.
@@ -143,6 +138,14 @@ impl Config {
         Reader::read(sources, redis::store).map(|(settings, _)| settings)
     }
 
+    /// Reads and checks only the settings of new passwords.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_passwords(sources: &Sources) -> Result<PasswordSettings, Vec<String>> {
+        Reader::read(sources, passwords::passwords).map(|(settings, _)| settings)
+    }
+
     /// Reads and checks only `HOST` and `PORT`.
     ///
     /// # Errors
@@ -163,13 +166,8 @@ fn config(reader: &mut Reader<'_>) -> Config {
         secrets,
         access_seconds,
         refresh_seconds,
-        password_min_length: reader.number("PASSWORD_MIN_LENGTH", 6, 1..=256),
+        passwords: passwords::passwords(reader),
         token_removal: token_removal(reader),
-        // The minimum is that of the OWASP Password Storage Cheat Sheet.
-        argon2_memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
-        argon2_iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=32),
-        argon2_parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=16),
-        password_min_score: reader.number("PASSWORD_MIN_SCORE", 0, 0..=4),
         rotation: reader.switch("REFRESH_TOKEN_ROTATION"),
         grace_seconds: reader.number("REFRESH_GRACE_SECONDS", 10, 0..=300),
         session_max_age_seconds: session_max_age_seconds(reader),

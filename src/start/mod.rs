@@ -6,7 +6,7 @@ mod secrets;
 
 use std::{io, process::ExitCode, sync::Arc, thread};
 
-use auth_service_password::{HashCost, Passwords};
+use auth_service_password::Passwords;
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 use auth_service_store::backend::Backend;
 use auth_service_token::Tokens;
@@ -90,14 +90,9 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: C
 
 fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
     let secrets = secrets::of(config)?;
-    let cost = HashCost {
-        memory_kib: config.argon2_memory_kib,
-        iterations: config.argon2_iterations,
-        parallelism: config.argon2_parallelism,
-    };
     let hashing = auth_service_password::Settings {
-        cost,
-        min_score: config.password_min_score,
+        cost: config.passwords.cost,
+        min_score: config.passwords.min_score,
         threads: cores,
         // A password change verifies one password and hashes another, and the store needs time too.
         deadline: config.request_timeout * 3 / 4,
@@ -132,7 +127,7 @@ async fn start_workers(
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
     let start = |n| {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
-        let (password_min_length, token_removal) = (config.password_min_length, config.token_removal);
+        let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies) = (config.request_timeout, Arc::clone(&proxies));
         let build = move || async move {

@@ -20,6 +20,11 @@ impl HashCost {
     pub const MAX_ITERATIONS: u32 = 32;
     /// The maximum number of lanes.
     pub const MAX_PARALLELISM: u32 = 16;
+    /// The maximum memory of an imported hash, in KiB: 128 MiB. Django's default for argon2 is 100 MiB, and OWASP's
+    /// costliest choice for scrypt is 128 MiB.
+    pub const MAX_IMPORTED_MEMORY_KIB: u32 = 128 << 10;
+    /// The maximum work of an imported hash: 27 hashes with the default settings, about a second of a core.
+    const MAX_IMPORTED_WORK: u32 = 1 << 20;
     /// argon2 splits each lane into four slices of at least two blocks of 1 KiB.
     const MIN_MEMORY_KIB_PER_LANE: u32 = 8;
 
@@ -41,6 +46,13 @@ impl HashCost {
         self.memory_kib <= Self::MAX_MEMORY_KIB
             && self.iterations <= Self::MAX_ITERATIONS
             && self.parallelism <= Self::MAX_PARALLELISM
+    }
+
+    /// Whether a hash of this cost may be imported: it costs no more than the bounds, or no more than a hash of the cost
+    /// `current`. One sign-in must not take seconds or gigabytes.
+    pub(crate) fn may_be_imported(self, current: Self) -> bool {
+        self.memory_kib <= Self::MAX_IMPORTED_MEMORY_KIB.max(current.memory_kib)
+            && self.work() <= Self::MAX_IMPORTED_WORK.max(current.work())
     }
 
     /// Whether any parameter is below that of `other`.
@@ -105,6 +117,18 @@ mod tests {
         let current = cost(19_456, 2, 1);
         for spent in [current, cost(38_912, 1, 1), cost(19_456, 3, 1), cost(u32::MAX, u32::MAX, 1)] {
             assert_eq!(current.padding(spent), None, "{spent:?}");
+        }
+    }
+
+    #[test]
+    fn an_imported_hash_is_bounded_in_memory_and_time() {
+        let current = cost(19_456, 2, 1);
+        for allowed in [current, cost(102_400, 2, 8), cost(131_072, 8, 1), cost(32_768, 32, 1)] {
+            assert!(allowed.may_be_imported(current), "{allowed:?}");
+        }
+        for refused in [cost(131_073, 1, 1), cost(131_072, 9, 1), cost(u32::MAX, u32::MAX, 1)] {
+            assert!(!refused.may_be_imported(current), "{refused:?}");
+            assert!(refused.may_be_imported(refused), "a hash of our own can move between our stores: {refused:?}");
         }
     }
 

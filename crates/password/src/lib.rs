@@ -32,5 +32,5 @@ pub use self::{
     cost::HashCost,
     hasher::Verdict,
     password::{PASSWORD_MAX_BYTES, Password},
-    service::{Passwords, Settings},
+    service::{Passwords, Settings, check_hash, hash_here},
 };

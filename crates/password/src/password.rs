@@ -1,6 +1,6 @@
 //! The type of a password: text in Unicode NFC.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
@@ -21,9 +21,24 @@ impl Password {
         Self(if is_nfc(text) { text.to_owned() } else { text.nfc().collect() })
     }
 
+    /// Checks a new password: at least `min_length` code points, and at most [`PASSWORD_MAX_BYTES`].
+    ///
+    /// # Errors
+    /// What to correct, as the rest of a sentence that starts with the name of the password. It never quotes the
+    /// password.
+    pub fn checked(text: &str, min_length: usize) -> Result<Self, Cow<'static, str>> {
+        if text.len() > PASSWORD_MAX_BYTES {
+            return Err(format!("must not have more than {PASSWORD_MAX_BYTES} bytes").into());
+        }
+        let password = Self::new(text);
+        if text.is_empty() || password.code_points() < min_length {
+            return Err(format!("must have at least {min_length} characters").into());
+        }
+        Ok(password)
+    }
+
     /// Length in Unicode code points, the unit of NIST SP 800-63B-4 section 3.1.1.2.
-    #[must_use]
-    pub fn code_points(&self) -> usize {
+    fn code_points(&self) -> usize {
         self.0.chars().count()
     }
 
@@ -55,6 +70,22 @@ mod tests {
     fn nothing_else_changes() {
         for text in ["", "  two  spaces ", "UPPER", "ﬁ ligature", "\u{1f980} crab", &"x".repeat(PASSWORD_MAX_BYTES)] {
             assert_eq!(Password::new(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_new_password_has_a_shortest_and_a_longest_length() {
+        let [longest, too_long] = [0, 1].map(|more| "x".repeat(PASSWORD_MAX_BYTES + more));
+        for good in ["123456", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", &longest] {
+            assert!(Password::checked(good, 6).is_ok(), "{good}");
+        }
+        for (bad, problem) in [
+            ("", "must have at least 6 characters"),
+            ("12345", "must have at least 6 characters"),
+            ("e\u{301}e\u{301}e\u{301}", "must have at least 6 characters"),
+            (&too_long, "must not have more than 1024 bytes"),
+        ] {
+            assert_eq!(Password::checked(bad, 6).unwrap_err(), problem, "{bad}");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     password::Password,
     pool::Pool,
     state::Answer,
+    stored::StoredHash,
     strength,
 };
 
@@ -32,6 +33,24 @@ pub struct Settings {
     /// The maximum time from a call to its answer. It must be shorter than the deadline of a request, because a request
     /// does other work too, and a password change verifies one password and hashes another.
     pub deadline: Duration,
+}
+
+/// Hashes a new password of the user with this email in the current thread, for a program that serves no requests.
+///
+/// # Errors
+/// [`Error::WeakPassword`]; [`Error::Internal`], also if the parameters are out of bounds.
+pub fn hash_here(password: &Password, email: &str, cost: HashCost, min_score: u8) -> Result<String, Error> {
+    strength::check(password, email, min_score)?;
+    let params = cost.params().map_err(|e| Error::Internal(e.to_string()))?;
+    Hasher::new(params).hash(password)
+}
+
+/// Checks whether a stored hash that comes from elsewhere can be verified, at a cost that is within the bounds.
+///
+/// # Errors
+/// Why not, as the rest of a sentence that starts with the name of the hash. It never quotes the hash.
+pub fn check_hash(hash: &str, current: HashCost) -> Result<(), &'static str> {
+    StoredHash::check(hash, current)
 }
 
 /// A handle to the hashing threads. The threads end when the last handle is dropped.

@@ -43,6 +43,18 @@ impl StoredHash {
         Ok(Self { algorithm, version, params, salt, output })
     }
 
+    /// Checks whether the hash may be imported. `current` is the cost of new hashes.
+    ///
+    /// # Errors
+    /// Why not, as the rest of a sentence that starts with the name of the hash.
+    pub(crate) fn check(phc: &str, current: HashCost) -> Result<(), &'static str> {
+        match Self::parse(phc) {
+            Ok(stored) if stored.cost().may_be_imported(current) => Ok(()),
+            Ok(_) => Err("costs too much memory or time"),
+            Err(_) => Err("has no known form, or costs too much memory or time"),
+        }
+    }
+
     /// The cost of a hash with the parameters of the stored hash.
     pub(crate) fn cost(&self) -> HashCost {
         HashCost::of(&self.params)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use auth_service_records::{clock::Clock, session::SessionPolicy};
+use auth_service_records::{clock::Clock, error::Error, session::SessionPolicy};
 
 pub use crate::open_error::OpenError;
-use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::Store};
+use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::Store, users::Users};
 
 /// A store that was opened but belongs to no runtime yet.
 #[derive(Clone)]
@@ -70,6 +70,17 @@ impl Backend {
         match self {
             Self::Redis(backend) => Store::Redis(backend.connect().await),
             Self::Embedded(embedded) => Store::Embedded(Arc::clone(embedded)),
+        }
+    }
+
+    /// Starts a list of all accounts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the servers of Redis are not known.
+    pub async fn users(&self) -> Result<Users, Error> {
+        match self {
+            Self::Redis(backend) => Ok(Users::Redis(Box::new(redis::Users::start(Arc::clone(backend)).await?))),
+            Self::Embedded(embedded) => Ok(Users::Embedded(embedded::Users::start(Arc::clone(embedded)))),
         }
     }
 

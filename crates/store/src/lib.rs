@@ -6,6 +6,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
+//! | `users` | the list of all accounts |
 //! | [`backend`] | the opening and the inspection of a store |
 //! | `record`, `access` | the user record, and the token check on two entries, for both stores |
 //! | `versioned` | JSON values with a version |
@@ -27,12 +28,14 @@ mod redis;
 mod sessions;
 pub mod settings;
 mod store;
+mod users;
 mod versioned;
 
 pub use self::{
     change::Change,
     finding::{Finding, Verdict},
-    record::StoredUser,
+    record::{NewUser, StoredUser},
     redis::{REDIS_FORMS, is_redis_url},
     store::Store,
+    users::Users,
 };

@@ -5,6 +5,7 @@ use auth_service_records::{
     throttle::KnownAddresses,
     user::{PasswordChange, User},
 };
+use auth_service_token::Id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ pub struct StoredUser {
     pub user: User,
     pub(crate) revision: Vec<u8>,
     /// Fields that this version does not know. A write keeps them.
-    unknown_fields: Map<String, Value>,
+    pub unknown_fields: Map<String, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +56,22 @@ pub(crate) fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
         record;
     let user = User { id, email, created_at, password_hash, known_addresses, password_change };
     Ok(StoredUser { user, revision, unknown_fields })
+}
+
+/// An account that comes from another store or another service.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The tag of the account's email.
+    pub tag: Id,
+    /// The account.
+    pub user: User,
+    /// Fields of the record that this version does not know.
+    pub unknown_fields: Map<String, Value>,
+}
+
+/// The record of an account that comes from elsewhere.
+pub(crate) fn encode_new_user(new: &NewUser) -> Vec<u8> {
+    encode(&new.user, &new.unknown_fields)
 }
 
 /// The record of a new account.

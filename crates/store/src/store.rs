@@ -21,6 +21,15 @@ pub enum Store {
 }
 
 impl Store {
+    /// The time of the store, in seconds since the Unix epoch.
+    #[must_use]
+    pub fn now_seconds(&self) -> u64 {
+        match self {
+            Self::Redis(redis) => redis.now_seconds(),
+            Self::Embedded(embedded) => embedded.now_seconds(),
+        }
+    }
+
     /// Checks whether reads and writes would succeed right now. `Some` is the reason why only reads would succeed.
     ///
     /// # Errors

@@ -60,12 +60,7 @@ impl Field {
 
     /// A new password of at least `min_length` code points.
     pub(crate) fn new_password(&self, min_length: usize) -> Result<Password, FieldProblem> {
-        let too_short = || Err(format!("must have at least {min_length} characters").into());
-        if self.text()?.is_empty() {
-            return too_short();
-        }
-        let password = self.password()?;
-        if password.code_points() < min_length { too_short() } else { Ok(password) }
+        Password::checked(self.text()?, min_length)
     }
 }
 

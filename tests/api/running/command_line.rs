@@ -16,25 +16,12 @@ use crate::support::{
     TestApp, command, free_port, unique_email, wait_until,
 };
 
-/// Stops a server on the embedded store, because only one process can open this store.
-fn aside(mut app: TestApp, store: Store) -> TestApp {
-    if store == Embedded {
-        app.kill();
-    }
-    app
-}
-
-/// Restarts the server if [`aside`] has stopped it.
-fn back(app: TestApp, store: Store) -> TestApp {
-    if store == Embedded { app.restart() } else { app }
-}
-
 #[rstest]
 fn tokens_revoke_ends_all_tokens_of_the_user(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let (ada, bob) = (app.new_session(), app.new_session());
     let second = app.session_of(&ada.email);
-    let app = aside(app, store);
+    let app = app.aside(store);
     let upper = ada.email.to_uppercase();
     assert_line(&app.cli(&["tokens", "revoke", &upper]), 0, &format!("All tokens of {upper} are removed"));
     let none = |arguments: &[&str]| app.cli(arguments);
@@ -42,7 +29,7 @@ fn tokens_revoke_ends_all_tokens_of_the_user(#[values(Redis, Embedded)] store: S
         let sentence = format!("{email} has no tokens");
         assert_fails(none, &["tokens", "revoke", &email], 1, "token_not_found", &sentence);
     }
-    let app = back(app, store);
+    let app = app.back(store);
     for session in [&ada, &second] {
         app.current_user(&session.access_token).assert_error(401, "invalid_token");
         app.refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
@@ -61,7 +48,7 @@ fn user_show_prints_the_account(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let data = app.current_user(&session.access_token).json()["data"].clone();
-    let app = aside(app, store);
+    let app = app.aside(store);
     let line = format!(
         "{} id {} created {}",
         session.email,
@@ -79,14 +66,14 @@ fn user_show_prints_the_account(#[values(Redis, Embedded)] store: Store) {
 fn user_delete_removes_the_account_and_its_tokens(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let (ada, bob) = (app.new_session(), app.new_session());
-    let app = aside(app, store);
+    let app = app.aside(store);
     let line = format!("The account {} and all its tokens are deleted", ada.email);
     assert_line(&app.cli(&["user", "delete", &ada.email]), 0, &line);
     let sentence = format!("there is no account {}", ada.email);
     assert_fails(|arguments| app.cli(arguments), &["user", "delete", &ada.email], 1, "user_not_found", &sentence);
     let output = app.cli(&["user", "delete", &bob.email, "--json"]);
     assert_json(&output, 0, &json!({"result": "user_deleted", "email": bob.email}));
-    let app = back(app, store);
+    let app = app.back(store);
     for session in [&ada, &bob] {
         app.authenticate(&session.email, PASSWORD).assert_error(401, "invalid_credentials");
         app.current_user(&session.access_token).assert_error(401, "invalid_token");

@@ -1,5 +1,6 @@
 //! Running a server: settings, commands, the embedded store, shutdown, documentation.
 
+mod accounts_command;
 mod backup;
 mod clocks;
 mod command_line;

@@ -1,7 +1,7 @@
 //! The real server, as a process on a port of its own.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
@@ -173,6 +173,10 @@ impl TestApp {
         self.port
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().pid()
     }
@@ -233,6 +237,35 @@ impl TestApp {
     /// Runs the command line with this server's settings and data.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         command(self.directory.path(), &self.settings).args(arguments).output().unwrap()
+    }
+
+    /// Like [`TestApp::cli`], with this text on standard input.
+    pub(crate) fn cli_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = command(self.directory.path(), &self.settings);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_owned();
+        let writer = thread::spawn(move || {
+            // The command may end before it has read everything.
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    /// Stops a server on the embedded store, because only one process can open this store.
+    pub(crate) fn aside(mut self, store: Store) -> Self {
+        if store == Store::Embedded {
+            self.kill();
+        }
+        self
+    }
+
+    /// Restarts the server if [`TestApp::aside`] has stopped it.
+    pub(crate) fn back(self, store: Store) -> Self {
+        if store == Store::Embedded { self.restart() } else { self }
     }
 }
 

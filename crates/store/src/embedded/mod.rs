@@ -5,7 +5,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `store` | the opening of the store, and the access of each operation to the file |
-//! | `accounts`, `sessions`, `tokens`, `limits` | the operations |
+//! | `accounts`, `users`, `sessions`, `tokens`, `limits` | the operations |
 //! | `tables/` | the tables, their entries, and the reads and writes that the operations use |
 //! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of expired entries |
 //! | `boot`, `resume` | the clock of the machine since its boot, and the time at which the store continues |
@@ -27,6 +27,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 mod writer;
 
-pub(crate) use self::store::Embedded;
+pub(crate) use self::{store::Embedded, users::Users};

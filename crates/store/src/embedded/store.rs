@@ -61,6 +61,10 @@ impl Embedded {
         &self.directory
     }
 
+    pub(crate) fn now_seconds(&self) -> u64 {
+        self.clock.now_seconds()
+    }
+
     /// Does not tell reads from writes, because a failure of the disk ends both until the file is open again.
     pub(crate) fn ready(&self) -> Result<Option<Outage>, Error> {
         if self.writer.writes() { Ok(None) } else { Err(Error::Unavailable(Outage::DiskFailed)) }

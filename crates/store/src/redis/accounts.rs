@@ -8,22 +8,44 @@ use auth_service_records::{
     user::User,
 };
 use auth_service_token::Id;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{Script, Value};
+use uuid::Uuid;
 
 use super::{net::request::Request, script::script, store::Redis};
-use crate::record::{StoredUser, decode_user, encode_user};
+use crate::record::{NewUser, StoredUser, decode_user, encode_changed_user, encode_new_user, encode_user};
 
 /// How long a client can repeat a sign-up that too few replicas have confirmed.
 const UNACKNOWLEDGED_SECONDS: u64 = 600;
 
+/// The number of commands that are on their way at the same time. They share writes to the connection.
+const AT_ONCE: usize = 256;
+/// The same number for writes that wait for replicas, each on a connection of its own.
+const WAITING_AT_ONCE: usize = 8;
+
 static CREATE_USER: LazyLock<Script> = script!("create_user");
+static REPLACE_USER: LazyLock<Script> = script!("entries", "replace_user");
 static DELETE_USER: LazyLock<Script> = script!("entries", "delete_user");
 
 impl Redis {
     pub(crate) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
-        let record = encode_user(user);
+        self.create_record(tag, user.id, encode_user(user)).await
+    }
+
+    pub(crate) async fn import_users(&self, users: &[NewUser]) -> Result<Vec<bool>, Error> {
+        let at_once = if self.shared.wait.is_some() { WAITING_AT_ONCE } else { AT_ONCE };
+        let added = |new: &NewUser| self.create_record(new.tag, new.user.id, encode_new_user(new));
+        stream::iter(users.iter().map(added)).buffered(at_once).try_collect().await
+    }
+
+    pub(crate) async fn have_accounts(&self, tags: &[Id]) -> Result<Vec<bool>, Error> {
+        let exists = async |tag| self.run::<bool>(tag, &Request::command("EXISTS").arg(self.keys().user(tag))).await;
+        stream::iter(tags.iter().copied().map(exists)).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn create_record(&self, tag: Id, id: Uuid, record: Vec<u8>) -> Result<bool, Error> {
         if self.shared.wait.is_none() {
-            return self.create_user_at_once(tag, user, record).await;
+            return self.create_record_at_once(tag, id, record).await;
         }
         let keys = [self.keys().user(tag), self.keys().unacknowledged(tag)];
         let call = Request::call(&CREATE_USER, &keys).arg(record).arg(UNACKNOWLEDGED_SECONDS);
@@ -36,7 +58,7 @@ impl Redis {
 
     /// Tries twice. If the answer to the first try was lost, the second try finds a record. The id in the record tells
     /// whether the first try wrote it.
-    async fn create_user_at_once(&self, tag: Id, user: &User, record: Vec<u8>) -> Result<bool, Error> {
+    async fn create_record_at_once(&self, tag: Id, id: Uuid, record: Vec<u8>) -> Result<bool, Error> {
         let set = Request::command("SET").arg(self.keys().user(tag)).arg(record).arg("NX");
         match self.run::<Value>(tag, &set).await {
             Ok(answer) => return Ok(answer == Value::Okay),
@@ -46,7 +68,7 @@ impl Redis {
         if self.run::<Value>(tag, &set).await? == Value::Okay {
             return Ok(true);
         }
-        Ok(self.find_user(tag).await?.is_some_and(|stored| stored.user.id == user.id))
+        Ok(self.find_user(tag).await?.is_some_and(|stored| stored.user.id == id))
     }
 
     pub(crate) async fn is_unacknowledged(&self, tag: Id) -> Result<bool, Error> {
@@ -73,6 +95,14 @@ impl Redis {
     pub(crate) async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
         let found: Option<Vec<u8>> = self.run(tag, &Request::command("GET").arg(self.keys().user(tag))).await?;
         found.map(decode_user).transpose()
+    }
+
+    pub(crate) async fn replace_user(&self, tag: Id, expected: &StoredUser, user: &User) -> Result<Outcome, Error> {
+        let names = self.keys();
+        let mut keys = vec![names.user(tag), names.epoch(tag), names.failures(tag, None)];
+        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        let call = Request::call(&REPLACE_USER, &keys);
+        self.run_outcome(tag, &call.arg(&expected.revision).arg(encode_changed_user(user, expected))).await
     }
 
     pub(crate) async fn delete_user(

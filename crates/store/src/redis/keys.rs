@@ -52,6 +52,18 @@ impl Keys {
         self.key(tag, "u", None)
     }
 
+    /// The pattern of SCAN that matches the name of every user record. A prefix has no special characters of patterns.
+    pub(super) fn user_pattern(&self) -> String {
+        format!("{}{{*}}:u", self.prefix)
+    }
+
+    /// Whether this is the name of a user record.
+    pub(super) fn is_user(&self, name: &[u8]) -> bool {
+        let tag = name.strip_prefix(self.prefix.as_bytes()).and_then(|rest| rest.strip_prefix(b"{"));
+        let tag = tag.and_then(|rest| rest.strip_suffix(b"}:u")).and_then(|tag| std::str::from_utf8(tag).ok());
+        tag.and_then(Id::parse).is_some()
+    }
+
     /// Epoch entry; lives as long as the longest of the user's entries.
     pub(super) fn epoch(&self, tag: Id) -> Key<'_> {
         self.key(tag, "e", None)

@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
+//! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
 //! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
 //! | `keys`, `errors`, `script` | key names, the meaning of errors, the assembly of scripts |
@@ -23,6 +24,7 @@ mod sessions;
 mod slot;
 mod store;
 mod tokens;
+mod users;
 
 pub use self::net::address::{REDIS_FORMS, is_redis_url};
-pub(crate) use self::{backend::Backend, store::Redis};
+pub(crate) use self::{backend::Backend, store::Redis, users::Users};

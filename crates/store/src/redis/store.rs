@@ -58,7 +58,7 @@ impl Redis {
         self.shared.policy
     }
 
-    pub(super) fn now_seconds(&self) -> u64 {
+    pub(crate) fn now_seconds(&self) -> u64 {
         self.shared.clock.now_seconds()
     }
 

@@ -1,6 +1,9 @@
 //! Reads live entries, from a snapshot or inside a transaction.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use auth_service_records::session::Access;
 use auth_service_token::Id;
@@ -50,6 +53,14 @@ pub(in crate::embedded) trait Reads {
     /// The record of the account.
     fn record(&self, tag: Id) -> Result<Option<Vec<u8>>> {
         Ok(self.users().get(tag.as_str())?.map(|record| record.value().to_vec()))
+    }
+
+    /// The records of up to `limit` accounts whose keys follow `after`, with their keys.
+    fn records_after(&self, after: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>> {
+        let rows = self.users().range::<&str>((Excluded(after), Unbounded))?.take(limit);
+        rows.map(|row| row.map(|(key, record)| (key.value().to_owned(), record.value().to_vec())))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(Failure::from)
     }
 
     fn live_epoch(&self, tag: Id, now: u64) -> Result<Option<Live<EpochEntry>>> {

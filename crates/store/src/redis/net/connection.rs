@@ -35,7 +35,15 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
 
 /// Opens a connection that only the caller uses, to a server of any role.
 pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
-    let config = connection_config();
+    connect_patiently(info, RESPONSE_TIMEOUT).await
+}
+
+/// Like [`connect_once`], for commands that may take as long as `response_timeout`.
+pub(in crate::redis) async fn connect_patiently(
+    info: ConnectionInfo,
+    response_timeout: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = connection_config().set_response_timeout(Some(response_timeout));
     let connecting = async {
         let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
         set_name(&mut connection).await;

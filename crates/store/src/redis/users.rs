@@ -1,0 +1,115 @@
+//! Lists all accounts: one server after the other, each on one connection. `users.rs` of the store has the contract.
+//!
+//! A cursor of SCAN is valid only on the server that has given it, so the list ends with an error instead of continuing
+//! on another server.
+
+use std::{sync::Arc, time::Duration};
+
+use auth_service_records::error::{Error, Outage};
+use redis::{
+    Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+
+use super::{
+    backend::{Backend, Primary},
+    errors::to_error,
+    keys::Keys,
+    net::connection,
+    store::decode,
+};
+use crate::record::{StoredUser, decode_user};
+
+/// How many keys of any kind the server looks at for a page.
+const SCANNED_KEYS: usize = 1_000;
+/// A page takes a server longer than a request.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The list of all accounts.
+pub struct Users {
+    backend: Arc<Backend>,
+    primaries: Vec<Primary>,
+    /// The server that is listed now.
+    at: usize,
+    scan: Option<Scan>,
+}
+
+/// The list of the accounts on one server.
+struct Scan {
+    connection: MultiplexedConnection,
+    cursor: u64,
+}
+
+impl Users {
+    pub(crate) async fn start(backend: Arc<Backend>) -> Result<Self, Error> {
+        let primaries = backend.primaries().await.map_err(|error| to_error(&error))?;
+        Ok(Self { backend, primaries, at: 0, scan: None })
+    }
+
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<StoredUser>, Error> {
+        while let Some(primary) = self.primaries.get(self.at) {
+            let mut scan = match self.scan.take() {
+                Some(scan) => scan,
+                None => Scan::start(primary).await?,
+            };
+            let page = scan.next_page(&self.backend.shared.keys).await?;
+            if scan.cursor == 0 {
+                // A primary that has become a replica may have read its data anew from another server.
+                connection::check_role(&mut scan.connection).await.map_err(|error| to_error(&error))?;
+                self.at += 1;
+            } else {
+                self.scan = Some(scan);
+            }
+            if self.at == self.primaries.len() {
+                self.check_servers().await?;
+            }
+            if !page.is_empty() {
+                return Ok(page);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Fails if a slot has moved since the start of the list, because its accounts may have moved past the list.
+    async fn check_servers(&self) -> Result<(), Error> {
+        let now = self.backend.primaries().await.map_err(|error| to_error(&error))?;
+        let place = |primary: &Primary| (primary.info.addr().to_string(), primary.slots.clone());
+        if now.iter().map(place).eq(self.primaries.iter().map(place)) {
+            Ok(())
+        } else {
+            // A server without slots is not in a cluster, so the Sentinels have named another primary.
+            let is_cluster = now.iter().any(|primary| !primary.slots.is_empty());
+            Err(Error::Unavailable(if is_cluster { Outage::ClusterDown } else { Outage::ReadOnly }))
+        }
+    }
+}
+
+impl Scan {
+    async fn start(primary: &Primary) -> Result<Self, Error> {
+        let connected = connection::connect_patiently(primary.info.clone(), PAGE_TIMEOUT).await;
+        Ok(Self { connection: connected.map_err(|error| to_error(&error))?, cursor: 0 })
+    }
+
+    /// The accounts among the next keys. The last page sets the cursor to 0.
+    async fn next_page(&mut self, names: &Keys) -> Result<Vec<StoredUser>, Error> {
+        let mut scan = redis::pipe();
+        scan.cmd("SCAN").arg(self.cursor).arg("MATCH").arg(names.user_pattern()).arg("COUNT").arg(SCANNED_KEYS);
+        let answer = self.send(&scan).await?.into_iter().next().unwrap_or(Value::Nil);
+        let (cursor, keys): (u64, Vec<Vec<u8>>) = decode(answer)?;
+        let mut get = redis::pipe();
+        for key in keys.iter().filter(|key| names.is_user(key)) {
+            get.cmd("GET").arg(key);
+        }
+        let records = if get.is_empty() { Vec::new() } else { self.send(&get).await? };
+        self.cursor = cursor;
+        // A record is missing if the account was deleted after the SCAN.
+        let users = records.into_iter().map(|record| decode::<Option<Vec<u8>>>(record)?.map(decode_user).transpose());
+        users.filter_map(Result::transpose).collect()
+    }
+
+    async fn send(&mut self, pipe: &redis::Pipeline) -> Result<Vec<Value>, Error> {
+        let answers = self.connection.req_packed_commands(pipe, 0, pipe.len()).await;
+        let answers = answers.and_then(|answers| answers.into_iter().map(Value::extract_error).collect());
+        answers.map_err(|error| to_error(&error))
+    }
+}

@@ -1,0 +1,29 @@
+//! The settings of new passwords.
+
+use auth_service_password::HashCost;
+
+use super::reader::Reader;
+
+/// The rules for new passwords, and the cost of their hashes.
+#[derive(Debug, Clone, Copy)]
+pub struct PasswordSettings {
+    /// Shortest new password, in code points.
+    pub min_length: usize,
+    /// Lowest zxcvbn score of a new password, from 0 (any) to 4.
+    pub min_score: u8,
+    /// The parameters of argon2id.
+    pub cost: HashCost,
+}
+
+pub(super) fn passwords(reader: &mut Reader<'_>) -> PasswordSettings {
+    PasswordSettings {
+        min_length: reader.number("PASSWORD_MIN_LENGTH", 6, 1..=256),
+        min_score: reader.number("PASSWORD_MIN_SCORE", 0, 0..=4),
+        cost: HashCost {
+            // The minimum is that of the OWASP Password Storage Cheat Sheet.
+            memory_kib: reader.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=1_048_576),
+            iterations: reader.number("ARGON2_ITERATIONS", 2, 1..=32),
+            parallelism: reader.number("ARGON2_PARALLELISM", 1, 1..=16),
+        },
+    }
+}
