@@ -2,17 +2,22 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `doctor`, `health`, `secrets`, `sessions`, `tokens`, `user` | the commands |
+//! | `doctor`, `export`, `health`, `import`, `secrets`, `sessions`, `tokens`, `user` | the commands |
+//! | `account_line` | the line of an account in a file of accounts |
 //! | `arguments` | arguments and help texts that several commands share |
 //! | `password` | new passwords from standard input |
 //! | `store` | access to the store |
-//! | `output` | results, errors and exit codes |
+//! | `output`, `progress` | results, errors and exit codes; the progress of a long command |
 
+mod account_line;
 mod arguments;
 mod doctor;
+mod export;
 mod health;
+mod import;
 mod output;
 mod password;
+mod progress;
 mod secrets;
 mod sessions;
 mod store;
@@ -54,6 +59,8 @@ pub fn run() -> Invocation {
         Some(("tokens", matches)) => tokens::run(matches, &sources),
         Some(("sessions", matches)) => sessions::run(matches, &sources),
         Some(("user", matches)) => user::run(matches, &sources),
+        Some(("export", matches)) => export::run(matches, &sources),
+        Some(("import", matches)) => import::run(matches, &sources),
         Some(("secrets", matches)) => secrets::run(matches),
         Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
@@ -80,6 +87,8 @@ fn command() -> Command {
             tokens::command(),
             sessions::command(),
             user::command(),
+            export::command(),
+            import::command(),
             secrets::command(),
             doctor::command(),
             health::command(),

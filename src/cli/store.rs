@@ -45,6 +45,24 @@ pub(super) fn on_backend<T>(
     run(work(backend))
 }
 
+/// Runs `work` on the store that the settings name, and tells it the name of the store for people. If there is no
+/// embedded store, creates it, or runs `work` without a store.
+pub(super) fn on_target<T>(
+    sources: &Sources,
+    create: bool,
+    work: impl AsyncFnOnce(Option<&Store>, String) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let settings = settings(sources)?;
+    if !create && !Backend::exists(&settings) {
+        return run(work(None, "a new embedded store".to_owned()));
+    }
+    let backend = open(&settings)?;
+    run(async {
+        check(&backend).await?;
+        work(Some(&backend.connect().await), backend.describe()).await
+    })
+}
+
 /// Fails if the store is unreachable or unfit to serve.
 async fn check(backend: &Backend) -> Result<(), Failed> {
     match backend.check().await? {

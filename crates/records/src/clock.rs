@@ -140,6 +140,36 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The last second that [`rfc3339`] can format.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Reads a time as seconds since the Unix epoch: RFC 3339, also with a blank instead of the `T`. A time without an offset
+/// is in UTC. `None` for a time before 1970 or after 9999, and for any other text.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<u64> {
+    let at_offset = text.len().checked_sub("+00:00".len())?;
+    let (time, offset) = match text.split_at_checked(at_offset)? {
+        (time, offset) if time.contains(':') && offset.starts_with(['+', '-']) => {
+            ((!time.ends_with('Z')).then_some(time)?, offset_seconds(offset)?)
+        }
+        _ => (text, 0),
+    };
+    let time = humantime::parse_rfc3339_weak(time).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    time.as_secs().checked_add_signed(-offset).filter(|time| *time <= LAST_SECOND)
+}
+
+/// Reads an offset from UTC, such as `+02:00`.
+fn offset_seconds(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    let is_number = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(hours) || !is_number(minutes) {
+        return None;
+    }
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let seconds = (hours * 60 + minutes) * 60;
+    (hours < 24 && minutes < 60).then_some(if text.starts_with('-') { -seconds } else { seconds })
+}
+
 /// Formats seconds since the Unix epoch as an RFC 3339 time in UTC.
 #[must_use]
 pub fn rfc3339(unix_seconds: u64) -> String {
@@ -149,6 +179,37 @@ pub fn rfc3339(unix_seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_with_and_without_an_offset() {
+        let seconds = 1_700_000_000;
+        for text in [
+            "2023-11-14T22:13:20Z",
+            "2023-11-14T22:13:20",
+            "2023-11-14 22:13:20.987654",
+            "2023-11-14T22:13:20.5+00:00",
+            "2023-11-15T00:13:20+02:00",
+            "2023-11-14 18:43:20-03:30",
+        ] {
+            assert_eq!(parse_time(text), Some(seconds), "{text}");
+        }
+        assert_eq!(parse_time(&rfc3339(LAST_SECOND)), Some(LAST_SECOND));
+        for text in [
+            "",
+            "now",
+            "2023-11-14",
+            "2023-11-14T22:13:20+2:00",
+            "2023-11-14T22:13:20+24:00",
+            "2023-11-14T22:13:20Z+02:00",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59-01:00",
+            "2023-13-14T22:13:20Z",
+            "2023-11-14T22:13:\u{e9}0Z",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_clock_shows_the_time_that_the_store_said_and_goes_on() {

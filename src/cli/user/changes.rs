@@ -72,8 +72,7 @@ pub(super) fn set_password(matches: &ArgMatches, sources: &Sources) -> Result<Pa
             let found = store.find_user(email.tag()).await?;
             let stored = found.ok_or_else(|| Failed::user_not_found(email.as_str()))?;
             // The session of the latest change ends, too.
-            let user =
-                User { password_hash: password_hash.clone(), password_change: None, ..stored.user.clone() };
+            let user = User { password_hash: password_hash.clone(), password_change: None, ..stored.user.clone() };
             if store.replace_user(email.tag(), &stored, &user).await? == Outcome::Done {
                 return Ok(PasswordSet { result: "password_changed", email: email.as_str().to_owned() });
             }

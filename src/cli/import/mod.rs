@@ -1,0 +1,190 @@
+//! `auth-service import`: adds the accounts of a file, one JSON object a line.
+
+mod input;
+
+use std::{collections::HashSet, io, path::PathBuf, process::ExitCode};
+
+use auth_service_password::HashCost;
+use auth_service_store::{NewUser, Store};
+use auth_service_token::Id;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde::Serialize;
+
+use self::input::{Input, LONGEST_LINE, Line};
+use super::{
+    account_line::{self, Reason},
+    arguments::{self, store_help},
+    output::{FAILED, Failed, Lines, Report},
+    progress::Progress,
+    store::on_target,
+};
+use crate::config::{Config, Sources};
+
+/// The number of accounts in one write to the store. The embedded store commits them together.
+const BATCH: usize = 4_096;
+
+const EXAMPLES: &str = "\
+Examples:
+  auth-service import accounts.ndjson --dry-run
+  auth-service import accounts.ndjson --redis-url redis://127.0.0.1
+  auth-service export --redis-url redis://127.0.0.1 | auth-service import - --data-dir ./data
+
+Each line is {\"email\": \"...\", \"password_hash\": \"...\", \"created_at\": \"...\", \"id\": \"...\"}, the last two optional, or a
+line of `export`. docs/operations.md lists the forms of password hashes. The command prints the number of each line that
+it refuses, with the reason, and imports the others. It never changes an account that is already there. If it is
+interrupted, run it again: it skips the accounts that are already there.";
+
+pub(super) fn command() -> Command {
+    let failures = "It creates an embedded store if there is none.\nIt exits with 1 if it has refused a line, or if the \
+                    store is unavailable.";
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The file of accounts; - for standard input");
+    let dry_run = Arg::new("dry-run")
+        .long("dry-run")
+        .action(ArgAction::SetTrue)
+        .help("Check all lines and print what an import would do, but change nothing");
+    arguments::command("import", "Add the accounts of a file", &store_help(EXAMPLES, failures)).args([file, dry_run])
+}
+
+pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
+    let mut lines = Lines::new(matches);
+    let imported = import(matches, sources, &mut lines).and_then(|summary| {
+        lines.print(&summary)?;
+        Ok(summary.exit())
+    });
+    lines.finish(imported)
+}
+
+fn import(matches: &ArgMatches, sources: &Sources, lines: &mut Lines) -> Result<Summary, Failed> {
+    let path = matches.get_one::<PathBuf>("file").ok_or_else(|| Failed::wrong_usage("FILE is required"))?;
+    let unreadable =
+        |error: io::Error| Failed::new("input_failed", format!("{} cannot be read: {error}", path.display()));
+    let cost = Config::load_passwords(sources).map_err(|problems| Failed::wrong_settings(&problems))?.cost;
+    let dry_run = matches.get_flag("dry-run");
+    let mut input = Input::open(path).map_err(unreadable)?;
+    on_target(sources, !dry_run, async |store, name| {
+        let progress = Progress::new(input.size);
+        let summary = Summary::new(dry_run, name);
+        let mut import = Import { store, cost, lines, progress, batch: Vec::new(), tags: HashSet::new(), summary };
+        while let Some(line) = input.next_line().map_err(unreadable)? {
+            let read = match line {
+                Line::Text(line) => import.read(line),
+                Line::TooLong => Err(format!("it is longer than {LONGEST_LINE} bytes").into()),
+            };
+            match read {
+                Ok(new) => import.add(new).await?,
+                Err(reason) => import.refuse(input.number, reason)?,
+            }
+            import.progress.show(input.number, input.bytes);
+        }
+        import.write().await?;
+        Ok(import.summary)
+    })
+}
+
+/// A running import.
+struct Import<'a> {
+    /// `None` if there is no store yet, and the import must not create it.
+    store: Option<&'a Store>,
+    cost: HashCost,
+    lines: &'a mut Lines,
+    progress: Progress,
+    batch: Vec<NewUser>,
+    /// The tags of the batch.
+    tags: HashSet<Id>,
+    summary: Summary,
+}
+
+impl Import<'_> {
+    fn read(&self, line: &[u8]) -> Result<NewUser, Reason> {
+        account_line::read(line, self.store.map_or(0, Store::now_seconds), self.cost)
+    }
+
+    fn refuse(&mut self, line: u64, reason: Reason) -> Result<(), Failed> {
+        self.summary.refused += 1;
+        self.progress.hide();
+        // The import goes on if nobody reads the reasons.
+        self.lines.print(&Refused { line, error: reason }).map(|_| ())
+    }
+
+    /// Adds an account to the batch, and writes a full batch. The first of two lines with the same email wins.
+    async fn add(&mut self, new: NewUser) -> Result<(), Failed> {
+        if !self.tags.insert(new.tag) {
+            self.summary.already_there += 1;
+            return Ok(());
+        }
+        self.batch.push(new);
+        if self.batch.len() < BATCH { Ok(()) } else { self.write().await }
+    }
+
+    async fn write(&mut self) -> Result<(), Failed> {
+        let added = match self.store {
+            None => vec![true; self.batch.len()],
+            Some(store) if self.summary.dry_run => {
+                let tags: Vec<_> = self.batch.iter().map(|new| new.tag).collect();
+                store.have_accounts(&tags).await?.into_iter().map(|is_there| !is_there).collect()
+            }
+            Some(store) => store.import_users(&self.batch).await.map_err(|error| self.interrupted(error.into()))?,
+        };
+        let imported = added.iter().filter(|added| **added).count() as u64;
+        self.summary.imported += imported;
+        self.summary.already_there += added.len() as u64 - imported;
+        self.batch.clear();
+        self.tags.clear();
+        Ok(())
+    }
+
+    fn interrupted(&self, failed: Failed) -> Failed {
+        failed.and(&format!("at least {} accounts are imported, and the next run skips them", self.summary.imported))
+    }
+}
+
+/// A line that is not imported.
+#[derive(Serialize)]
+struct Refused {
+    line: u64,
+    error: Reason,
+}
+
+impl Report for Refused {
+    fn text(&self) -> String {
+        format!("line {}: {}", self.line, self.error)
+    }
+}
+
+#[derive(Serialize)]
+struct Summary {
+    result: &'static str,
+    imported: u64,
+    already_there: u64,
+    refused: u64,
+    #[serde(skip)]
+    dry_run: bool,
+    /// The name of the store.
+    #[serde(skip)]
+    into: String,
+}
+
+impl Summary {
+    fn new(dry_run: bool, into: String) -> Self {
+        let result = if dry_run { "checked" } else { "imported" };
+        Self { result, imported: 0, already_there: 0, refused: 0, dry_run, into }
+    }
+}
+
+impl Report for Summary {
+    fn text(&self) -> String {
+        let Self { imported, already_there, refused, dry_run, into, .. } = self;
+        let verb = if *dry_run { "would be imported" } else { "are imported" };
+        format!(
+            "{imported} accounts {verb} into {into}, {already_there} are already there, {refused} lines are refused"
+        )
+    }
+
+    fn exit(&self) -> u8 {
+        if self.refused == 0 { 0 } else { FAILED }
+    }
+}
