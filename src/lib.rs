@@ -9,7 +9,7 @@
 //! | interfaces | [`http`], [`cli`] | requests and commands; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
 //! | base | [`config`], [`log`] | settings and log lines |
-//! | services | `crates/store`, `crates/password` | Redis and redb, argon2: each outside crate in one place |
+//! | services | `crates/store`, `crates/password` | Redis and redb, password hashes: each outside crate in one place |
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
 //! | tokens | `crates/token` | JWTs; imports nothing from the server |
 //!

@@ -1,13 +1,16 @@
 //! The work of one hashing thread: argon2id on a memory block that the thread keeps between hashes.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use allocator_api2::{alloc::System, vec::Vec};
 use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc::Output};
 use auth_service_records::error::Error;
 
 use crate::{
+    argon::{Argon2Hash, phc},
     cost::HashCost,
     password::Password,
-    stored::{StoredHash, phc},
+    stored::StoredHash,
 };
 
 /// OWASP ASVS 5.0 clause 11.4.2 and NIST SP 800-63B-4 ask for at least 32 bits; RFC 9106 section 3.1 recommends 128.
@@ -16,6 +19,13 @@ const SALT_BYTES: usize = 16;
 /// glibc keeps freed blocks of up to 32 MiB, and returns larger blocks to the operating system immediately (mallopt(3),
 /// M_MMAP_THRESHOLD). The pages of a block that no hash touches take no memory.
 const MAPPED_BYTES: usize = 33 << 20;
+
+/// A hash with more memory than this, in KiB, and than a current hash, waits until no other thread computes such a hash.
+/// So the memory of the process hardly depends on how many accounts with costly hashes sign in at the same time. The
+/// limit is the memory of Werkzeug's default for scrypt. (The scrypt crate takes its memory from the allocator of the
+/// server, which keeps it.)
+const LARGE_KIB: u32 = 32 << 10;
+static LARGE: Mutex<()> = Mutex::new(());
 
 /// The result of the verification of a password.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,27 +70,48 @@ impl Hasher {
         phc(&self.params, &salt, &output)
     }
 
-    /// Verifies `password` against a PHC string. The comparison of the hashes takes constant time. A wrong password
-    /// costs at least one hash with the current parameters, so that an account with weaker parameters takes as long as
-    /// an unknown email (OWASP ASVS 5.0 clause 6.3.8).
+    /// Verifies `password` against a stored hash. The comparison of the hashes takes constant time. A wrong password
+    /// costs at least one hash with the current parameters, so that an account with a cheaper hash takes as long as an
+    /// unknown email (OWASP ASVS 5.0 clause 6.3.8). An account with a costlier hash takes longer, until its first
+    /// sign-in replaces an imported hash.
     ///
     /// # Errors
     /// [`Error::Internal`] when the stored hash is unusable, or the operating system provides no memory or no
     /// randomness.
     pub(crate) fn verify(&mut self, password: &Password, stored: &str) -> Result<Verdict, Error> {
         let stored = StoredHash::parse(stored)?;
-        let mut output = vec![0; stored.output.len()];
-        self.fill(&stored.argon2(), password, &stored.salt, &mut output)?;
-        let matches = Output::new(&output).is_ok_and(|output| output == stored.output);
+        let turn = self.turn(stored.memory_kib());
+        let matches = match &stored {
+            StoredHash::Argon2(hash) => self.matches(hash, password)?,
+            StoredHash::Foreign(hash) => {
+                if hash.memory_kib() > 0 {
+                    self.release_memory();
+                }
+                hash.matches(password.as_sent().as_bytes())?
+            }
+        };
+        drop(turn);
         let current = HashCost::of(&self.params);
         if matches {
             let upgrade = stored.is_weaker_than(current).then(|| self.hash(password)).transpose()?;
             return Ok(Verdict { matches, upgrade });
         }
-        if let Some(padding) = current.padding(stored.cost()) {
+        if let Some(padding) = current.padding(stored.work()) {
             self.burn(padding, password)?;
         }
         Ok(Verdict { matches, upgrade: None })
+    }
+
+    fn matches(&mut self, hash: &Argon2Hash, password: &Password) -> Result<bool, Error> {
+        let mut output = vec![0; hash.output.len()];
+        self.fill(&hash.argon2(), password, &hash.salt, &mut output)?;
+        Ok(Output::new(&output).is_ok_and(|output| output == hash.output))
+    }
+
+    /// Waits until the thread may use this much memory, in KiB.
+    fn turn(&self, memory_kib: u32) -> Option<MutexGuard<'static, ()>> {
+        let is_large = memory_kib > LARGE_KIB.max(self.params.m_cost());
+        is_large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the hasher holds a memory block.
@@ -166,7 +197,7 @@ mod tests {
     #[test]
     fn one_password_has_a_salt_of_its_own_each_time() {
         let mut hasher = hasher(COST);
-        let [first, second] = [(); 2].map(|()| StoredHash::parse(&hasher.hash(&secret()).unwrap()).unwrap());
+        let [first, second] = [(); 2].map(|()| Argon2Hash::parse(&hasher.hash(&secret()).unwrap()).unwrap());
         assert_eq!((first.salt.len(), second.salt.len()), (SALT_BYTES, SALT_BYTES));
         assert_ne!(first.salt, second.salt);
         assert_ne!(first.output, second.output);
@@ -196,6 +227,26 @@ mod tests {
                 hasher.work
             );
         }
+    }
+
+    #[test]
+    fn an_imported_hash_is_replaced_at_once_and_padded_like_a_cheaper_one() {
+        // The hash of "correct horse" by bcrypt 5.0, with the lowest cost.
+        let imported = "$2a$04$YpORbkxwV7DUm8Aq.fVMA.qaDdkJSmm9Y5r6AP1WDWhD1nHeQ8IOe";
+        let current = HashCost { memory_kib: 2_048, iterations: 2, parallelism: 1 };
+        let mut hasher = hasher(current);
+        assert_eq!(hasher.verify(&secret(), imported).unwrap(), Verdict { matches: false, upgrade: None });
+        let spent = StoredHash::parse(imported).unwrap().work();
+        assert!(hasher.work + spent + current.iterations > current.work(), "{} and {spent}", hasher.work);
+        let upgrade = hasher.verify(&Password::new("correct horse"), imported).unwrap().upgrade.unwrap();
+        assert!(upgrade.starts_with("$argon2id$v=19$m=2048,t=2,p=1$"), "{upgrade}");
+    }
+
+    #[test]
+    fn djangos_form_of_argon2_is_verified() {
+        let django = "argon2$argon2id$v=19$m=64,t=1,p=2$TkZhS3I0N0MwcWo1djAzVVlJVU5UaA$XKis7k0maB4RFxIXTqPAjLJsF/ElD7lR7NNnU2si6RA";
+        assert!(hasher(COST).verify(&Password::new("correct horse"), django).unwrap().matches);
+        assert!(!hasher(COST).verify(&secret(), django).unwrap().matches);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Password hashing with argon2id (RFC 9106) on separate threads.
+//! Password hashing with argon2id (RFC 9106) on separate threads. Verifies hashes of other services too.
 //!
 //! | file | contents |
 //! |---|---|
@@ -9,14 +9,19 @@
 //! | `queue` | the waiting jobs, and the order of their clients |
 //! | `estimate` | the average duration of a job, and whether one more job would end too late |
 //! | `hasher` | the work of one thread: hash and verify on a memory block that the thread keeps |
-//! | `stored` | stored hashes in the PHC string format, and the bounds of their parameters |
+//! | `stored` | stored hashes of any form |
+//! | `argon` | hashes with argon2 in the PHC string format, and the bounds of their parameters |
+//! | `foreign/` | hashes of other services: bcrypt, PBKDF2, scrypt |
+//! | `unusable` | why a stored hash cannot be verified |
 //! | `cost` | the parameters of argon2id, and the work that they cost |
 //! | `strength` | how hard a new password is to guess |
 //! | `password` | [`Password`], normalised text |
 //! | `priority` | the scheduling policy of the hashing threads |
 
+mod argon;
 mod cost;
 mod estimate;
+mod foreign;
 mod hasher;
 mod password;
 mod pool;
@@ -26,6 +31,7 @@ mod service;
 mod state;
 mod stored;
 mod strength;
+mod unusable;
 mod worker;
 
 pub use self::{

@@ -12,13 +12,20 @@ pub const PASSWORD_MAX_BYTES: usize = 1024;
 /// A password in Unicode NFC, so that every keyboard produces the same bytes (RFC 8265, profile OpaqueString). The type
 /// does not change or truncate the text otherwise (OWASP ASVS 5.0 clause 6.2.8).
 #[derive(Clone)]
-pub struct Password(String);
+pub struct Password {
+    normalised: String,
+    /// The text as the client sent it, if it is not in NFC.
+    as_sent: Option<String>,
+}
 
 impl Password {
     /// Normalises `text`. Accepts any text.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(if is_nfc(text) { text.to_owned() } else { text.nfc().collect() })
+        if is_nfc(text) {
+            return Self { normalised: text.to_owned(), as_sent: None };
+        }
+        Self { normalised: text.nfc().collect(), as_sent: Some(text.to_owned()) }
     }
 
     /// Checks a new password: at least `min_length` code points, and at most [`PASSWORD_MAX_BYTES`].
@@ -39,12 +46,17 @@ impl Password {
 
     /// Length in Unicode code points, the unit of NIST SP 800-63B-4 section 3.1.1.2.
     fn code_points(&self) -> usize {
-        self.0.chars().count()
+        self.normalised.chars().count()
     }
 
     /// The normalised text.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.normalised
+    }
+
+    /// The text as the client sent it, for the hash of a service that did not normalise.
+    pub(crate) fn as_sent(&self) -> &str {
+        self.as_sent.as_deref().unwrap_or(&self.normalised)
     }
 }
 
@@ -63,6 +75,7 @@ mod tests {
     fn composed_and_decomposed_spellings_are_one_password() {
         let (composed, decomposed) = (Password::new("caf\u{e9}"), Password::new("cafe\u{301}"));
         assert_eq!(composed.as_str(), decomposed.as_str());
+        assert_eq!((composed.as_sent(), decomposed.as_sent()), ("caf\u{e9}", "cafe\u{301}"));
         assert_eq!((composed.code_points(), decomposed.code_points()), (4, 4));
     }
 
