@@ -206,6 +206,7 @@ fi
 step "tests in Chromium" cargo test --locked --test browser
 none_left_out
 
+step "download Caddy, Envoy and Traefik" deploy/proxies.sh
 step "tests of failover" cargo test --locked --test failover
 none_left_out
 

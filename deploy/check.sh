@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the deployment files without running them. bash checks the scripts, and HAProxy and Compose check their own
-# files. The PyPI package kubernetes-validate checks the output of kustomize against its schemas, and systemd-analyze
+# Checks the deployment files without running them. bash checks the scripts, and HAProxy, nginx, Caddy, Envoy and Compose
+# check their own files. Traefik has no such check, so only the tests of failover check its files. The PyPI package kubernetes-validate checks the output of kustomize against its schemas, and systemd-analyze
 # checks the systemd unit. If a tool is not installed, the script reports that it skips the check. With
 # TEST_LEAVE_NOTHING_OUT=1, a skipped check is a failure.
 set -euo pipefail
@@ -22,6 +22,37 @@ echo "scripts: well-formed"
 if has haproxy "haproxy.cfg"; then
     haproxy -c -q -f deploy/haproxy/haproxy.cfg
     echo "haproxy.cfg: accepted by $(haproxy -v | head -1 | cut -d' ' -f1-3)"
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if has nginx "deploy/nginx"; then
+    # nginx opens its files even for a check, so all of them must be in a directory of this script.
+    sed "s,/var/log/nginx,$work," deploy/nginx/auth-service.conf >"$work/auth-service.conf"
+    cat >"$work/nginx.conf" <<TEXT
+pid $work/pid;
+events {}
+http {
+    client_body_temp_path $work/body;
+    proxy_temp_path $work/proxy;
+    fastcgi_temp_path $work/fastcgi;
+    uwsgi_temp_path $work/uwsgi;
+    scgi_temp_path $work/scgi;
+    include $work/auth-service.conf;
+}
+TEXT
+    nginx -t -q -e stderr -c "$work/nginx.conf"
+    echo "deploy/nginx: accepted by $(nginx -v 2>&1 | cut -d' ' -f3)"
+fi
+if has python3 "deploy/caddy and deploy/envoy"; then
+    deploy/proxies.sh
+    HOME=$work target/proxies/caddy validate --adapter caddyfile --config deploy/caddy/Caddyfile >"$work/log" 2>&1 ||
+        { cat "$work/log" && fail "Caddy does not accept deploy/caddy/Caddyfile"; }
+    HOME=$work target/proxies/caddy fmt --diff deploy/caddy/Caddyfile >"$work/log" ||
+        { cat "$work/log" && fail "deploy/caddy/Caddyfile is not formatted"; }
+    echo "deploy/caddy: accepted by Caddy $(target/proxies/caddy version | cut -d' ' -f1)"
+    target/proxies/envoy --mode validate -c deploy/envoy/envoy.yaml >"$work/log" 2>&1 ||
+        { cat "$work/log" && fail "Envoy does not accept deploy/envoy/envoy.yaml"; }
+    echo "deploy/envoy: accepted by Envoy $(target/proxies/envoy --version | grep -oE '/[0-9.]+/' | tr -d /)"
 fi
 if docker compose version >/dev/null 2>&1; then
     docker compose config -q
@@ -51,8 +82,7 @@ get_validator() {
 if has apt-get "the Kubernetes manifests" && has python3 "the Kubernetes manifests"; then
     get_validator
     deploy/tools.sh
-    whole=$(mktemp)
-    trap 'rm -f "$whole"' EXIT
+    whole=$work/kubernetes
     target/tools/kustomize build deploy/kubernetes >"$whole" || fail "kustomize cannot build deploy/kubernetes"
     # The oldest version that has all the fields in use, and the newest version that the package knows.
     for version in 1.30 1.37; do

@@ -13,6 +13,7 @@ mod address_limits;
 mod keep_alive;
 mod load_balancer;
 mod majorities;
+mod proxies;
 mod recorder;
 mod recording;
 mod topologies;

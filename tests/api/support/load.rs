@@ -124,6 +124,7 @@ impl Requests {
     fn nth(&self, n: usize) -> (&'static str, &[u8]) {
         match n {
             _ if self.signed_in.elapsed() > TOKENS_AGE => ("/authenticate", &self.authenticate),
+            n if n % 50 == 49 => ("/authenticate", &self.authenticate),
             n if n % 10 == 9 => ("/refresh-access-token", &self.refresh),
             _ => ("/user", &self.user),
         }
@@ -136,7 +137,9 @@ fn client(port: u16, mut session: Session, keeps: bool, stop: &AtomicBool, answe
         let (path, request) = requests.nth(sent.len());
         let open: &mut Connection = connection.get_or_insert_with(|| Connection::open(port));
         let answer = open.write(request).ok().and_then(|()| open.read());
-        if answer.is_none() || !keeps {
+        // A server or a proxy may close a kept connection after any answer, if the answer says so.
+        let stays = answer.as_ref().is_some_and(|answer| answer.header("connection") != Some("close"));
+        if !stays || !keeps {
             connection = None;
         }
         let status = answer.as_ref().map(|answer| answer.status);

@@ -1,0 +1,231 @@
+//! Three replicas behind nginx, Caddy, Traefik and Envoy, with the configurations in `deploy/`.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::MutexGuard,
+};
+
+use rstest::rstest;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{
+    Answer, Connection, Load, PASSWORD, Process, RedisServer, TestApp, alone, free_port, program, raw, unique_email,
+    wait_until,
+};
+
+const REPLICAS: usize = 3;
+
+#[derive(Debug, Clone, Copy)]
+enum Proxy {
+    Nginx,
+    Caddy,
+    Traefik,
+    Envoy,
+}
+
+/// nginx includes the file from its `conf.d`. The rest of the main configuration makes it run as one process, without
+/// root, in `DIRECTORY`.
+const NGINX: &str = "daemon off; master_process off; pid DIRECTORY/pid; events {} http { \
+    client_body_temp_path DIRECTORY/1; proxy_temp_path DIRECTORY/2; fastcgi_temp_path DIRECTORY/3; \
+    uwsgi_temp_path DIRECTORY/4; scgi_temp_path DIRECTORY/5; include DIRECTORY/auth-service.conf; }";
+
+impl Proxy {
+    /// The shipped files.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx => &["nginx/auth-service.conf"],
+            Self::Caddy => &["caddy/Caddyfile"],
+            Self::Traefik => &["traefik/traefik.yaml", "traefik/dynamic.yaml"],
+            Self::Envoy => &["envoy/envoy.yaml"],
+        }
+    }
+
+    /// The proxy with the files in `directory`.
+    fn command(self, directory: &Path) -> Command {
+        let file = |name: &str| directory.join(name);
+        let mut command = match self {
+            Self::Nginx => {
+                let main = NGINX.replace("DIRECTORY", directory.to_str().unwrap());
+                fs::write(file("nginx.conf"), main).unwrap();
+                let mut nginx = program("nginx");
+                nginx.args(["-e", "stderr", "-c"]).arg(file("nginx.conf"));
+                nginx
+            }
+            Self::Caddy => {
+                let mut caddy = program(downloaded("caddy"));
+                caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(file("Caddyfile"));
+                caddy
+            }
+            Self::Traefik => {
+                let mut traefik = program(downloaded("traefik"));
+                traefik.arg(format!("--configFile={}", file("traefik.yaml").display()));
+                traefik
+            }
+            Self::Envoy => {
+                let mut envoy = program(downloaded("envoy"));
+                envoy.args(["--disable-hot-restart", "--concurrency", "2", "-c"]).arg(file("envoy.yaml"));
+                envoy
+            }
+        };
+        command.current_dir(directory).env("HOME", directory);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// The status and the code of the proxy's answer when no replica is ready. Traefik's own errors are plain text.
+    fn own_error(self) -> (u16, Option<&'static str>) {
+        match self {
+            Self::Nginx => (502, Some("server_lost")),
+            Self::Caddy | Self::Envoy => (503, Some("no_server_ready")),
+            Self::Traefik => (503, None),
+        }
+    }
+}
+
+/// A program that `deploy/proxies.sh` downloads.
+fn downloaded(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/proxies").join(name)
+}
+
+/// A proxy, Redis, and the replicas, all on ports of the test.
+struct Site {
+    port: u16,
+    replica_ports: [u16; REPLICAS],
+    _proxy: Process,
+    redis: RedisServer,
+    replicas: [Option<TestApp>; REPLICAS],
+    _directory: TempDir,
+    /// The tests fail if a request is late, so no other test may load the machine.
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Site {
+    /// A site without a replica.
+    fn start(proxy: Proxy) -> Self {
+        let alone = alone();
+        let (port, replica_ports) = (free_port(), [(); REPLICAS].map(|()| free_port()));
+        let directory = tempfile::tempdir().unwrap();
+        for name in proxy.files() {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name);
+            let mut text = fs::read_to_string(&shipped).unwrap();
+            for place in ["/var/log/nginx", "/etc/traefik"] {
+                text = text.replace(place, directory.path().to_str().unwrap());
+            }
+            // The marks keep a port of the test from being replaced again.
+            let ports =
+                [("3000", port), ("3001", replica_ports[0]), ("3002", replica_ports[1]), ("3003", replica_ports[2])];
+            for (shipped, _) in ports {
+                text = text.replace(shipped, &format!("<{shipped}>"));
+            }
+            for (shipped, ours) in ports {
+                text = text.replace(&format!("<{shipped}>"), &ours.to_string());
+            }
+            fs::write(directory.path().join(shipped.file_name().unwrap()), text).unwrap();
+        }
+        let mut process = Process::start(proxy.command(directory.path()));
+        wait_until("the proxy listens", || {
+            assert!(process.status().is_none(), "{proxy:?} has ended");
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        Self {
+            port,
+            replica_ports,
+            _proxy: process,
+            redis: RedisServer::start(&["--appendonly", "yes"]),
+            replicas: [const { None }; REPLICAS],
+            _directory: directory,
+            _alone: alone,
+        }
+    }
+
+    /// Starts a replica, and waits until the proxy sends requests to it.
+    fn start_replica(&mut self, n: usize, settings: &[(&str, &str)]) {
+        let port = self.replica_ports[n].to_string();
+        // The default of the server.
+        let fixed = [("PORT", &*port), ("TRUSTED_PROXIES", "127.0.0.1"), ("SHUTDOWN_DELAY_SECONDS", "1")];
+        let replica = TestApp::start_on(&self.redis.url(), &[&fixed, settings].concat());
+        wait_until("the proxy uses the new replica", || {
+            raw::exchange(self.port, &raw::request("GET", "/nowhere", &[], None));
+            replica.log().iter().any(|line| line["route"] == "unmatched")
+        });
+        self.replicas[n] = Some(replica);
+    }
+
+    /// Stops a replica as an orchestrator does.
+    fn stop_replica(&mut self, n: usize) {
+        let mut replica = self.replicas[n].take().unwrap();
+        replica.terminate();
+        assert!(replica.wait().success());
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        raw::exchange(self.port, &raw::request(method, path, headers, body)).unwrap()
+    }
+}
+
+#[rstest]
+fn restarting_all_replicas_behind_another_proxy_fails_no_request(
+    #[values(Proxy::Nginx, Proxy::Caddy, Proxy::Traefik, Proxy::Envoy)] proxy: Proxy,
+) {
+    let mut site = Site::start(proxy);
+    for n in 0..REPLICAS {
+        site.start_replica(n, &[]);
+    }
+    let load = Load::start(site.port);
+    for n in 0..REPLICAS {
+        site.stop_replica(n);
+        site.start_replica(n, &[]);
+        load.wait_for_more();
+    }
+    let report = load.stop();
+    eprintln!("rolling restart behind {proxy:?}: {report}");
+    report.assert_none_failed();
+}
+
+/// Through the proxy, a replica answers as without it. The replica waits for replicas of Redis that do not exist, so it
+/// answers a sign-up with 503.
+#[rstest]
+fn another_proxy_changes_no_request_and_no_answer(
+    #[values(Proxy::Nginx, Proxy::Caddy, Proxy::Traefik, Proxy::Envoy)] proxy: Proxy,
+) {
+    let mut site = Site::start(proxy);
+    let direct = TestApp::start_on(&site.redis.url(), &[]);
+    let session = direct.new_session();
+    site.start_replica(0, &[("REDIS_WAIT_REPLICAS", "1"), ("REDIS_WAIT_TIMEOUT_MS", "50")]);
+    let json = ("Content-Type", "application/json");
+    let account = json!({"email": session.email, "password": PASSWORD}).to_string();
+
+    let forged = [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")];
+    let headers = [&[json, ("X-Request-Id", "a.B-1")], &forged[..]].concat();
+    let mut client = Connection::open_from(Ipv4Addr::new(127, 0, 0, 5), site.port);
+    client.write(&raw::request("GET", "/authenticate", &headers, Some(&account))).unwrap();
+    let answer = client.read().unwrap();
+    assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("a.B-1")), "{answer:?}");
+    let access_token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let sessions = site.send("GET", "/sessions", &[("Authorization", &access_token)], None).json();
+    assert_eq!(sessions["data"][0]["ip"], "127.0.0.5", "{sessions}");
+
+    let refused = site.send("GET", "/user", &[("Authorization", "Bearer forged")], None);
+    refused.assert_error(401, "invalid_token");
+    assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"), "{refused:?}");
+    site.send("GET", "/nowhere", &[], None).assert_error(404, "route_not_found");
+    let new = json!({"email": unique_email(), "password": PASSWORD}).to_string();
+    site.send("POST", "/signup", &[json], Some(&new)).assert_error(503, "not_replicated");
+    let large = format!("{{\"email\": \"{}\"}}", "x".repeat(20_000));
+    site.send("POST", "/signup", &[json], Some(&large)).assert_error(413, "body_too_large");
+    let removal = json!({"email": session.email}).to_string();
+    let own = [json, ("Authorization", access_token.as_str())];
+    assert_eq!(site.send("GET", "/user", &own, Some(&removal)).status, 200);
+    site.send("DELETE", "/access-token", &own, Some(&removal)).assert_error(503, "not_replicated");
+
+    site.stop_replica(0);
+    let (status, code) = proxy.own_error();
+    wait_until("the proxy finds no replica", || site.send("GET", "/user", &[], None).status == status);
+    if let Some(code) = code {
+        site.send("GET", "/user", &[], None).assert_error(status, code);
+    }
+}
