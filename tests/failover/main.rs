@@ -10,11 +10,13 @@
 mod support;
 
 mod address_limits;
+mod haproxy;
 mod keep_alive;
 mod load_balancer;
 mod majorities;
 mod proxies;
 mod recorder;
 mod recording;
+mod site;
 mod topologies;
 mod waiting_writes;

@@ -52,6 +52,18 @@ fn the_api_page_lists_every_error_code() {
     assert_rows("docs/api.md", codes.iter().map(|code| format!("| `{code}` | ")));
 }
 
+#[test]
+fn the_api_page_lists_every_error_of_the_shipped_load_balancer() {
+    let configuration = read("deploy/haproxy/haproxy.cfg");
+    let lines: Vec<_> = configuration.lines().filter(|line| line.trim().starts_with("http-error status")).collect();
+    assert!(lines.len() >= 8, "{lines:?}");
+    let codes = lines.iter().map(|line| {
+        let (_, rest) = line.split_once(r#""code":""#).unwrap();
+        format!("| `{}` | ", rest.split_once('"').unwrap().0)
+    });
+    assert_rows("docs/api.md", codes);
+}
+
 /// All settings of `.env.example`, including those that are commented out.
 fn example() -> BTreeMap<String, String> {
     let text = read(".env.example");
