@@ -9,9 +9,10 @@ use std::{
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
+use hyper::body::Body as _;
 use tower::Service;
 
 use super::{
@@ -27,6 +28,9 @@ use super::{
 const HEADERS_MAX: usize = 64;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// hyper reads the rest of a body that a route has left unread only if the rest has already arrived, and else closes the
+/// connection. A body up to this size usually arrives with the head of its request, and larger bodies are rare.
+const DRAINED_BYTES: u64 = 4 * 1024;
 
 /// A route with the envelope around it.
 #[derive(Clone)]
@@ -59,6 +63,7 @@ where
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
         let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
+        let is_large = request.body().size_hint().exact().is_some_and(|bytes| bytes > DRAINED_BYTES);
         let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
         let answer = match refusal(&request) {
             Some(problem) => Err(problem),
@@ -76,11 +81,13 @@ where
                 cross_origin.answer(&mut response);
             }
             line.answered(response.status(), response.extensions_mut().remove::<Failure>());
+            // A proxy that does not learn that the connection closes would lose its next request there.
+            let unread = is_large || response.status() == StatusCode::PAYLOAD_TOO_LARGE;
             let headers = response.headers_mut();
             // A route may set a policy of its own.
             headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
             headers.insert(X_REQUEST_ID, id.into());
-            if doubtful || app.is_leaving() {
+            if doubtful || unread || app.is_leaving() {
                 headers.insert(header::CONNECTION, CLOSE);
             }
             Ok(response)

@@ -12,6 +12,9 @@ use std::{
 /// The maximum time for the head of a request to arrive. For the first request, the time starts when the connection is
 /// accepted (OWASP ASVS 5.0, clause 13.2.6).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
+/// At shutdown: the maximum time for the first bytes to arrive on a connection. A load balancer that has just connected
+/// is about to send a request, and may not repeat this request when the connection closes.
+const LAST_FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The timeouts of connections and of the shutdown.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +36,7 @@ impl Limits {
         Self { keep_alive, closing: AtomicBool::new(false) }
     }
 
-    /// From now on, every connection without a request ends.
+    /// From now on, every connection without a request ends. One that has just been accepted gets a second to send it.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -167,7 +170,9 @@ impl Limits {
     fn are_over(&self, state: &State) -> bool {
         let limit = match state.phase {
             Phase::Serving | Phase::Sending => return false,
-            Phase::New | Phase::Idle if state.gives_way || self.closing.load(Ordering::Relaxed) => return true,
+            Phase::New | Phase::Idle if state.gives_way => return true,
+            Phase::New if self.closing.load(Ordering::Relaxed) => LAST_FIRST_BYTES_TIMEOUT,
+            Phase::Idle if self.closing.load(Ordering::Relaxed) => return true,
             Phase::New | Phase::Head => HEAD_TIMEOUT,
             Phase::Idle => self.keep_alive,
         };
@@ -212,13 +217,15 @@ mod tests {
     fn closing_ends_what_has_no_request() {
         let limits = Arc::new(Limits::new(Duration::from_secs(75)));
         let connections: [_; 4] = std::array::from_fn(|_| Activity::new(Arc::clone(&limits)));
-        let [_new, idle, head, serving] = &connections;
+        let [new, idle, head, serving] = &connections;
         serve(idle);
         serve(head);
         head.bytes_arrived();
         serving.request_arrived();
         assert_eq!(connections.each_ref().map(is_over), [false; 4]);
         limits.close();
+        assert_eq!(connections.each_ref().map(is_over), [false, true, false, false], "a request may be on its way");
+        new.state().since -= LAST_FIRST_BYTES_TIMEOUT;
         assert_eq!(connections.each_ref().map(is_over), [true, true, false, false]);
     }
 

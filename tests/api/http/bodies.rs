@@ -193,3 +193,23 @@ fn a_large_unread_body_ends_the_connection() {
         assert!(connection.is_closed(), "{path}");
     }
 }
+
+/// A proxy sends its next request on the same connection unless the answer says that the connection closes.
+#[test]
+fn an_answer_that_leaves_a_body_unread_says_that_the_connection_closes() {
+    let app = TestApp::start(Store::Embedded);
+    let chunked = |size: usize| format!("{size:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(size)).into_bytes();
+    for (path, size, status) in [("/livez", 20_000, 200), ("/nothing-here", 5_000, 404), ("/authenticate", 20_000, 413)]
+    {
+        let mut connection = Connection::open(app.port());
+        let _ = connection.write(&request_of_bytes("GET", path, &[JSON], &vec![b' '; size]));
+        let answer = connection.read().unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{answer:?}");
+    }
+    let mut connection = Connection::open(app.port());
+    let mut request = raw::request("POST", "/authenticate", &[JSON, ("Transfer-Encoding", "chunked")], None);
+    request.extend(chunked(20_000));
+    let _ = connection.write(&request);
+    let answer = connection.read().unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")), "{answer:?}");
+}
