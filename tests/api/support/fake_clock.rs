@@ -1,6 +1,6 @@
 //! A wall clock for one server, which a test sets while the server runs. It comes from libfaketime.
 
-use std::{fs, process::Stdio, sync::LazyLock};
+use std::{fs, path::Path, process::Stdio, sync::LazyLock};
 
 use tempfile::TempDir;
 
@@ -39,14 +39,27 @@ impl FakeClock {
     }
 
     /// The environment of a server with this clock.
-    pub(crate) fn settings(&self) -> [(&str, &str); 5] {
+    pub(crate) fn settings(&self) -> [(&str, &str); 4] {
         [
             ("LD_PRELOAD", LIBRARY.as_str()),
             ("FAKETIME_TIMESTAMP_FILE", &self.file),
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            // The shared memory would outlive a server that is killed.
-            ("FAKETIME_DISABLE_SHM", "1"),
         ]
+    }
+}
+
+/// Deletes the shared memory of processes that have ended. The library leaves it behind when a server is killed. The
+/// servers with this clock have ended, because a test declares the clock before them.
+impl Drop for FakeClock {
+    fn drop(&mut self) {
+        for file in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = file.file_name().into_string().unwrap_or_default();
+            let pid = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                // Another test may have deleted the file.
+                let _ = fs::remove_file(file.path());
+            }
+        }
     }
 }
