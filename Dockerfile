@@ -5,6 +5,9 @@ ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 FROM ${RUST_IMAGE} AS build
+# The Compose project. ./install.sh --uninstall --purge finds the layers of this stage by the label, so every layer has it.
+ARG BUILD_NAME=auth-service
+LABEL auth-service.build=${BUILD_NAME}
 WORKDIR /build
 # Builds the dependencies first, with empty crates in place of ours. The builder repeats this layer only when a dependency
 # changes.
@@ -22,10 +25,6 @@ COPY crates crates
 COPY src src
 RUN cargo build --profile dist --locked \
  && mkdir -p -m 0700 /rootfs/var/lib/auth-service
-# deploy/test-docker.sh finds and removes the leftovers of this stage by this label. The label comes last, so that no layer
-# depends on it.
-ARG BUILD_NAME=auth-service
-LABEL auth-service.build=${BUILD_NAME}
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /build/target/dist/auth-service /usr/local/bin/auth-service
@@ -35,11 +34,13 @@ ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/auth-service
 WORKDIR /
 USER 65532:65532
 EXPOSE 3000
-# install.sh sets these three. An empty value means unknown.
+# install.sh sets these four. An empty value means unknown.
+ARG BUILD_NAME=auth-service
 ARG VERSION=
 ARG REVISION=
 ARG SOURCE=
-LABEL org.opencontainers.image.title="auth-service" \
+LABEL auth-service.build="${BUILD_NAME}" \
+      org.opencontainers.image.title="auth-service" \
       org.opencontainers.image.description="A stateless token server: accounts, sessions and tokens" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \

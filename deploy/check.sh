@@ -16,7 +16,7 @@ has() {
 }
 fail() { echo "deploy/check.sh: $*" >&2 && exit 1; }
 
-for script in install.sh deploy/*.sh; do bash -n "$script"; done
+for script in install.sh deploy/*.sh deploy/*/*.sh; do bash -n "$script"; done
 echo "scripts: well-formed"
 
 if has haproxy "haproxy.cfg"; then

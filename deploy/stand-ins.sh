@@ -33,7 +33,7 @@ docker tag "$name-redis" "$name-haproxy"
 # finds and removes the leftovers of an interrupted build by the label.
 tar -c -C "$root" . -C "$toolchain" --transform 's,^\(bin\|lib\)\(/\|$\),usr/local/rust/\1\2,S' bin lib |
     docker import --change 'ENV PATH=/usr/local/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-        --change "LABEL auth-service.build=$name" - "$name-rust" >/dev/null
+        --change "LABEL auth-service.test=$name" - "$name-rust" >/dev/null
 
 # The same content as distroless/cc: the C library, the compiler's runtime, certificates and users; no shell, no package
 # manager.

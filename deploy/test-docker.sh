@@ -13,9 +13,11 @@ as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
 prefix=auth-service-test
 export COMPOSE_PROJECT_NAME="$prefix-$$"
-export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server" BUILD_NAME=$COMPOSE_PROJECT_NAME
+export SERVER_IMAGE="$COMPOSE_PROJECT_NAME-server"
 repository=$PWD
 work=$(mktemp -d)
+# A second checkout. Its containers name this directory, so that a later test finds them.
+second=$work/$COMPOSE_PROJECT_NAME-second
 export SECRETS_DIR=$work/secrets STATE_DIR=$work/native
 # As root, sets a user that is neither root nor the image's user, to test that the replicas run as the owner of the
 # secrets.
@@ -23,20 +25,7 @@ if ((EUID == 0)); then export SERVICE_USER=4321:4321; else SERVICE_USER=$(id -u)
 IMAGE_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 export IMAGE_REVISION IMAGE_SOURCE=https://git.example.com/auth-service
 
-# remove PROJECT: removes everything in the engine that belongs to a test of this name.
-remove() {
-    local label="label=com.docker.compose.project=$1"
-    docker ps -aq --filter "$label" | xargs -r docker rm -f
-    docker volume ls -q --filter "$label" | xargs -r docker volume rm
-    docker network ls -q --filter "$label" | xargs -r docker network rm
-    # The leftovers of the builder's first stage, which may still run after an interruption.
-    docker ps -aq --filter "label=auth-service.build=$1" | xargs -r docker rm -f
-    docker image prune -f --filter "label=auth-service.build=$1"
-    # The server image first, because its base images cannot be removed before it.
-    docker images -q "$1-server" | xargs -r docker rmi -f
-    docker images -q "$1-*" | sort -u | xargs -r docker rmi -f
-    docker image prune -f --filter "label=auth-service.build=$1"
-} >/dev/null
+source deploy/test-docker/helpers.sh
 
 load='' stats='' installer=''
 clean_up() {
@@ -51,6 +40,8 @@ clean_up() {
         # install.sh may have installed without Docker.
         (cd "$tree" && ./install.sh --uninstall) >/dev/null 2>&1 || true
     fi
+    while read -r project _; do remove "$project" || true; done < <(projects_of_seconds | grep -F "$second")
+    remove "$COMPOSE_PROJECT_NAME-second" || true
     remove "$COMPOSE_PROJECT_NAME" || true
     rm -rf "$work" 2>/dev/null || as_root rm -rf "$work"
     exit $status
@@ -59,17 +50,17 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-step() { echo "--- $* (at $SECONDS s)"; }
-fail() { echo "deploy/test-docker.sh: $*" >&2 && exit 1; }
-
 # Removes the leftovers of tests that were killed.
 objects=$(docker ps -a --format '{{.Names}}' && docker volume ls -q && docker images --format '{{.Repository}}')
 # shellcheck disable=SC2013 # there is one on each line
 for project in $(grep -oE "^$prefix-[0-9]+" <<<"$objects" | sort -u); do
     [[ -e /proc/${project##*-} ]] || { echo "removing the leftovers of $project" && remove "$project"; }
 done
+while read -r project directory; do
+    directory=${directory%-second}
+    [[ -e /proc/${directory##*-} ]] || { echo "removing the leftovers of $project" && remove "$project"; }
+done < <(projects_of_seconds)
 
-port_is_free() { ! { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; }
 PORT=$((20000 + $$ % 10000))
 until port_is_free $PORT; do PORT=$((PORT + 1)); done
 export PORT
@@ -97,43 +88,6 @@ tree=$work/tree
 cd "$tree"
 if docker compose version >/dev/null 2>&1; then TEST_COMPOSE="docker compose"; else TEST_COMPOSE=docker-compose; fi
 export TEST_COMPOSE
-
-# Collects the output of install.sh, and what the engine reports about the containers. Neither may contain a secret.
-install() {
-    timeout --foreground 1800 ./install.sh "$@" >"$work/log" 2>&1 ||
-        { cat "$work/log" && fail "install.sh $* failed"; }
-    cat "$work/log" >>"$work/said"
-    ! grep -q "WITHOUT DOCKER" "$work/log" || { cat "$work/log" && fail "install.sh installed without Docker"; }
-}
-collect() {
-    local ids
-    ids=$($TEST_COMPOSE ps -aq)
-    # shellcheck disable=SC2086 # one word for each id
-    docker inspect $ids >>"$work/said"
-    $TEST_COMPOSE logs >>"$work/said" 2>&1
-    cat "$SECRETS_DIR"/* >>"$work/secret-texts"
-}
-account='{"email": "ada@example.com", "password": "correct horse battery"}'
-ask() { curl -s -m 8 "$@" -H 'Content-Type: application/json' || true; }
-status() { ask -o /dev/null -w '%{http_code}' "$@"; }
-post() { status "http://${3:-127.0.0.1}:$PORT$1" -d "$2"; }
-replicas() { $TEST_COMPOSE ps -q server | sort; }
-
-# Signs in again and again, from now until stop_load.
-start_load() {
-    : >"$work/statuses"
-    (while :; do post /authenticate "$account"; echo; sleep 0.05; done) >"$work/statuses" 2>/dev/null &
-    load=$!
-}
-stop_load() {
-    kill $load
-    wait $load 2>/dev/null || true
-    load=''
-    # The last line may be incomplete.
-    echo "$1: $(grep -c . "$work/statuses") requests sent, $(grep -c -vE '^(200)?$' "$work/statuses" || true) failed"
-    ! grep -qvE '^(200)?$' "$work/statuses" || fail "requests failed: $(sort "$work/statuses" | uniq -c)"
-    (($(wc -l <"$work/statuses") > 20)) || fail "too few requests were sent"
-}
 
 step "install"
 install
@@ -171,6 +125,7 @@ for secret in "$SECRETS_DIR"/*; do
     [[ $(stat -c '%a %u' "$secret") == "600 ${SERVICE_USER%:*}" ]] || fail "$secret has a wrong mode or owner"
 done
 [[ $(post /signup "$account") == 201 ]] || fail "the sign-up failed"
+commands_work
 
 step "the API suite on the published port"
 (cd "$repository" && cargo test --quiet --locked --test api --no-run)
@@ -193,17 +148,27 @@ collect
 step "a failed update changes nothing; a corrected update succeeds"
 before=$(replicas)
 start_load
-echo "PASSWORD_MIN_SCORE=9" >.env
+echo "PASSWORD_MIN_SCORE=9" >>.env
 ! timeout --foreground 300 ./install.sh >"$work/log" 2>&1 || fail "a wrong setting was installed"
-grep -q "PASSWORD_MIN_SCORE must be" "$work/log" || { cat "$work/log" && fail "install.sh does not say what is wrong"; }
+says "PASSWORD_MIN_SCORE must be"
+says "running now: 3 replicas, 0 of them new" "the service answers on http://localhost:$PORT"
 [[ $(replicas) == "$before" ]] || fail "a failed update changed the replicas"
-rm .env
+sed -i /PASSWORD_MIN_SCORE/d .env
+containers=$(docker ps -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" | sort)
+cp Dockerfile "$work/Dockerfile"
+echo "COPY no-such-file /" >>Dockerfile
+refuses "the image cannot be built"
+cp "$work/Dockerfile" Dockerfile
+refuses "a new container is not healthy" REDIS_MAXMEMORY=plenty
+refuses "does not accept deploy/haproxy/haproxy.cfg or the address 192.0.2.1:$PORT" PUBLISH_ADDRESS=192.0.2.1
+! grep -E 'PASSWORD_MIN_SCORE|REDIS_MAXMEMORY|PUBLISH_ADDRESS' .env || fail "install.sh saved a wrong setting"
 ./install.sh >"$work/log" 2>&1 &
 installer=$!
 for _ in {1..300}; do ! grep -q "new replica is healthy" "$work/log" || break; sleep 0.2; done
 kill -TERM $installer
 ! wait $installer || fail "install.sh was not interrupted"
 installer=''
+says "interrupted while replacing the replicas" "running now: 3 replicas, 0 of them new" "to finish, run this again"
 [[ $(replicas) == "$before" ]] || { cat "$work/log" && fail "an interrupted update changed the replicas"; }
 # The load balancer's new configuration, a new signing secret and fewer replicas, all in one.
 secret=$(cat "$SECRETS_DIR/refresh_secret_key")
@@ -229,12 +194,21 @@ collect
 step "back up, destroy, restore, sign in"
 (cd "$work" && real/deploy/backup.sh save rdb)
 [[ -z $(find "$work" -maxdepth 1 -name 'rdb.*') ]] || fail "backup.sh leaves files behind"
-! DOCKER_HOST=unix:///nonexistent ./install.sh --uninstall --purge >"$work/log" 2>&1 ||
+! DOCKER_HOST=unix:///nonexistent ./install.sh --uninstall --purge --yes >"$work/log" 2>&1 ||
     fail "install.sh purged without the engine"
 ! DOCKER_HOST=unix:///nonexistent ./install.sh >>"$work/log" 2>&1 || fail "an empty store replaced the accounts"
 [[ -e $SECRETS_DIR/redis_url && ! -e $STATE_DIR ]] || fail "secrets are lost, or a server without Docker was installed"
-./install.sh --uninstall --purge >"$work/log" 2>&1
+! ./install.sh --uninstall --purge </dev/null >"$work/log" 2>&1 || fail "--purge does not ask"
+volume=${COMPOSE_PROJECT_NAME}_redis-data
+says "volume  $volume" "image   $SERVER_IMAGE" "without a name, of its builds" "file    $SECRETS_DIR/redis_password" "is not a terminal"
+[[ $(post /authenticate "$account") == 200 ]] || fail "--purge stopped the service before the answer"
+# --purge keeps images with another name, so that the next build takes seconds.
+built="label=auth-service.build=$COMPOSE_PROJECT_NAME"
+for id in $(docker images -q --filter dangling=true --filter "$built"); do docker tag "$id" "$COMPOSE_PROJECT_NAME-keep:$id"; done
+install --uninstall --purge --yes
 [[ ! -e $SECRETS_DIR ]] || fail "--purge keeps secrets"
+[[ -z $(docker volume ls -q --filter "name=$volume")$(docker images -q "$SERVER_IMAGE") ]] ||
+    fail "--purge keeps the volume or the image"
 install
 [[ $(replicas | wc -l) == 2 ]] || fail "the number of replicas was not kept"
 [[ $(post /authenticate "$account") == 401 ]] || fail "the account still exists after --purge"
@@ -257,6 +231,7 @@ fi
 $TEST_COMPOSE version
 rm "$SECRETS_DIR"/redis_*
 install
+commands_work
 [[ $(post /authenticate "$account") == 200 ]] || fail "data or secrets are gone"
 # Stops the containers as install.sh advises. The next install starts new replicas with the new settings.
 $TEST_COMPOSE stop >/dev/null 2>&1
@@ -266,16 +241,23 @@ PUBLISH_ADDRESS=127.0.0.2 install --replicas 3
 are_new 3 || fail "install.sh started old replicas again"
 [[ $(post /authenticate "$account" 127.0.0.2) == 200 ]] || fail "the load balancer is not at its new address"
 before=$(replicas)
-PUBLISH_ADDRESS=127.0.0.2 install --replicas 1
+in_tree ./install.sh --replicas 1 >"$work/log" 2>&1 || { cat "$work/log" && fail "install.sh does not remember its settings"; }
 are_new 1 || fail "replicas were not replaced"
+[[ $(post /authenticate "$account" 127.0.0.2) == 200 ]] || fail "install.sh does not remember the port or the address"
 collect
-install --uninstall --purge
+
+source "$repository/deploy/test-docker/checkouts.sh"
+
+step "--purge leaves nothing"
+docker images --format '{{.Repository}}:{{.Tag}}' "$COMPOSE_PROJECT_NAME-keep" | xargs docker rmi >/dev/null
+# The search for secrets below needs the image.
+docker history --no-trunc "$SERVER_IMAGE" >>"$work/said"
+install --uninstall --purge --yes
 name=name=$COMPOSE_PROJECT_NAME
-[[ -z $(docker ps -aq --filter "$name")$(docker volume ls -q --filter "$name") ]] ||
-    fail "containers or a volume are left"
+[[ -z $(docker ps -aq --filter "$name")$(docker volume ls -q --filter "$name")$(docker images -aq --filter "$built") ]] ||
+    fail "containers, a volume or images are left"
 
 step "no secret in any output"
-docker history --no-trunc "$SERVER_IMAGE" >>"$work/said"
 # The search below is meaningless if the collected text is incomplete.
 for text in '"route":"/user"' "Made the secret" /run/secrets/redis_url; do
     grep -qF "$text" "$work/said" || fail "the collected text lacks $text"
