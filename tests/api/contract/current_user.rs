@@ -41,11 +41,11 @@ fn profile_has_the_email_a_uuid_and_an_rfc_3339_time(#[values(Redis, Embedded)] 
 fn access_token_is_taken_bare_and_after_bearer_in_any_case(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let token = app.new_session().access_token;
-    for scheme in ["", "Bearer ", "bearer ", "BEARER ", "bEaReR "] {
+    for scheme in ["", "Bearer ", "bearer ", "BEARER ", "bEaReR ", "Bearer\t"] {
         let answer = app.send("GET", "/user", &[("Authorization", &format!("{scheme}{token}"))], None);
         assert_eq!(answer.status, 200, "{scheme:?} {answer:?}");
     }
-    for scheme in ["Bearer", "Bearer Bearer ", "Bearer:", "Bearer\t"] {
+    for scheme in ["Bearer", "Bearer Bearer ", "Bearer:"] {
         let answer = app.send("GET", "/user", &[("Authorization", &format!("{scheme}{token}"))], None);
         answer.assert_error(401, "invalid_token");
     }
