@@ -2,13 +2,15 @@
 
 mod input;
 
-use std::{collections::HashSet, io, path::PathBuf, process::ExitCode};
+use std::{collections::HashSet, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use auth_service_password::HashCost;
+use auth_service_records::error::{Error, Outage};
 use auth_service_store::{NewUser, Store};
 use auth_service_token::Id;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde::Serialize;
+use tokio::time::sleep;
 
 use self::input::{Input, LONGEST_LINE, Line};
 use super::{
@@ -22,6 +24,10 @@ use crate::config::{Config, Sources};
 
 /// The number of accounts in one write to the store. The embedded store commits them together.
 const BATCH: usize = 4_096;
+
+/// The number of tries of a batch. A busy Redis may answer late.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,7 +133,7 @@ impl Import<'_> {
                 let tags: Vec<_> = self.batch.iter().map(|new| new.tag).collect();
                 store.have_accounts(&tags).await?.into_iter().map(|is_there| !is_there).collect()
             }
-            Some(store) => store.import_users(&self.batch).await.map_err(|error| self.interrupted(error.into()))?,
+            Some(store) => import_batch(store, &self.batch).await.map_err(|error| self.interrupted(error.into()))?,
         };
         let imported = added.iter().filter(|added| **added).count() as u64;
         self.summary.imported += imported;
@@ -140,6 +146,17 @@ impl Import<'_> {
     fn interrupted(&self, failed: Failed) -> Failed {
         failed.and(&format!("at least {} accounts are imported, and the next run skips them", self.summary.imported))
     }
+}
+
+/// Adds a batch. After a late answer, adds it again: what the first try has added then counts as already there.
+async fn import_batch(store: &Store, batch: &[NewUser]) -> Result<Vec<bool>, Error> {
+    for _ in 1..TRIES {
+        match store.import_users(batch).await {
+            Err(Error::Unavailable(Outage::Timeout | Outage::Unreachable)) => sleep(PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+    store.import_users(batch).await
 }
 
 /// A line that is not imported.
