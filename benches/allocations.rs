@@ -17,7 +17,7 @@ use auth_service::{
     auth::{Auth, Parts},
     config::{ClientAddressHeader, LogFormat, TokenRemoval},
     http::{self, App, AppState, Phase, Proxies, Service},
-    log,
+    log::{self, Log},
 };
 use auth_service_password::{HashCost, Passwords, Settings};
 use auth_service_records::{
@@ -59,7 +59,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(store: &StoreSettings) -> Self {
+    async fn new(store: &StoreSettings, log: &Log) -> Self {
         let clock = Clock::new();
         let backend = Backend::open(store, POLICY, clock.clone()).ok().unwrap();
         let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
@@ -89,7 +89,7 @@ impl Scene {
             policy: POLICY,
             address_limit: 100,
             signup_limit_per_hour: 0,
-            audit: Audit { emails: false },
+            audit: Audit { emails: false, trail: log.trail() },
             clock,
         };
         let service = http::service(AppState::new(App {
@@ -99,6 +99,7 @@ impl Scene {
             request_timeout: Duration::from_secs(2),
             cors: None,
             proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
+            health: Arc::default(),
             phase: watch::channel(Phase::Serving).1,
         }));
         Self { service, access_token, refresh_token }
@@ -136,7 +137,7 @@ impl Scene {
 
 fn main() {
     // The log lines of the server go to standard output, so the table goes to standard error.
-    let _guard = log::start(Some(LogFormat::Json)).unwrap();
+    let log = log::start(Some(LogFormat::Json), None).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let embedded = StoreSettings::Embedded { directory: directory.path().join("data") };
     let (redis, _server) = redis(directory.path());
@@ -145,7 +146,7 @@ fn main() {
     eprintln!("| request | store | allocations | bytes |\n|---|---|---|---|");
     for (name, store) in [("Redis", redis), ("embedded", embedded)] {
         runtime.block_on(async {
-            let mut scene = Scene::new(&store).await;
+            let mut scene = Scene::new(&store, &log).await;
             let print =
                 |what: &str, (blocks, bytes): (f64, f64)| eprintln!("| {what} | {name} | {blocks:.1} | {bytes:.0} |");
             print("GET /user", scene.count(Scene::get_user).await);

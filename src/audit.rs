@@ -1,4 +1,5 @@
-//! The audit trail: one structured line for each security event, under the target `audit`.
+//! The audit trail: one structured line for each security event, under the target `audit`, which `RUST_LOG=audit=off`
+//! turns off.
 
 use std::net::IpAddr;
 
@@ -6,8 +7,7 @@ use auth_service_records::user::Email;
 use auth_service_token::Id;
 use uuid::Uuid;
 
-/// The target of every line. `RUST_LOG` can select the target: `RUST_LOG=info,audit=off`.
-pub const TARGET: &str = "audit";
+use crate::log::{TRAIL, Trail};
 
 /// The client of a request.
 #[derive(Debug, Clone)]
@@ -83,26 +83,28 @@ impl Subject<'_> {
 }
 
 /// Writes the audit trail.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Audit {
     /// Whether lines may hold email addresses.
     pub emails: bool,
+    /// Where the lines go.
+    pub trail: Trail,
 }
 
 impl Audit {
     /// Writes one line.
-    pub fn record(self, event: Event, caller: &Caller, subject: Subject<'_>) {
+    pub fn record(&self, event: Event, caller: &Caller, subject: Subject<'_>) {
         let mut text = Uuid::encode_buffer();
         let user_id = subject.user_id.map(|id| &*id.hyphenated().encode_lower(&mut text));
         let session_id = subject.session_id.as_ref().map(Id::as_str);
         let email = subject.email.filter(|_| self.emails).map(Email::as_str);
         let Caller { address, request_id, .. } = caller;
         let event = event.name();
-        tracing::info!(target: TARGET, event, user_id, session_id, email, %address, request_id, "audit");
+        tracing::info!(target: TRAIL, event, user_id, session_id, email, %address, request_id, "audit");
     }
 }
 
 /// Warns of a setting that a careful operator would change.
 pub fn settings_warning(setting: &str, message: &str) {
-    tracing::warn!(target: TARGET, event = "settings_warning", setting, "{message}");
+    tracing::warn!(target: TRAIL, event = "settings_warning", setting, "{message}");
 }

@@ -6,7 +6,8 @@ use auth_service::{
     audit,
     cli::{self, Invocation},
     config::Config,
-    log, start,
+    log::{self, TrailFile},
+    start,
 };
 
 #[global_allocator]
@@ -24,13 +25,20 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return cli::wrong_settings(&problems),
     };
+    let trail_file = match config.audit_log.as_deref().map(TrailFile::open).transpose() {
+        Ok(file) => file,
+        Err(error) => {
+            let advice = "check the directory, its permissions and the space on its disk";
+            return cli::wrong_settings(&[format!("AUDIT_LOG names a file that cannot be written: {error}; {advice}")]);
+        }
+    };
     // Writes the last lines when it is dropped.
-    let _log = match log::start(config.log_format) {
-        Ok(guard) => guard,
+    let log = match log::start(config.log_format, trail_file) {
+        Ok(log) => log,
         Err(error) => return cli::failed(&error),
     };
     for warning in &warnings {
         audit::settings_warning(&warning.setting, &warning.sentence);
     }
-    start::run(config)
+    start::run(config, log.trail())
 }

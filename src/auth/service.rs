@@ -52,6 +52,12 @@ impl Auth {
         self.parts.policy
     }
 
+    /// Waits while too many lines of the audit trail are not written yet. Every use case that may add a line comes after
+    /// such a wait.
+    pub async fn trail_has_room(&self) {
+        self.parts.audit.trail.has_room().await;
+    }
+
     /// Checks whether sign-ins, token checks and writes would succeed right now. `Some` is the reason why the store only
     /// serves reads, such as token checks.
     ///

@@ -136,11 +136,15 @@ impl Auth {
     /// [`Error::TokenNotFound`] if the user has no tokens, [`Error::Throttled`], or an error of the store.
     pub async fn remove_access_token(&self, caller: &Caller, email: &Email) -> Result<(), Error> {
         self.count_call(caller, Counter::Removals, self.address_limit()).await?;
-        match self.store.remove_tokens(email.tag(), None).await? {
+        let tag = email.tag();
+        // Both at the same time. The account is only for the audit trail, so the removal does not depend on it.
+        let (removed, stored) = tokio::join!(self.store.remove_tokens(tag, None), self.store.find_user(tag));
+        match removed? {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(Error::TokenNotFound),
         }
-        let subject = Subject { email: Some(email), ..Subject::default() };
+        let user_id = stored.ok().flatten().map(|stored| stored.user.id);
+        let subject = Subject { user_id, email: Some(email), ..Subject::default() };
         self.parts.audit.record(Event::TokensRemoved, caller, subject);
         Ok(())
     }

@@ -21,7 +21,7 @@ mod secrets;
 mod settings;
 mod sources;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use auth_service_records::secret::Secrets;
 use auth_service_store::settings::StoreSettings;
@@ -102,6 +102,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The only header of these proxies that the server believes.
     pub client_address_header: ClientAddressHeader,
+    /// The file of the audit trail. `None`: standard output, with the other lines of the log.
+    pub audit_log: Option<PathBuf>,
     /// Whether audit lines may hold email addresses.
     pub audit_emails: bool,
     /// The maximum number of open client connections.
@@ -177,6 +179,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         cors_origins: origins::origins(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         client_address_header: client_address_header(reader),
+        audit_log: audit_log(reader),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
         max_connections_per_address: reader.number("MAX_CONNECTIONS_PER_ADDRESS", 2_000, 0..=1_000_000),
@@ -226,6 +229,16 @@ fn client_address_header(reader: &mut Reader<'_>) -> ClientAddressHeader {
     let choices =
         [("X-Forwarded-For", ClientAddressHeader::XForwardedFor), ("Forwarded", ClientAddressHeader::Forwarded)];
     reader.choice("CLIENT_ADDRESS_HEADER", ClientAddressHeader::XForwardedFor, &choices)
+}
+
+fn audit_log(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let text = reader.text("AUDIT_LOG").filter(|text| text != "stdout")?;
+    // A file in the working directory with such a name is a misunderstanding.
+    if ["stdout", "stderr", "on", "off", "none", "true", "false"].contains(&&*text.to_ascii_lowercase()) {
+        reader
+            .problem("AUDIT_LOG", "must be stdout or the path of a file; RUST_LOG=info,audit=off turns the trail off");
+    }
+    Some(text.into())
 }
 
 fn log_format(reader: &mut Reader<'_>) -> Option<LogFormat> {

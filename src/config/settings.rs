@@ -111,6 +111,11 @@ pub const SETTINGS: &[Setting] = &[
         "X-Forwarded-For",
         "The header with these reports: X-Forwarded-For or Forwarded; the server ignores the other",
     ),
+    setting(
+        "AUDIT_LOG",
+        "stdout",
+        "Where the audit trail goes: stdout, with the other lines of the log, or the path of a file",
+    ),
     setting("AUDIT_EMAILS", "off", "on: audit lines may hold email addresses"),
     setting("MAX_CONNECTIONS", "10000", "Most open client connections; for one more, the longest idle one is closed"),
     setting(

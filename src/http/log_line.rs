@@ -1,6 +1,9 @@
 //! The one log line of a request.
 
-use std::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use axum::{
     extract::MatchedPath,
@@ -12,6 +15,44 @@ use super::{problem_response::Failure, request_id::RequestId};
 /// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
 /// receives it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// The answers of a health check. Other answers, such as 400 for a query, are those of a wrong request.
+const READY: u16 = StatusCode::OK.as_u16();
+const UNAVAILABLE: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+
+/// The last answer of each health check: its status, and its code if it is an error.
+///
+/// Load balancers and orchestrators send health checks all the time, so a health check has a line at level info or warn
+/// only if its answer differs from the last one.
+#[derive(Default)]
+pub struct HealthAnswers {
+    live: LastAnswer,
+    ready: LastAnswer,
+}
+
+type LastAnswer = Mutex<Option<(u16, Option<&'static str>)>>;
+
+impl HealthAnswers {
+    /// Whether an answer differs from the last one to the same check. `None` for a route that is no health check.
+    fn is_new(&self, route: &str, answer: (u16, Option<&'static str>)) -> Option<bool> {
+        let last = match route {
+            "/livez" => &self.live,
+            "/readyz" => &self.ready,
+            _ => return None,
+        };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(last.replace(answer) != Some(answer))
+    }
+}
+
+/// How a line is logged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Importance {
+    /// A health check whose answer is the usual one.
+    Usual,
+    Normal,
+    /// A health check that fails for the first time, or for another reason than before.
+    NewlyFailing,
+}
 
 /// A log line that is not written yet. If the connection ends before the answer, the drop writes the line. The client
 /// has then reset the connection, or the shutdown has timed out.
@@ -31,21 +72,37 @@ impl LogLine {
     }
 
     /// Writes the line of an answer.
-    pub(super) fn answered(mut self, status: StatusCode, failure: Option<Failure>) {
+    pub(super) fn answered(mut self, status: StatusCode, failure: Option<Failure>, health: &HealthAnswers) {
         let (code, detail) = failure.map_or((None, None), |failure| (Some(failure.code), failure.detail));
-        self.write(status.as_u16(), code, detail.as_deref());
+        let status = status.as_u16();
+        let is_check = matches!(self.method, "GET" | "HEAD") && matches!(status, READY | UNAVAILABLE);
+        let is_new = if is_check { health.is_new(self.route(), (status, code)) } else { None };
+        let importance = match is_new {
+            Some(false) => Importance::Usual,
+            Some(true) if status == UNAVAILABLE => Importance::NewlyFailing,
+            _ => Importance::Normal,
+        };
+        self.write(status, code, detail.as_deref(), importance);
     }
 
-    fn write(&mut self, status: u16, code: Option<&str>, detail: Option<&str>) {
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+
+    fn write(&mut self, status: u16, code: Option<&str>, detail: Option<&str>, importance: Importance) {
         self.written = true;
-        let method = self.method;
-        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let (method, route) = (self.method, self.route());
         let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let request_id = self.request_id.as_str();
-        if detail.is_some() {
-            tracing::error!(method, route, status, duration_us, request_id, code, detail, "request");
-        } else {
-            tracing::info!(method, route, status, duration_us, request_id, code, "request");
+        match importance {
+            _ if detail.is_some() => {
+                tracing::error!(method, route, status, duration_us, request_id, code, detail, "request");
+            }
+            Importance::Usual => tracing::debug!(method, route, status, duration_us, request_id, code, "request"),
+            Importance::Normal => tracing::info!(method, route, status, duration_us, request_id, code, "request"),
+            Importance::NewlyFailing => {
+                tracing::warn!(method, route, status, duration_us, request_id, code, "request");
+            }
         }
     }
 }
@@ -53,7 +110,7 @@ impl LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.written {
-            self.write(CLIENT_CLOSED_REQUEST, Some("client_closed_request"), None);
+            self.write(CLIENT_CLOSED_REQUEST, Some("client_closed_request"), None, Importance::Normal);
         }
     }
 }

@@ -38,6 +38,7 @@ use tower::layer::layer_fn;
 pub use self::{
     cors::Cors,
     extract::proxies::Proxies,
+    log_line::HealthAnswers,
     serve::{
         activity::Timeouts,
         places::ConnectionLimits,

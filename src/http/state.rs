@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use auth_service_records::error::Error;
 use tokio::{sync::watch, time::timeout};
 
-use super::{cors::Cors, extract::proxies::Proxies, problem_response::Problem, tasks::Tasks};
+use super::{cors::Cors, extract::proxies::Proxies, log_line::HealthAnswers, problem_response::Problem, tasks::Tasks};
 use crate::{auth::Auth, config::TokenRemoval};
 
 /// The phase in the life of the process.
@@ -33,6 +33,8 @@ pub struct App {
     pub cors: Option<Cors>,
     /// The trusted proxies. All workers share them, so that their warnings come once.
     pub proxies: Arc<Proxies>,
+    /// The last answers of the health checks, for the log. All workers share them.
+    pub health: Arc<HealthAnswers>,
     /// The phase in the life of the process.
     pub phase: watch::Receiver<Phase>,
 }
@@ -72,6 +74,7 @@ impl AppState {
 
     /// Runs a use case that changes something, in a task of its own. If the client disconnects or the deadline passes,
     /// only the request stops waiting. The use case runs to its end, so it always writes its audit line after a change.
+    /// It does not begin while the audit trail has no room for more lines.
     ///
     /// # Errors
     /// As [`AppState::read`].
@@ -81,9 +84,12 @@ impl AppState {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let app = self.clone();
-        let task = self.0.writes.spawn(move || use_case(app));
-        let ended =
-            async || task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a write failed: {error}"))));
+        let ended = async move || {
+            app.auth.trail_has_room().await;
+            let of_task = app.clone();
+            let task = app.0.writes.spawn(move || use_case(of_task));
+            task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a write failed: {error}"))))
+        };
         self.read(ended).await
     }
 

@@ -1,61 +1,105 @@
-//! The log: one line for each event on standard output, as JSON for programs or as text for people.
+//! The log: one line for each event on standard output, as JSON for programs or as text for people. The lines of the
+//! audit trail can have a file of their own.
 
 mod fields;
 mod json;
+mod line;
+mod parts;
+mod trail;
 mod writer;
 
 use std::{
     env,
     io::{self, IsTerminal},
-    iter,
 };
 
 use tracing_subscriber::{
-    filter::{ParseError, Targets},
+    Layer, Registry,
+    filter::{FilterExt, ParseError, Targets, filter_fn},
     fmt,
-    layer::SubscriberExt,
+    layer::{Layered, SubscriberExt},
     util::SubscriberInitExt,
 };
 
-pub use self::writer::Guard;
-use self::writer::Lines;
+pub use self::{
+    line::TRAIL,
+    trail::{Trail, TrailFile},
+};
+use self::{
+    line::is_of_trail,
+    trail::TrailWriter,
+    writer::{Guard, Lines},
+};
 use crate::config::LogFormat;
 
-/// Sends all events of the process to standard output. Without a `format`, the log is text on a terminal and JSON
-/// elsewhere. `RUST_LOG` sets the levels. The guard writes the last lines when it is dropped.
+type Events = Layered<Targets, Registry>;
+
+/// The log of the process. Its drop writes the last lines.
+pub struct Log {
+    /// Dropped first, because lines that the file does not accept go to the other lines.
+    _trail_lines: Option<Guard>,
+    _lines: Guard,
+    trail: Trail,
+}
+
+impl Log {
+    /// The audit trail.
+    #[must_use]
+    pub fn trail(&self) -> Trail {
+        self.trail.clone()
+    }
+}
+
+/// Sends all events of the process to standard output, and those of the audit trail to `file`, if given, as JSON.
+/// Without a `format`, the log is text on a terminal and JSON elsewhere. `RUST_LOG` sets the levels.
 ///
 /// # Errors
 /// When the operating system provides no thread, or when the process already has a log.
-pub fn start(format: Option<LogFormat>) -> io::Result<Guard> {
-    let directives = env::var_os("RUST_LOG").unwrap_or_default();
-    let parsed = levels(&directives.to_string_lossy());
+pub fn start(format: Option<LogFormat>, file: Option<TrailFile>) -> io::Result<Log> {
+    let parsed = given_levels();
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let on_terminal = io::stdout().is_terminal();
     let default = if on_terminal { LogFormat::Text } else { LogFormat::Json };
-    let (lines, guard) = Lines::start(io::stdout(), |lines| {
+    let (lines, guard) = Lines::start("log", io::stdout(), |lines| {
         tracing::warn!(lines, "log lines were dropped, because standard output accepted them too slowly");
     })?;
-    let events = tracing_subscriber::registry().with(parsed.unwrap_or_else(|_| info()));
-    let started = match format.unwrap_or(default) {
-        LogFormat::Json => events.with(json::layer(lines)).try_init(),
-        LogFormat::Text => events.with(fmt::layer().with_ansi(on_terminal).with_writer(lines)).try_init(),
+    let mut full = vec![lines.full()];
+    let mut layers: Vec<Box<dyn Layer<Events> + Send + Sync>> = Vec::new();
+    let mut trail_guard = None;
+    if let Some(file) = &file {
+        let writer = TrailWriter { file: file.clone(), log: lines.clone() };
+        let (trail_lines, guard) = Lines::start("audit", writer, |_| ())?;
+        full.push(trail_lines.full());
+        layers.push(json::layer(trail_lines).with_filter(filter_fn(is_of_trail)).boxed());
+        trail_guard = Some(guard);
+    }
+    let log = match format.unwrap_or(default) {
+        LogFormat::Json => json::layer(lines).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(on_terminal).with_writer(lines).boxed(),
     };
-    started.map_err(io::Error::other)?;
+    layers.push(if file.is_some() { log.with_filter(filter_fn(is_of_trail).not()).boxed() } else { log });
+    let events = tracing_subscriber::registry().with(parsed.unwrap_or_else(|_| info()));
+    events.with(layers).try_init().map_err(io::Error::other)?;
     if let Some(problem) = problem {
         tracing::warn!("RUST_LOG is ignored: {problem}; use the form info,audit=off,auth_service_store=debug");
     }
-    Ok(guard)
+    Ok(Log { _trail_lines: trail_guard, _lines: guard, trail: Trail { full, file } })
 }
 
 fn info() -> Targets {
     Targets::new().with_default(tracing::Level::INFO)
 }
 
-/// Reads directives such as `warn,audit=off`. A target that none of them names has the level info.
+fn given_levels() -> Result<Targets, ParseError> {
+    levels(&env::var_os("RUST_LOG").unwrap_or_default().to_string_lossy())
+}
+
+/// Reads directives such as `warn,audit=off`. A target that none of them names has the level info. Only a directive that
+/// names the audit trail changes its level, so that `warn` or `off` for a quiet log does not end the trail.
 fn levels(directives: &str) -> Result<Targets, ParseError> {
     let given = directives.split(',').map(str::trim).filter(|part| !part.is_empty());
-    // A level without a target replaces an earlier one.
-    let all: Vec<_> = iter::once("info").chain(given).collect();
+    // A level without a target, and a later level of a target, replace an earlier one.
+    let all: Vec<_> = ["info", "audit=info"].into_iter().chain(given).collect();
     all.join(",").parse()
 }
 
@@ -68,7 +112,9 @@ mod tests {
     #[test]
     fn directives_set_the_level_of_each_target_and_the_rest_is_info() {
         type Target = (&'static str, Level);
-        let cases: [(&str, &[Target], &[Target]); 7] = [
+        let cases: [(&str, &[Target], &[Target]); 9] = [
+            ("warn", &[("audit", Level::INFO), ("auth_service", Level::WARN)], &[("auth_service", Level::INFO)]),
+            ("off", &[("audit", Level::INFO)], &[("auth_service", Level::ERROR)]),
             ("", &[("audit", Level::INFO)], &[("audit", Level::DEBUG)]),
             ("info,audit=off", &[("auth_service", Level::INFO)], &[("audit", Level::ERROR)]),
             ("off,audit=info", &[("audit", Level::INFO)], &[("auth_service", Level::ERROR)]),

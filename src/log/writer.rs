@@ -6,22 +6,32 @@
 use std::{
     io::{self, Write},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tracing_subscriber::fmt::MakeWriter;
+use tokio::sync::watch;
+
+use super::parts::part_length;
 
 /// The maximum number of bytes that wait to be written. Further lines are dropped, so that a reader who stops reading
-/// blocks no request.
+/// blocks no request. Lines of the audit trail are kept nevertheless.
 const PENDING_MAX_BYTES: usize = 2 << 20;
+/// When more bytes of the audit trail wait to be written, no further use case begins that may add a line.
+const KEPT_MAX_BYTES: usize = 1 << 20;
 /// The time for which the thread collects lines before it writes them.
 const GATHER: Duration = Duration::from_millis(5);
-/// The longest wait for the last lines.
+/// The longest wait for the last lines, if the reader has stopped reading.
 const FINISH: Duration = Duration::from_secs(1);
+/// The longest wait for the last lines, if the reader is slow.
+const FINISH_MAX: Duration = Duration::from_secs(10);
 /// The capacity that a buffer keeps after a burst of lines.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_CAPACITY: usize = 256 << 10;
 
 /// Accepts lines. A clone writes to the same output.
 #[derive(Clone)]
@@ -30,17 +40,23 @@ pub(super) struct Lines(Arc<Shared>);
 struct Shared {
     pending: Mutex<Pending>,
     changed: Condvar,
+    /// The number of parts that the thread has written.
+    parts: AtomicU64,
+    /// Whether too many bytes of the audit trail are pending.
+    full: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
+    /// How many of the bytes must not be dropped.
+    kept: usize,
     dropped: u64,
     ends: bool,
 }
 
-/// Its drop writes the remaining lines, and waits for that at most one second.
-pub struct Guard {
+/// Its drop writes the remaining lines. It waits for a reader who reads, but at most one second for one who does not.
+pub(super) struct Guard {
     lines: Lines,
     finished: mpsc::Receiver<()>,
 }
@@ -51,11 +67,17 @@ impl Lines {
     ///
     /// # Errors
     /// When the operating system provides no thread.
-    pub(super) fn start(output: impl Write + Send + 'static, report_dropped: fn(u64)) -> io::Result<(Self, Guard)> {
-        let lines = Self(Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() }));
+    pub(super) fn start(
+        thread_name: &str,
+        output: impl Write + Send + 'static,
+        report_dropped: fn(u64),
+    ) -> io::Result<(Self, Guard)> {
+        let (full, _) = watch::channel(false);
+        let (pending, changed) = (Mutex::default(), Condvar::new());
+        let lines = Self(Arc::new(Shared { pending, changed, parts: AtomicU64::new(0), full }));
         let (finish, finished) = mpsc::channel();
         let shared = Arc::clone(&lines.0);
-        thread::Builder::new().name("log".to_owned()).spawn(move || {
+        thread::Builder::new().name(thread_name.to_owned()).spawn(move || {
             shared.write_to(output, report_dropped);
             // The guard may have stopped waiting.
             let _ = finish.send(());
@@ -63,17 +85,37 @@ impl Lines {
         Ok((lines.clone(), Guard { lines, finished }))
     }
 
-    fn add(&self, line: &[u8]) {
+    /// Becomes true when too many bytes of the audit trail are pending.
+    pub(super) fn full(&self) -> watch::Receiver<bool> {
+        self.0.full.subscribe()
+    }
+
+    /// Adds a line, which is dropped if too many bytes wait to be written.
+    pub(super) fn add(&self, line: &[u8]) {
         let mut pending = self.0.pending();
         if pending.bytes.len() + line.len() > PENDING_MAX_BYTES {
             pending.dropped += 1;
             return;
         }
-        pending.bytes.extend_from_slice(line);
-        // The thread sleeps only while nothing is pending.
-        if pending.bytes.len() == line.len() {
-            self.0.changed.notify_one();
+        self.0.push(&mut pending, line);
+    }
+
+    /// Adds whole lines that must not be dropped.
+    pub(super) fn keep(&self, lines: &[u8]) {
+        let mut pending = self.0.pending();
+        pending.kept += lines.len();
+        if pending.kept > KEPT_MAX_BYTES {
+            self.0.full.send_if_modified(|full| !mem::replace(full, true));
         }
+        self.0.push(&mut pending, lines);
+    }
+
+    /// As [`Lines::keep`], but waits while too many of such lines are pending. Only a thread that may block calls this.
+    pub(super) fn keep_in_turn(&self, lines: &[u8]) {
+        while *self.0.full.borrow() {
+            thread::sleep(GATHER);
+        }
+        self.keep(lines);
     }
 }
 
@@ -82,14 +124,29 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn push(&self, pending: &mut Pending, lines: &[u8]) {
+        pending.bytes.extend_from_slice(lines);
+        // The thread sleeps only while nothing is pending.
+        if pending.bytes.len() == lines.len() {
+            self.changed.notify_one();
+        }
+    }
+
     fn write_to(&self, mut output: impl Write, report_dropped: fn(u64)) {
         let mut bytes = Vec::new();
         loop {
             let (ends, dropped) = self.take(&mut bytes);
-            // An error cannot be reported, because the log itself has failed.
-            let _ = output.write_all(&bytes).and_then(|()| output.flush());
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (part, after) = rest.split_at(part_length(rest));
+                // An error cannot be reported, because the log itself has failed.
+                let _ = output.write_all(part);
+                self.parts.fetch_add(1, Relaxed);
+                rest = after;
+            }
+            let _ = output.flush();
             bytes.clear();
-            bytes.shrink_to(KEPT_BYTES);
+            bytes.shrink_to(KEPT_CAPACITY);
             if dropped > 0 {
                 report_dropped(dropped);
             } else if ends {
@@ -109,36 +166,26 @@ impl Shared {
             pending = self.pending();
         }
         mem::swap(&mut pending.bytes, bytes);
+        pending.kept = 0;
+        self.full.send_if_modified(mem::take);
         (pending.ends, mem::take(&mut pending.dropped))
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Self;
-
-    fn make_writer(&'a self) -> &'a Self {
-        self
-    }
-}
-
-/// Each call must hold one whole line. `tracing_subscriber` does that.
-impl Write for &Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.add(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.lines.0.pending().ends = true;
-        self.lines.0.changed.notify_one();
-        // A reader who has stopped reading must not keep the process alive.
-        let _ = self.finished.recv_timeout(FINISH);
+        let shared = &self.lines.0;
+        shared.pending().ends = true;
+        shared.changed.notify_one();
+        let start = Instant::now();
+        loop {
+            let before = shared.parts.load(Relaxed);
+            let timed_out = self.finished.recv_timeout(FINISH) == Err(mpsc::RecvTimeoutError::Timeout);
+            // A reader who has stopped reading must not keep the process alive.
+            if !timed_out || shared.parts.load(Relaxed) == before || start.elapsed() > FINISH_MAX {
+                return;
+            }
+        }
     }
 }
 
@@ -150,14 +197,14 @@ mod tests {
 
     fn add_lines(lines: &Lines, count: usize) {
         for n in 0..count {
-            (&mut &*lines).write_all(format!("line {n}\n").as_bytes()).unwrap();
+            lines.add(format!("line {n}\n").as_bytes());
         }
     }
 
     #[test]
     fn lines_keep_their_order_and_the_guard_writes_the_last() {
         let (reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start(writer, |_| unreachable!("nothing is dropped")).unwrap();
+        let (lines, guard) = Lines::start("log", writer, |_| unreachable!("nothing is dropped")).unwrap();
         add_lines(&lines, 1_000);
         drop(guard);
         let expected: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
@@ -167,7 +214,7 @@ mod tests {
     #[test]
     fn lines_are_written_while_the_log_goes_on() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let (lines, _guard) = Lines::start(writer, |_| ()).unwrap();
+        let (lines, _guard) = Lines::start("log", writer, |_| ()).unwrap();
         let mut text = [0; 7];
         for _ in 0..3 {
             add_lines(&lines, 1);
@@ -180,13 +227,14 @@ mod tests {
     fn lines_beyond_the_limit_are_dropped_and_counted() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start(writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
+        let (lines, guard) =
+            Lines::start("log", writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
         // Nobody reads yet. The pipe becomes full, at most `PENDING_MAX_BYTES` wait, and the thread holds at most as
         // many, so a part of the lines is dropped.
         let line = [b'x'; 1 << 10];
         let count = 3 * PENDING_MAX_BYTES / line.len();
         for _ in 0..count {
-            (&lines).write_all(&line).unwrap();
+            lines.add(&line);
         }
         let written = thread::spawn(|| io::read_to_string(reader).unwrap().len() / (1 << 10));
         drop(guard);
@@ -196,9 +244,35 @@ mod tests {
     }
 
     #[test]
+    fn kept_lines_are_not_dropped_and_fill_the_trail() {
+        let (reader, writer) = io::pipe().unwrap();
+        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
+        let full = lines.full();
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        for n in 0..8 * PENDING_MAX_BYTES / line.len() {
+            lines.add(&line);
+            if n % 8 == 0 {
+                lines.keep(format!("kept {n}\n").as_bytes());
+            }
+        }
+        assert!(!*full.borrow());
+        while !*full.borrow() {
+            lines.keep(&line);
+        }
+        let written = thread::spawn(|| io::read_to_string(reader).unwrap());
+        lines.keep_in_turn(b"last\n");
+        drop(guard);
+        let written = written.join().unwrap();
+        let kept: Vec<_> = written.lines().filter_map(|line| line.strip_prefix("kept ")).collect();
+        assert_eq!(kept, (0..8 * PENDING_MAX_BYTES / line.len()).step_by(8).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(written.ends_with("last\n") && !*full.borrow());
+        assert!(written.len() < 4 * PENDING_MAX_BYTES, "other lines are dropped");
+    }
+
+    #[test]
     fn a_reader_who_does_not_read_holds_up_neither_lines_nor_the_end() {
         let (_reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start(writer, |_| ()).unwrap();
+        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
         add_lines(&lines, 100_000);
         let start = std::time::Instant::now();
         drop(guard);
@@ -209,7 +283,7 @@ mod tests {
     fn an_output_that_fails_loses_its_lines_and_nothing_else() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let (lines, guard) = Lines::start(writer, |_| ()).unwrap();
+        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
         add_lines(&lines, 10);
         drop(guard);
     }

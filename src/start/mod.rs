@@ -14,27 +14,30 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
     inspection::Inspection,
-    process::{outlive_hangups, raise_file_limit, stop_signal},
+    process::{outlive_hang_ups, raise_file_limit, stop_signal},
 };
 use crate::{
     audit::{self, Audit},
     auth::{Auth, Parts},
     cli,
     config::{Config, TokenRemoval},
-    http::{self, App, AppState, ConnectionLimits, Cors, Leave, Phase, Proxies, Server, Timeouts, Worker},
+    http::{
+        self, App, AppState, ConnectionLimits, Cors, HealthAnswers, Leave, Phase, Proxies, Server, Timeouts, Worker,
+    },
+    log::Trail,
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
 /// a setting is wrong.
 #[must_use]
-pub fn run(config: Config) -> ExitCode {
+pub fn run(config: Config, trail: Trail) -> ExitCode {
     let (policy, clock) = (policy(&config), Clock::new());
     let backend = match Backend::open(&config.store, policy, clock.clone()) {
         Ok(backend) => backend,
         Err(error) => return cli::cannot_open(&error),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(serve(config, backend, policy, clock))) {
+    match runtime.map(|runtime| runtime.block_on(serve(config, backend, trail, policy, clock))) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => cli::failed(&error),
     }
@@ -51,14 +54,21 @@ fn policy(config: &Config) -> SessionPolicy {
     }
 }
 
-async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: Clock) -> io::Result<ExitCode> {
-    outlive_hangups()?;
+async fn serve(
+    config: Config,
+    backend: Backend,
+    trail: Trail,
+    policy: SessionPolicy,
+    clock: Clock,
+) -> io::Result<ExitCode> {
+    let trail_file = trail.clone();
+    outlive_hang_ups(move || trail_file.reopen())?;
     let inspection = match Inspection::at_start(&backend).await {
         Ok(inspection) => inspection,
         Err(code) => return Ok(code),
     };
     let cores = thread::available_parallelism()?.get();
-    let parts = parts(&config, policy, clock.clone(), cores)?;
+    let parts = parts(&config, trail, policy, clock.clone(), cores)?;
     let listener = bind(&config).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
@@ -88,7 +98,7 @@ async fn serve(config: Config, backend: Backend, policy: SessionPolicy, clock: C
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
 }
 
-fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
+fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
     let secrets = secrets::of(config)?;
     let hashing = auth_service_password::Settings {
         cost: config.passwords.cost,
@@ -103,7 +113,7 @@ fn parts(config: &Config, policy: SessionPolicy, clock: Clock, cores: usize) -> 
         policy,
         address_limit: config.address_limit,
         signup_limit_per_hour: config.signup_limit_per_hour,
-        audit: Audit { emails: config.audit_emails },
+        audit: Audit { emails: config.audit_emails, trail },
         clock,
     })
 }
@@ -123,13 +133,14 @@ async fn start_workers(
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
     let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone(), config.client_address_header));
+    let health = Arc::new(HealthAnswers::default());
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
     let start = |n| {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
         let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
         let cors = Cors::new(&config.cors_origins);
-        let (request_timeout, proxies) = (config.request_timeout, Arc::clone(&proxies));
+        let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -138,6 +149,7 @@ async fn start_workers(
                 request_timeout,
                 cors,
                 proxies,
+                health,
                 phase: phase_of_app,
             }))
         };

@@ -25,14 +25,16 @@ pub(super) fn raise_file_limit(max_connections: usize) {
     }
 }
 
-/// Keeps SIGHUP, which a closed terminal or an operator sends, from ending the process.
+/// Keeps SIGHUP, which a closed terminal, an operator or logrotate sends, from ending the process. Calls `act` at each
+/// SIGHUP.
 ///
 /// # Errors
 /// When the system refuses a signal handler.
-pub(super) fn outlive_hangups() -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(super) fn outlive_hang_ups(act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
+        while hang_up.recv().await.is_some() {
+            act();
             tracing::info!("SIGHUP: the server goes on; it reads its settings only at the start");
         }
     });

@@ -41,9 +41,8 @@ fn each_event_is_one_line_with_user_session_and_address(#[values(Redis, Embedded
         assert_eq!((&line["event"], &line["address"]), (&event.into(), &"192.0.2.55".into()), "{line}");
         assert_eq!(line["session_id"].as_str().is_some(), session, "{line}");
         assert!(line.get("email").is_none(), "{line}");
-        if let Some(id) = line["user_id"].as_str() {
-            assert_eq!(*user_id.get_or_insert(id.to_owned()), id);
-        }
+        let id = line["user_id"].as_str().unwrap_or_else(|| panic!("no user: {line}"));
+        assert_eq!(*user_id.get_or_insert(id.to_owned()), id);
     };
     let credentials = json!({"email": email, "password": PASSWORD});
     let wrong = json!({"email": email, "password": "wrong password"});
@@ -73,8 +72,15 @@ fn each_event_is_one_line_with_user_session_and_address(#[values(Redis, Embedded
     let (access, ..) = sign_in();
     expect(&send("DELETE", "/user", &access, Some(json!({"password": PASSWORD}))), "user_deleted", true);
 
-    let (_, answer) = guess_until_throttled(|| send("POST", "/authenticate", "", Some(wrong.clone())));
-    expect(&answer, "throttled", false);
+    let guess = |email: &str| {
+        let body = json!({"email": email, "password": "wrong password"});
+        let (_, answer) = guess_until_throttled(|| send("POST", "/authenticate", "", Some(body.clone())));
+        let line = line_of(&app, &answer);
+        assert_eq!(line["event"], "throttled", "{line}");
+        line["user_id"].is_string()
+    };
+    assert!(!guess(&email), "the account is deleted");
+    assert!(guess(&app.new_account()));
     assert!(!app.output().contains(PASSWORD) && !app.output().contains(&access) && !app.output().contains(&email));
 }
 
@@ -96,6 +102,18 @@ fn the_log_filter_selects_the_audit_trail_by_its_target() {
         assert_eq!(answer.status, 201);
         wait_until("the request is logged", || app.request_log().is_empty() != requests);
         assert_eq!(audit_lines(&app).iter().any(|line| line["event"] == "signed_up"), audit, "{filter}");
+    }
+}
+
+#[test]
+fn a_quiet_log_keeps_the_audit_trail() {
+    for level in ["warn", "error", "off"] {
+        // The tests need the line that names the port.
+        let filter = format!("{level},auth_service::start=info");
+        let app = TestApp::start_with(Embedded, &[("RUST_LOG", &filter)]);
+        let answer = app.sign_up(&unique_email(), PASSWORD);
+        assert_eq!(line_of(&app, &answer)["event"], "signed_up");
+        assert_eq!(app.request_log(), [] as [Value; 0]);
     }
 }
 

@@ -1,15 +1,8 @@
 //! The log: one line for each request, and no text of the client.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{ChildStdout, Stdio},
-};
-
 use serde_json::{Value, json};
 
-use crate::support::{Process, Store, TestApp, command, raw, wait_until};
+use crate::support::{Store, TestApp, raw, start_with_own_reader, wait_until};
 
 /// Waits for the log lines of `count` requests, and asserts that there are no more.
 fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
@@ -18,6 +11,48 @@ fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
     let lines = app.request_log();
     assert_eq!(lines.len(), count, "{lines:?}");
     lines
+}
+
+#[test]
+fn a_health_check_is_logged_only_when_its_answer_changes() {
+    let app = TestApp::start_with(Store::Embedded, &[("SHUTDOWN_DELAY_SECONDS", "60")]);
+    let check = |path: &str| (0..5).map(|_| app.send("GET", path, &[], None).status).fold(0, |_, status| status);
+    let request = |count| (0..count).for_each(|_| assert_eq!(app.send("GET", "/user", &[], None).status, 401));
+    assert_eq!((check("/livez"), check("/readyz")), (200, 200));
+    request(1);
+    let shown = |line: &Value| {
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        (text("level"), text("route"), line["status"].as_u64().unwrap(), text("code"))
+    };
+    let line =
+        |level: &str, route: &str, status, code: &str| (level.to_owned(), route.to_owned(), status, code.to_owned());
+    // The log keeps the order of its lines, so a later line shows that there is no earlier one.
+    let mut expected = vec![
+        line("INFO", "/livez", 200, ""),
+        line("INFO", "/readyz", 200, ""),
+        line("INFO", "/user", 401, "token_missing"),
+    ];
+    assert_eq!(request_lines(&app, expected.len()).iter().map(shown).collect::<Vec<_>>(), expected);
+    app.terminate();
+    wait_until("the server is not ready", || app.send("GET", "/readyz", &[], None).status == 503);
+    assert_eq!((check("/livez"), check("/readyz")), (200, 503));
+    // A request that is no health check has its line each time.
+    assert_eq!(app.send("GET", "/readyz?x=y", &[], None).status, 400);
+    assert_eq!(app.send("POST", "/livez", &[], None).status, 405);
+    expected.push(line("WARN", "/readyz", 503, "shutting_down"));
+    expected.push(line("INFO", "/readyz", 400, "query_not_allowed"));
+    expected.push(line("INFO", "/livez", 405, "method_not_allowed"));
+    assert_eq!(request_lines(&app, expected.len()).iter().map(shown).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn all_health_checks_are_logged_at_level_debug() {
+    let app = TestApp::start_with(Store::Embedded, &[("RUST_LOG", "auth_service=debug")]);
+    for _ in 0..3 {
+        assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
+    }
+    let levels: Vec<_> = request_lines(&app, 3).iter().map(|line| line["level"].clone()).collect();
+    assert_eq!(levels, ["INFO", "DEBUG", "DEBUG"]);
 }
 
 /// The method and the path of each request, and the route, status, method and code of its log line.
@@ -138,40 +173,25 @@ fn text_of_a_client_forges_no_log_line() {
     }
 }
 
-/// Starts a server whose output the test itself reads. Returns the process, the output after the line that names the
-/// port, and the port.
-fn start_with_own_reader(directory: &Path) -> (Process, BufReader<ChildStdout>, u16) {
-    let settings = BTreeMap::from([("PORT".to_owned(), "0".to_owned()), ("LOG_FORMAT".to_owned(), "json".to_owned())]);
-    let mut command = command(directory, &settings);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut server = Process::start(command);
-    let mut log = BufReader::new(server.child().stdout.take().unwrap());
-    let port = log.by_ref().lines().map_while(Result::ok).find_map(|line| {
-        let (_, rest) = line.split_once("listening on http://127.0.0.1:")?;
-        rest.split(',').next()?.parse().ok()
-    });
-    (server, log, port.unwrap())
-}
-
 fn statuses(port: u16, requests: usize) -> Vec<Option<u16>> {
-    let request = raw::request("GET", "/livez", &[], None);
+    let request = raw::request("GET", "/user", &[], None);
     (0..requests).map(|_| raw::exchange(port, &request).map(|answer| answer.status)).collect()
 }
 
 #[test]
 fn requests_are_served_after_the_reader_of_the_log_has_gone() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut server, log, port) = start_with_own_reader(directory.path());
+    let (mut server, log, port) = start_with_own_reader(directory.path(), &[]);
     // From here on, both pipes are broken.
     drop((log, server.child().stderr.take()));
-    assert_eq!(statuses(port, 3), [Some(200); 3]);
+    assert_eq!(statuses(port, 3), [Some(401); 3]);
     assert_eq!(server.status(), None, "the server still runs");
 }
 
 #[test]
 fn requests_are_served_while_the_reader_of_the_log_stalls() {
     let directory = tempfile::tempdir().unwrap();
-    let (_server, _log, port) = start_with_own_reader(directory.path());
+    let (_server, _log, port) = start_with_own_reader(directory.path(), &[]);
     // A pipe holds 64 KiB, and the log of these requests is far larger.
-    assert_eq!(statuses(port, 1_000), [Some(200); 1_000]);
+    assert_eq!(statuses(port, 1_000), [Some(401); 1_000]);
 }

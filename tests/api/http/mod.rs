@@ -1,6 +1,7 @@
 //! HTTP: requests, answers, connections and logs.
 
 mod audit;
+mod audit_log;
 mod bodies;
 mod codings;
 mod connections;

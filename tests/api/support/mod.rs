@@ -13,6 +13,7 @@ mod handmade;
 mod keys;
 pub(crate) mod load;
 mod outage;
+mod own_reader;
 mod ports;
 mod process;
 mod proxy;
@@ -46,6 +47,7 @@ pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
 pub(crate) use outage::{
     SECOND, assert_away, assert_no_route_lies, assert_serves, every_worker, in_time, wait_until_ready,
 };
+pub(crate) use own_reader::start_with_own_reader;
 pub(crate) use ports::{free_port, free_port_of_a_node};
 pub(crate) use process::{Process, program, signal};
 pub(crate) use proxy::Proxy;
