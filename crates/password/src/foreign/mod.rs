@@ -169,6 +169,8 @@ mod tests {
             "pbkdf2_md5$1000$salt$XKxKR2NqesV2A7LvykfTktUSKRzD9qdF+8Mdb609/jg=",
             "pbkdf2:sha256$salt$4e7dd417b147a6fe796cff3d0e364230360104f87384176c0a9a46d7a92123de",
             "pbkdf2:sha256:+9$salt$4e7dd417b147a6fe796cff3d0e364230360104f87384176c0a9a46d7a92123de",
+            "pbkdf2:sha1:9$salt$2a115cf0dd0f16ee36d0c4867b961e1d62ee05912a115cf0dd0f16ee36d0c4867b961e1d62ee0591",
+            "pbkdf2:sha512:9$salt$4e7dd417b147a6fe796cff3d0e364230360104f87384176c0a9a46d7a92123de",
             "scrypt:15:1:2$salt$1b5f5507112f038ddb2662db31cf344bda7a9ee25a855bcf8516f01ad19a6015",
             "scrypt:16:0:2$salt$1b5f5507112f038ddb2662db31cf344bda7a9ee25a855bcf8516f01ad19a6015",
             "scrypt:16:1:2$salt$",
@@ -196,6 +198,7 @@ mod tests {
             (HASHES[8], ":1000$", ":2000000$", &[":2000001$"]),
             (HASHES[10], "$16$", "$524288$", &["$2097152$", "$2147483648$"]),
             (HASHES[12], ":16:1:2$", ":131072:8:1$", &[":262144:8:1$", ":131072:8:5$", ":2:4294967295:4294967295$"]),
+            (HASHES[12], ":16:1:2$", ":16:8:128$", &[":16:8:129$", ":2:1:393216$", ":2:524288:3$"]),
             (FIREBASE, "n=14,r=8", "n=17,r=8", &["n=18,r=8", "n=31,r=8", "n=14,r=4294967295"]),
         ] {
             assert!(matches!(ForeignHash::parse(&replaced(hash, from, most)), Ok(Some(_))), "{most}");

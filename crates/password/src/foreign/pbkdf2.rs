@@ -2,9 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use ring::pbkdf2::{Algorithm, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA512, verify};
+use ring::{
+    digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512},
+    pbkdf2::{Algorithm, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA512, verify},
+};
 
-use super::fields::{self, base64, hex, number};
+use super::fields::{base64, hex, number};
 use crate::unusable::Unusable;
 
 /// Twice the default of Django 5.2. Takes from half a second to a second of a core.
@@ -23,7 +26,7 @@ pub(crate) struct Pbkdf2 {
 impl Pbkdf2 {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('$');
-        let (algorithm, iterations, salt, output) = match text.strip_prefix("pbkdf2:") {
+        let ((algorithm, length), iterations, salt, output) = match text.strip_prefix("pbkdf2:") {
             Some(_) => {
                 let mut method = parts.next()?.split(':').skip(1);
                 let (digest, iterations, None) = (method.next()?, method.next()?, method.next()) else { return None };
@@ -34,7 +37,8 @@ impl Pbkdf2 {
                 (algorithm(digest)?, parts.next()?, parts.next()?, base64(parts.next()?)?)
             }
         };
-        let is_whole = parts.next().is_none() && fields::output(&output).is_some();
+        // Each further digest would cost all iterations again.
+        let is_whole = parts.next().is_none() && output.len() == length;
         let iterations = NonZeroU32::new(number(iterations)?)?;
         is_whole.then(|| Self { algorithm, iterations, salt: salt.as_bytes().to_vec(), output })
     }
@@ -52,11 +56,12 @@ impl Pbkdf2 {
     }
 }
 
-fn algorithm(digest: &str) -> Option<Algorithm> {
+/// The function, and the length of its digest in bytes. Django and Werkzeug store one digest.
+fn algorithm(digest: &str) -> Option<(Algorithm, usize)> {
     match digest {
-        "sha1" => Some(PBKDF2_HMAC_SHA1),
-        "sha256" => Some(PBKDF2_HMAC_SHA256),
-        "sha512" => Some(PBKDF2_HMAC_SHA512),
+        "sha1" => Some((PBKDF2_HMAC_SHA1, SHA1_FOR_LEGACY_USE_ONLY.output_len())),
+        "sha256" => Some((PBKDF2_HMAC_SHA256, SHA256.output_len())),
+        "sha512" => Some((PBKDF2_HMAC_SHA512, SHA512.output_len())),
         _ => None,
     }
 }
