@@ -52,8 +52,7 @@ fn prompt(text: &str) -> io::Result<String> {
 }
 
 fn ask(text: &str) -> io::Result<String> {
-    eprint!("{text}");
-    io::stderr().flush()?;
+    write!(io::stderr(), "{text}")?;
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     Ok(without_line_break(line))

@@ -1,7 +1,7 @@
 //! The progress of a long command: one line on standard error, if that is a terminal.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
@@ -31,14 +31,14 @@ impl Progress {
             self.last = Instant::now();
             let elapsed = self.start.elapsed().as_secs_f64();
             let bar = self.size.map(|size| bar(bytes, size)).unwrap_or_default();
-            eprint!("\r{bar}{lines} lines, {:.0} a second\x1b[K", lines as f64 / elapsed);
+            print(&format!("\r{bar}{lines} lines, {:.0} a second\x1b[K", lines as f64 / elapsed));
         }
     }
 
     /// Removes the line, so that another can be printed.
     pub(super) fn hide(&self) {
         if self.is_shown {
-            eprint!("\r\x1b[K");
+            print("\r\x1b[K");
         }
     }
 }
@@ -47,6 +47,11 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.hide();
     }
+}
+
+fn print(text: &str) {
+    // `eprint` would panic after the terminal was closed, and end the command.
+    let _ = write!(io::stderr(), "{text}");
 }
 
 fn bar(done: u64, size: u64) -> String {

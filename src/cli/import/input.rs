@@ -36,7 +36,12 @@ impl Input {
             return Ok(Self::new(Box::new(BufReader::new(io::stdin())), None));
         }
         let file = File::open(path)?;
-        let size = Some(file.metadata()?).filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            // Only the first read would fail, when the import has already created a store.
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let size = metadata.is_file().then_some(metadata.len());
         Ok(Self::new(Box::new(BufReader::new(file)), size))
     }
 

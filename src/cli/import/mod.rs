@@ -2,7 +2,7 @@
 
 mod input;
 
-use std::{collections::HashSet, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::HashSet, io, mem, path::PathBuf, process::ExitCode, time::Duration};
 
 use auth_service_password::HashCost;
 use auth_service_records::error::{Error, Outage};
@@ -24,6 +24,9 @@ use crate::config::{Config, Sources};
 
 /// The number of accounts in one write to the store. The embedded store commits them together.
 const BATCH: usize = 4_096;
+/// The length of its lines, in bytes, that also fills a batch. The unknown fields of a line take many times its length in
+/// memory.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// The number of tries of a batch. A busy Redis may answer late.
 const TRIES: u32 = 5;
@@ -74,14 +77,14 @@ fn import(matches: &ArgMatches, sources: &Sources, lines: &mut Lines) -> Result<
     on_target(sources, !dry_run, async |store, name| {
         let progress = Progress::new(input.size);
         let summary = Summary::new(dry_run, name);
-        let mut import = Import { store, cost, lines, progress, batch: Vec::new(), tags: HashSet::new(), summary };
+        let mut import = Import { store, cost, lines, progress, batch: Batch::default(), summary };
         while let Some(line) = input.next_line().map_err(unreadable)? {
             let read = match line {
-                Line::Text(line) => import.read(line),
+                Line::Text(line) => import.read(line).map(|new| (new, line.len())),
                 Line::TooLong => Err(format!("it is longer than {LONGEST_LINE} bytes").into()),
             };
             match read {
-                Ok(new) => import.add(new).await?,
+                Ok((new, length)) => import.add(new, length).await?,
                 Err(reason) => import.refuse(input.number, reason)?,
             }
             import.progress.show(input.number, input.bytes);
@@ -98,10 +101,23 @@ struct Import<'a> {
     cost: HashCost,
     lines: &'a mut Lines,
     progress: Progress,
-    batch: Vec<NewUser>,
-    /// The tags of the batch.
-    tags: HashSet<Id>,
+    batch: Batch,
     summary: Summary,
+}
+
+/// The accounts of the next write.
+#[derive(Default)]
+struct Batch {
+    users: Vec<NewUser>,
+    tags: HashSet<Id>,
+    /// The length of the lines.
+    bytes: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.users.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
 }
 
 impl Import<'_> {
@@ -117,29 +133,30 @@ impl Import<'_> {
     }
 
     /// Adds an account to the batch, and writes a full batch. The first of two lines with the same email wins.
-    async fn add(&mut self, new: NewUser) -> Result<(), Failed> {
-        if !self.tags.insert(new.tag) {
+    /// `length` is that of the line, in bytes.
+    async fn add(&mut self, new: NewUser, length: usize) -> Result<(), Failed> {
+        if !self.batch.tags.insert(new.tag) {
             self.summary.already_there += 1;
             return Ok(());
         }
-        self.batch.push(new);
-        if self.batch.len() < BATCH { Ok(()) } else { self.write().await }
+        self.batch.users.push(new);
+        self.batch.bytes += length;
+        if self.batch.is_full() { self.write().await } else { Ok(()) }
     }
 
     async fn write(&mut self) -> Result<(), Failed> {
+        let Batch { users, .. } = mem::take(&mut self.batch);
         let added = match self.store {
-            None => vec![true; self.batch.len()],
+            None => vec![true; users.len()],
             Some(store) if self.summary.dry_run => {
-                let tags: Vec<_> = self.batch.iter().map(|new| new.tag).collect();
+                let tags: Vec<_> = users.iter().map(|new| new.tag).collect();
                 store.have_accounts(&tags).await?.into_iter().map(|is_there| !is_there).collect()
             }
-            Some(store) => import_batch(store, &self.batch).await.map_err(|error| self.interrupted(error.into()))?,
+            Some(store) => import_batch(store, &users).await.map_err(|error| self.interrupted(error.into()))?,
         };
         let imported = added.iter().filter(|added| **added).count() as u64;
         self.summary.imported += imported;
         self.summary.already_there += added.len() as u64 - imported;
-        self.batch.clear();
-        self.tags.clear();
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod documentation;
 mod embedded_store;
 mod import_command;
 mod printed;
+mod progress;
 mod sessions_command;
 mod settings;
 mod shutdown;
