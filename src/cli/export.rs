@@ -73,8 +73,11 @@ fn write_file(path: &Path, sources: &Sources) -> Result<Exported, Failed> {
     }
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(explain)?;
-    let accounts = write_all(&mut file, sources).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
-    file.sync_all().and_then(|()| fs::rename(&unfinished, path)).map_err(explain)?;
+    let written = write_all(&mut file, sources).and_then(|accounts| {
+        file.sync_all().and_then(|()| fs::rename(&unfinished, path)).map_err(explain)?;
+        Ok(accounts)
+    });
+    let accounts = written.inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
     Ok(Exported { result: "exported", accounts })
 }
 

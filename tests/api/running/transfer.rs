@@ -88,9 +88,13 @@ fn an_export_to_a_file_is_private_and_complete_or_not_there() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let whole = fs::read_to_string(&file).unwrap();
     assert!(whole.lines().count() == 1 && whole.contains(&email), "{whole}");
+    let run = |arguments: &[&str]| app.cli(arguments);
+    let directory = app.working_directory().join("directory");
+    fs::create_dir(&directory).unwrap();
+    assert_fails(run, &["export", "--output", "directory"], 1, "output_failed", "directory: Is a directory");
+    fs::remove_dir(&directory).unwrap();
     let later = json!({"v": 2}).to_string();
     redis.command::<()>(&["SET", "as:{AAAAAAAAAAAAAAAAAAAAAA}:u", &later]);
-    let run = |arguments: &[&str]| app.cli(arguments);
     let sentence = "a later version of auth-service wrote this value";
     assert_fails(run, &["export", "--output", "accounts.ndjson"], 1, "store_newer_version", sentence);
     assert_eq!(fs::read_to_string(&file).unwrap(), whole, "a failure leaves the earlier file");
