@@ -238,7 +238,8 @@ mod tests {
         head.bytes_arrived();
         serving.request_arrived();
         for begun in [head, serving] {
-            assert!(begun.idle_since().is_none() && !begun.give_way(begun.state().since));
+            let since = begun.state().since;
+            assert!(begun.idle_since().is_none() && !begun.give_way(since));
         }
         for empty in [new, idle] {
             let since = empty.idle_since().unwrap();
