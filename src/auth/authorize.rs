@@ -1,6 +1,6 @@
 //! The caller of a protected request: the access token, and its renewal by a refresh token.
 
-use auth_service_records::{error::Error, session::Renewed};
+use auth_service_records::{error::Error, refusal::Refusal, session::Renewed};
 use auth_service_token::{Claims, Id};
 
 use super::service::Auth;
@@ -54,7 +54,7 @@ impl Auth {
         let now = self.now();
         let refresh = self.parts.tokens.refresh.verify(refresh_token, now)?;
         if (refresh.sub, refresh.sid) != (claims.sub, claims.sid) {
-            return Err(Error::TokenInvalid);
+            return Err(Error::TokenInvalid(Refusal::OtherSession));
         }
         let subject = Subject::session(claims.sub, claims.sid);
         match self.store.renew(claims.tag, claims.sid, refresh.jti).await? {
@@ -63,7 +63,7 @@ impl Auth {
                 self.parts.audit.record(Event::Renewed, caller, subject);
                 Ok(Authorized { claims, renewed: Some(self.parts.tokens.access.issue(&claims)) })
             }
-            Renewed::Gone => Err(Error::TokenExpired),
+            Renewed::Gone => Err(Error::TokenExpired(self.why_gone(refresh.exp))),
             Renewed::Reused => {
                 self.parts.audit.record(Event::TokenReused, caller, subject);
                 Err(Error::TokenReused)
@@ -74,6 +74,14 @@ impl Auth {
     /// The error if the store has no live access entry for the caller. If the token has expired, its entry has expired
     /// with it. Otherwise the entry was removed.
     pub(super) fn refused(&self, by: &Authorized) -> Error {
-        if by.claims.exp <= self.now() { Error::TokenExpired } else { Error::TokenInvalid }
+        match self.why_gone(by.claims.exp) {
+            Refusal::Removed => Error::TokenInvalid(Refusal::Removed),
+            expired => Error::TokenExpired(expired),
+        }
+    }
+
+    /// Why the store has no entry for a genuine token. The entry expires together with its token.
+    pub(super) fn why_gone(&self, exp: u64) -> Refusal {
+        if exp <= self.now() { Refusal::EXPIRED } else { Refusal::Removed }
     }
 }

@@ -3,6 +3,7 @@
 use auth_service_password::Password;
 use auth_service_records::{
     error::Error,
+    refusal::Refusal,
     session::{NewSession, Origin, Outcome, Refreshed},
     throttle::{Counter, known_address_name},
     user::Email,
@@ -125,7 +126,10 @@ impl Auth {
             }
             // If `exp` has passed, the entry has expired: `verify` allows a leeway, and time has passed since.
             // Otherwise the entry was removed.
-            Refreshed::Gone => Err(if exp <= self.now() { Error::TokenExpired } else { Error::RefreshTokenNotFound }),
+            Refreshed::Gone => Err(match self.why_gone(exp) {
+                Refusal::Removed => Error::RefreshTokenNotFound,
+                expired => Error::TokenExpired(expired),
+            }),
         }
     }
 

@@ -80,7 +80,7 @@ where
             if let Some(cross_origin) = cross_origin {
                 cross_origin.answer(&mut response);
             }
-            line.answered(response.status(), response.extensions_mut().remove::<Failure>(), &app.health);
+            line.answered(response.status(), response.extensions_mut().remove::<Failure>().as_ref(), &app.health);
             // A proxy that does not learn that the connection closes would lose its next request there.
             let unread = is_large || response.status() == StatusCode::PAYLOAD_TOO_LARGE;
             let headers = response.headers_mut();

@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use auth_service_records::refusal::Refusal;
 use axum::{
     extract::MatchedPath,
     http::{Method, StatusCode},
@@ -72,8 +73,8 @@ impl LogLine {
     }
 
     /// Writes the line of an answer.
-    pub(super) fn answered(mut self, status: StatusCode, failure: Option<Failure>, health: &HealthAnswers) {
-        let (code, detail) = failure.map_or((None, None), |failure| (Some(failure.code), failure.detail));
+    pub(super) fn answered(mut self, status: StatusCode, failure: Option<&Failure>, health: &HealthAnswers) {
+        let code = failure.map(|failure| failure.code);
         let status = status.as_u16();
         let is_check = matches!(self.method, "GET" | "HEAD") && matches!(status, READY | UNAVAILABLE);
         let is_new = if is_check { health.is_new(self.route(), (status, code)) } else { None };
@@ -82,15 +83,18 @@ impl LogLine {
             Some(true) if status == UNAVAILABLE => Importance::NewlyFailing,
             _ => Importance::Normal,
         };
-        self.write(status, code, detail.as_deref(), importance);
+        self.write(status, failure, importance);
     }
 
     fn route(&self) -> &str {
         self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
     }
 
-    fn write(&mut self, status: u16, code: Option<&str>, detail: Option<&str>, importance: Importance) {
+    fn write(&mut self, status: u16, failure: Option<&Failure>, importance: Importance) {
         self.written = true;
+        let code = failure.map(|failure| failure.code);
+        let reason = failure.and_then(|failure| failure.refusal).map(Refusal::name);
+        let detail = failure.and_then(|failure| failure.detail.as_deref());
         let (method, route) = (self.method, self.route());
         let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let request_id = self.request_id.as_str();
@@ -99,7 +103,9 @@ impl LogLine {
                 tracing::error!(method, route, status, duration_us, request_id, code, detail, "request");
             }
             Importance::Usual => tracing::debug!(method, route, status, duration_us, request_id, code, "request"),
-            Importance::Normal => tracing::info!(method, route, status, duration_us, request_id, code, "request"),
+            Importance::Normal => {
+                tracing::info!(method, route, status, duration_us, request_id, code, reason, "request");
+            }
             Importance::NewlyFailing => {
                 tracing::warn!(method, route, status, duration_us, request_id, code, "request");
             }
@@ -110,7 +116,8 @@ impl LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.written {
-            self.write(CLIENT_CLOSED_REQUEST, Some("client_closed_request"), None, Importance::Normal);
+            let failure = Failure { code: "client_closed_request", refusal: None, detail: None };
+            self.write(CLIENT_CLOSED_REQUEST, Some(&failure), Importance::Normal);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The table of errors: the status, the code and the sentence of each. Codes are part of the API. A sentence says what
 //! to do, and never repeats text from the client.
 
-use auth_service_records::error::{Error, FieldError, Outage};
+use auth_service_records::{
+    error::{Error, FieldError, Outage},
+    refusal::Refusal,
+};
 use axum::http::StatusCode;
 
 use super::problem_response::{Extra, Problem};
@@ -138,8 +141,8 @@ impl From<Error> for Problem {
             Error::EmailTaken => Self::EMAIL_TAKEN,
             Error::InvalidCredentials => Self::INVALID_CREDENTIALS,
             Error::TokenMissing => Self::TOKEN_MISSING,
-            Error::TokenInvalid => Self::TOKEN_INVALID,
-            Error::TokenExpired => Self::TOKEN_EXPIRED,
+            Error::TokenInvalid(refusal) => Self::TOKEN_INVALID.because(refusal),
+            Error::TokenExpired(refusal) => Self::TOKEN_EXPIRED.because(refusal),
             Error::TokenReused => Self::TOKEN_REUSED,
             Error::WrongPassword => Self::WRONG_PASSWORD,
             Error::NotOwner => Self::NOT_OWNER,
@@ -181,7 +184,11 @@ pub(super) fn advice(outage: Outage) -> &'static str {
 
 impl Problem {
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, header: Extra::None, fields: Vec::new(), detail: None }
+        Self { status, code, message, header: Extra::None, fields: Vec::new(), refusal: None, detail: None }
+    }
+
+    fn because(self, refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..self }
     }
 
     const fn with(mut self, header: Extra) -> Self {

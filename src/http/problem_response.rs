@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use auth_service_records::error::FieldError;
+use auth_service_records::{error::FieldError, refusal::Refusal};
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -19,6 +19,8 @@ pub(crate) struct Problem {
     pub(super) message: &'static str,
     pub(super) header: Extra,
     pub(super) fields: Vec<FieldError>,
+    /// Why a token is refused, for the log only.
+    pub(super) refusal: Option<Refusal>,
     /// For the log only.
     pub(super) detail: Option<String>,
 }
@@ -43,6 +45,7 @@ pub(super) enum Extra {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) code: &'static str,
+    pub(super) refusal: Option<Refusal>,
     pub(super) detail: Option<String>,
 }
 
@@ -84,7 +87,7 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = self.header.header() {
             response.headers_mut().insert(name, value);
         }
-        response.extensions_mut().insert(Failure { code: self.code, detail: self.detail });
+        response.extensions_mut().insert(Failure { code: self.code, refusal: self.refusal, detail: self.detail });
         response
     }
 }

@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt};
 
 use auth_service_token::TokenError;
 
+use crate::refusal::Refusal;
+
 /// Why a use case failed.
 #[derive(Debug)]
 pub enum Error {
@@ -15,9 +17,9 @@ pub enum Error {
     /// A protected use case was called without an access token.
     TokenMissing,
     /// A token that is malformed, forged or of the wrong kind, or an access token without an entry in the store.
-    TokenInvalid,
-    /// A genuine token whose `exp` has passed.
-    TokenExpired,
+    TokenInvalid(Refusal),
+    /// A genuine token whose `exp` has passed, or the refresh token of a renewal without an entry in the store.
+    TokenExpired(Refusal),
     /// A genuine and unexpired refresh token that is not in the store.
     RefreshTokenNotFound,
     /// The user has no tokens in the store.
@@ -55,12 +57,8 @@ pub enum Error {
 
 impl From<TokenError> for Error {
     fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Expired => Self::TokenExpired,
-            TokenError::Malformed | TokenError::BadSignature | TokenError::WrongAudience | TokenError::NotYetValid => {
-                Self::TokenInvalid
-            }
-        }
+        let refusal = Refusal::Unverified(error);
+        if refusal == Refusal::EXPIRED { Self::TokenExpired(refusal) } else { Self::TokenInvalid(refusal) }
     }
 }
 

@@ -7,11 +7,13 @@
 //! | [`session`] | how long sessions live, and the data that the store keeps and returns about a session |
 //! | [`throttle`] | the limits on guessing passwords, and the addresses that an account knows |
 //! | [`error`] | the errors that a client can get |
+//! | [`refusal`] | why a token is refused |
 //! | [`clock`] | the time of the store |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
 
 pub mod clock;
 pub mod error;
+pub mod refusal;
 pub mod secret;
 pub mod session;
 pub mod throttle;

@@ -39,9 +39,13 @@ impl Claims {
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// The text is not a token of this kind: its header differs, or its claims cannot be read.
+    /// The text is not a token, or its claims cannot be read.
     Malformed,
-    /// The key of this service did not make the signature.
+    /// A token with another header than those of this service: another `alg`, a `kid`, and so on.
+    UnknownHeader,
+    /// An access token in the place of a refresh token, or the reverse.
+    WrongKind,
+    /// No key of this service made the signature.
     BadSignature,
     /// The token names another issuer or audience.
     WrongAudience,
@@ -57,6 +61,8 @@ impl TokenError {
     pub fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::UnknownHeader => "unknown_header",
+            Self::WrongKind => "wrong_kind",
             Self::BadSignature => "bad_signature",
             Self::WrongAudience => "wrong_audience",
             Self::NotYetValid => "not_yet_valid",

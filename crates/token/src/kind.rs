@@ -8,12 +8,18 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    check::{KindCheck, SecretsCheck, check_value},
     claims::{Claims, LEEWAY_SECONDS, TokenError},
     id::Id,
 };
 
 /// The `iss` and the `aud` of every token, because this service both issues and verifies its tokens.
 const SERVICE: &str = "auth-service";
+
+/// The `typ` of access tokens (RFC 9068, section 2.1).
+const ACCESS: &str = "at+jwt";
+/// The `typ` of refresh tokens.
+const REFRESH: &str = "rt+jwt";
 
 /// Enough for most payloads, so that the buffer rarely grows.
 const USUAL_PAYLOAD_BYTES: usize = 320;
@@ -40,15 +46,19 @@ struct Payload<'a> {
 pub struct TokenKind {
     /// The header in base64url, and the dot after it.
     prefix: String,
+    /// The prefix of the other kind.
+    other_prefix: String,
     /// HMAC with SHA-256 (RFC 7518, section 3.2).
     key: Key,
+    /// Verifies and never signs.
+    verify_only: Option<Key>,
 }
 
 /// Both kinds, each with its own key.
 pub struct Tokens {
-    /// Access tokens, with the `typ` `at+jwt` (RFC 9068, section 2.1).
+    /// Access tokens.
     pub access: TokenKind,
-    /// Refresh tokens, with the `typ` `rt+jwt`.
+    /// Refresh tokens.
     pub refresh: TokenKind,
 }
 
@@ -57,14 +67,33 @@ impl Tokens {
     /// section 3.2).
     #[must_use]
     pub fn new(access_secret: &[u8], refresh_secret: &[u8]) -> Self {
-        Self { access: TokenKind::new("at+jwt", access_secret), refresh: TokenKind::new("rt+jwt", refresh_secret) }
+        let access = TokenKind::new(ACCESS, REFRESH, access_secret);
+        Self { access, refresh: TokenKind::new(REFRESH, ACCESS, refresh_secret) }
+    }
+
+    /// Adds secrets that verify and never sign: the next ones before a replacement, and the previous ones after it.
+    #[must_use]
+    pub fn with_verify_only(mut self, access_secret: Option<&[u8]>, refresh_secret: Option<&[u8]>) -> Self {
+        self.access.verify_only = access_secret.map(key);
+        self.refresh.verify_only = refresh_secret.map(key);
+        self
+    }
+
+    /// The check values of all secrets.
+    #[must_use]
+    pub fn check_values(&self) -> SecretsCheck {
+        SecretsCheck { access: self.access.check_values(), refresh: self.refresh.check_values() }
     }
 }
 
 impl TokenKind {
-    fn new(typ: &str, secret: &[u8]) -> Self {
-        let header = format!(r#"{{"typ":"{typ}","alg":"HS256"}}"#);
-        Self { prefix: URL_SAFE_NO_PAD.encode(header) + ".", key: Key::new(HMAC_SHA256, secret) }
+    fn new(typ: &str, other_typ: &str, secret: &[u8]) -> Self {
+        let prefix = |typ: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"HS256"}}"#)) + ".";
+        Self { prefix: prefix(typ), other_prefix: prefix(other_typ), key: key(secret), verify_only: None }
+    }
+
+    fn check_values(&self) -> KindCheck {
+        KindCheck { signs: check_value(&self.key), verifies: self.verify_only.as_ref().map(check_value) }
     }
 
     /// Signs `claims`. Returns the token as text in the JWS Compact Serialization (RFC 7515, section 7.1).
@@ -103,10 +132,9 @@ impl TokenKind {
     /// Every [`TokenError`] except [`TokenError::Expired`].
     pub fn verify_expired(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
-        let encoded = message.strip_prefix(&self.prefix).ok_or(TokenError::Malformed)?;
+        let encoded = message.strip_prefix(&self.prefix).ok_or_else(|| self.other_header(message))?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
-        // `hmac::verify` compares in constant time.
-        hmac::verify(&self.key, message.as_bytes(), &signature).map_err(|_| TokenError::BadSignature)?;
+        self.verify_signature(message.as_bytes(), &signature)?;
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
         // serde would also accept an array of the claims in the order of the struct.
         if json.first() != Some(&b'{') {
@@ -122,6 +150,28 @@ impl TokenKind {
         }
         Ok(Claims { sub, tag, sid, jti, iat, exp })
     }
+
+    /// `hmac::verify` compares in constant time. The time tells which of the keys fits, which is no secret.
+    fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), TokenError> {
+        let fits = |key| hmac::verify(key, message, signature).is_ok();
+        if fits(&self.key) || self.verify_only.as_ref().is_some_and(fits) {
+            return Ok(());
+        }
+        Err(TokenError::BadSignature)
+    }
+
+    /// The error of a token without its signature, which does not begin with the header of this kind.
+    fn other_header(&self, message: &str) -> TokenError {
+        match message.split_once('.') {
+            Some(_) if message.starts_with(&self.other_prefix) => TokenError::WrongKind,
+            Some((header, payload)) if !header.is_empty() && !payload.contains('.') => TokenError::UnknownHeader,
+            _ => TokenError::Malformed,
+        }
+    }
+}
+
+fn key(secret: &[u8]) -> Key {
+    Key::new(HMAC_SHA256, secret)
 }
 
 /// Never shows the key.
@@ -176,8 +226,32 @@ mod tests {
     fn one_kind_is_never_the_other() {
         let tokens = tokens();
         let (access, refresh) = (tokens.access.issue(&claims()), tokens.refresh.issue(&claims()));
-        assert_eq!(tokens.refresh.verify(&access, NOW), Err(TokenError::Malformed));
-        assert_eq!(tokens.access.verify(&refresh, NOW), Err(TokenError::Malformed));
+        assert_eq!(tokens.refresh.verify(&access, NOW), Err(TokenError::WrongKind));
+        assert_eq!(tokens.access.verify(&refresh, NOW), Err(TokenError::WrongKind));
+    }
+
+    #[test]
+    fn another_header_is_told_from_a_text_that_is_no_token() {
+        let tokens = tokens();
+        let token = tokens.access.issue(&claims());
+        let (_, rest) = token.split_once('.').unwrap();
+        let with_kid = URL_SAFE_NO_PAD.encode(r#"{"typ":"at+jwt","alg":"HS256","kid":"1"}"#);
+        assert_eq!(tokens.access.verify(&format!("{with_kid}.{rest}"), NOW), Err(TokenError::UnknownHeader));
+        for text in ["", ".", "..", "a.b", ".b.c", "a.b.c.d", &format!("{token}.x")] {
+            assert_eq!(tokens.access.verify(text, NOW), Err(TokenError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_only_verifies_never_signs() {
+        let (old, new, claims) = (tokens(), Tokens::new(&[3; 32], &[4; 32]), claims());
+        let both = Tokens::new(&[3; 32], &[4; 32]).with_verify_only(Some(&[1; 32]), Some(&[2; 32]));
+        for (both, old, new) in [(&both.access, &old.access, &new.access), (&both.refresh, &old.refresh, &new.refresh)]
+        {
+            assert_eq!(new.verify(&old.issue(&claims), NOW), Err(TokenError::BadSignature));
+            assert_eq!(both.verify(&old.issue(&claims), NOW), Ok(claims));
+            assert_eq!(both.issue(&claims), new.issue(&claims));
+        }
     }
 
     #[test]

@@ -11,11 +11,13 @@
 //! of the machine, but this service uses the time of the store. `ring` is already a dependency, through rustls. The
 //! rest of a JWT is one fixed header, base64 and JSON.
 
+mod check;
 mod claims;
 mod id;
 mod kind;
 
 pub use self::{
+    check::{KindCheck, SecretsCheck},
     claims::{Claims, LEEWAY_SECONDS, TokenError},
     id::{ID_LEN, Id},
     kind::{TokenKind, Tokens},

@@ -1,6 +1,6 @@
 //! The caller of a protected route, whose access token is verified, and renewed if it has expired.
 
-use auth_service_records::error::Error;
+use auth_service_records::{error::Error, refusal::Refusal};
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{caller::Client, presented_tokens::PresentedTokens};
@@ -42,7 +42,7 @@ pub(crate) async fn authorize(
     match app.auth.authorize(access_token, refresh_token.is_some())? {
         Authorization::Granted(by) => Ok(by),
         Authorization::Expired(claims) => {
-            let refresh_token = refresh_token.ok_or(Error::TokenExpired)?.to_owned();
+            let refresh_token = refresh_token.ok_or(Error::TokenExpired(Refusal::EXPIRED))?.to_owned();
             let caller = caller.clone();
             // Boxed, because the large future would otherwise be a part of the future of every request.
             Box::pin(app.write(async move |app| app.auth.renew(&caller, &claims, &refresh_token).await)).await

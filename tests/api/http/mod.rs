@@ -13,5 +13,6 @@ mod log_secrets;
 mod logging;
 mod places;
 mod proxies;
+mod refusals;
 mod requests;
 mod targets;
