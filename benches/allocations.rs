@@ -22,7 +22,6 @@ use auth_service::{
 use auth_service_password::{HashCost, Passwords, Settings};
 use auth_service_records::{
     clock::Clock,
-    secret::Secret,
     session::{NewSession, Origin, SessionPolicy},
     throttle::KnownAddresses,
     user::{Email, User},
@@ -175,7 +174,5 @@ fn redis(directory: &std::path::Path) -> (StoreSettings, Stopped) {
     while redis::Client::open(url.as_str()).unwrap().get_connection().is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let (url, key_prefix) = (Secret::new(url), "as:".to_owned());
-    let settings = RedisSettings { url, username: None, password: None, key_prefix, tls: None, wait: None };
-    (StoreSettings::Redis(settings), server)
+    (StoreSettings::Redis(RedisSettings::at(&url).into()), server)
 }

@@ -5,7 +5,6 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use auth_service_password::{HashCost, Password, Passwords, Settings};
 use auth_service_records::{
     clock::Clock,
-    secret::Secret,
     session::{NewSession, Origin, SessionPolicy},
     throttle::{KnownAddresses, known_address_name},
     user::{Email, User},
@@ -103,7 +102,5 @@ async fn make(store: &Store, tokens: &Tokens, password_hash: &str, sessions: usi
 }
 
 pub(crate) fn redis_settings(redis: &Redis) -> StoreSettings {
-    let url = Secret::new(redis.url());
-    let key_prefix = "as:".to_owned();
-    StoreSettings::Redis(RedisSettings { url, username: None, password: None, key_prefix, tls: None, wait: None })
+    StoreSettings::Redis(RedisSettings::at(&redis.url()).into())
 }

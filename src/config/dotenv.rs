@@ -3,12 +3,11 @@
 use std::{
     cell::Cell,
     collections::HashMap,
-    fs,
     io::{self, Read},
     str,
 };
 
-use super::files::without_byte_order_mark;
+use auth_service_records::file;
 
 /// The file, by its name in the working directory.
 pub(super) const DOTENV: &str = ".env";
@@ -17,8 +16,8 @@ pub(super) const DOTENV: &str = ".env";
 ///
 /// A sentence gives the number of a line and never its text, because a line may hold a secret.
 pub(super) fn read() -> (HashMap<String, String>, Vec<String>) {
-    match fs::read(DOTENV) {
-        Ok(bytes) => parse(without_byte_order_mark(&bytes)),
+    match file::read(DOTENV) {
+        Ok(bytes) => parse(&bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
         Err(error) => (HashMap::new(), vec![format!("{DOTENV} cannot be read: {error}; correct or remove the file")]),
     }

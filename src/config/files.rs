@@ -1,30 +1,10 @@
-//! Files that settings name: their text, and who else can read them.
+//! Who else can read the files that settings name.
 
 use std::{
-    env, fs, io,
+    env, fs,
     os::unix::fs::MetadataExt,
     path::{Component, Path},
-    str,
 };
-
-/// Editors on Windows write these bytes at the start of a file. They are not part of its content.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// The content without a byte order mark at its start.
-pub(super) fn without_byte_order_mark(content: &[u8]) -> &[u8] {
-    content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content)
-}
-
-/// The text of a file without a byte order mark at its start, and without line breaks at its end.
-///
-/// # Errors
-/// When the file cannot be read, or is not UTF-8 text. The error shows nothing of the content.
-pub(super) fn read_text(path: &str) -> io::Result<String> {
-    let content = fs::read(path)?;
-    let text = str::from_utf8(without_byte_order_mark(&content));
-    let text = text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8 text"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
 
 /// Whether users other than the owner of a file can read it, so that the owner should run `chmod 600`.
 ///
@@ -57,24 +37,6 @@ mod tests {
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    #[test]
-    fn a_text_has_no_byte_order_mark_and_no_line_break_at_its_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("secret");
-        for (content, text) in [
-            (&b"\xef\xbb\xbf a b \r\n"[..], " a b "),
-            (b"a\nb\r\n\n", "a\nb"),
-            (b"\xef\xbb\xbf\n", ""),
-            (b"a\xef\xbb\xbf", "a\u{feff}"),
-        ] {
-            fs::write(&path, content).unwrap();
-            assert_eq!(read_text(path.to_str().unwrap()).unwrap(), text);
-        }
-        fs::write(&path, b"plant\xffed").unwrap();
-        let error = read_text(path.to_str().unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "the file is not UTF-8 text");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 use auth_service_records::secret::Secret;
 use auth_service_store::{
     REDIS_FORMS, is_redis_url,
-    settings::{RedisSettings, StoreSettings, TlsFiles, Wait},
+    settings::{DEFAULT_KEY_PREFIX, PemFile, RedisSettings, SecretText, StoreSettings, TlsFiles, Wait},
 };
 
 use super::{
     reader::{Reader, Reported},
     settings::SETTINGS,
+    sources::file_setting,
 };
 
 const PREFIX_MAX_BYTES: usize = 64;
@@ -29,10 +30,10 @@ pub(super) fn store(reader: &mut Reader<'_>) -> StoreSettings {
             if !is_redis_url(&url) {
                 reader.problem("REDIS_URL", REDIS_FORMS);
             }
-            StoreSettings::Redis(redis(reader, url))
+            StoreSettings::Redis(Box::new(redis(reader, url)))
         }
         // A file that cannot be used still means Redis, so that the other settings of Redis are checked too.
-        Err(Reported) => StoreSettings::Redis(redis(reader, String::new())),
+        Err(Reported) => StoreSettings::Redis(Box::new(redis(reader, String::new()))),
     }
 }
 
@@ -67,8 +68,7 @@ fn is_of_redis(name: &str) -> bool {
 
 fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
     reader.warn_if_empty("REDIS_PASSWORD", "only the password in REDIS_URL counts");
-    let password = reader.secret("REDIS_PASSWORD").unwrap_or(None).map(Secret::new);
-    let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or_else(|| "as:".to_owned());
+    let key_prefix = reader.text("REDIS_KEY_PREFIX").unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
     if !is_key_prefix(&key_prefix) {
         let rest = "must be 1 to 64 visible ASCII characters, without spaces and without { } * ? [ ] \\";
         reader.problem("REDIS_KEY_PREFIX", rest);
@@ -78,13 +78,25 @@ fn redis(reader: &mut Reader<'_>, url: String) -> RedisSettings {
     // The wait is shorter than a second, because a client must learn of an outage within a second.
     let timeout = Duration::from_millis(reader.number("REDIS_WAIT_TIMEOUT_MS", 300, 10..=500));
     RedisSettings {
-        url: Secret::new(url),
+        url: secret_text(reader, "REDIS_URL", url),
         username: reader.text("REDIS_USERNAME"),
-        password,
+        password: password(reader, "REDIS_PASSWORD"),
+        sentinel_username: reader.text("REDIS_SENTINEL_USERNAME"),
+        sentinel_password: password(reader, "REDIS_SENTINEL_PASSWORD"),
         key_prefix,
         tls,
         wait: (replicas > 0).then_some(Wait { replicas, timeout }),
     }
+}
+
+fn password(reader: &mut Reader<'_>, name: &str) -> Option<SecretText> {
+    let value = reader.secret(name).unwrap_or(None)?;
+    Some(secret_text(reader, name, value))
+}
+
+/// The value of the setting `name`, with the file that it came from.
+fn secret_text(reader: &Reader<'_>, name: &str, value: String) -> SecretText {
+    SecretText { value: Secret::new(value), file: reader.text(&file_setting(name)).map(Into::into) }
 }
 
 /// Braces would move the hash tag of Redis Cluster. The other excluded characters have a meaning in the patterns of
@@ -100,8 +112,12 @@ fn tls_files(reader: &mut Reader<'_>) -> Option<TlsFiles> {
         reader.warn_if_empty(name, "the server has no client certificate");
     }
     reader.warn_if_open("REDIS_TLS_KEY_FILE");
-    let authority = reader.file("REDIS_TLS_CA_FILE");
-    let (certificate, key) = (reader.file("REDIS_TLS_CERT_FILE"), reader.file("REDIS_TLS_KEY_FILE"));
+    let mut pem = |name| {
+        let text = reader.file(name)?;
+        Some(PemFile { name, file: reader.text(name).unwrap_or_default().into(), text })
+    };
+    let [authority, certificate, key] =
+        ["REDIS_TLS_CA_FILE", "REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE"].map(&mut pem);
     if certificate.is_some() != key.is_some() {
         reader.problem("REDIS_TLS_CERT_FILE", "and REDIS_TLS_KEY_FILE go together; set both or none");
     }
@@ -126,7 +142,7 @@ mod tests {
     /// The settings of Redis, with these beside `REDIS_URL`.
     fn redis_with(settings: &[(&str, &str)]) -> Result<RedisSettings, Vec<String>> {
         match read(&[&[("REDIS_URL", "redis://127.0.0.1")], settings].concat())? {
-            StoreSettings::Redis(redis) => Ok(redis),
+            StoreSettings::Redis(redis) => Ok(*redis),
             StoreSettings::Embedded { .. } => panic!("REDIS_URL is set"),
         }
     }

@@ -40,6 +40,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("REDIS_USERNAME", "none", "User name, if REDIS_URL has none"),
     secret("REDIS_PASSWORD", "none", "Password, if REDIS_URL has none"),
+    setting("REDIS_SENTINEL_USERNAME", "none", "User name for the Sentinels, if they have credentials of their own"),
+    secret("REDIS_SENTINEL_PASSWORD", "none", "Password for the Sentinels, if they have credentials of their own"),
     setting(
         "REDIS_KEY_PREFIX",
         "as:",

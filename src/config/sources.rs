@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     env::{self, VarError},
-    fs, io,
+    io,
 };
+
+use auth_service_records::file;
 
 use super::{
     dotenv::{self, DOTENV},
-    files::{others_can_read, read_text, without_byte_order_mark},
+    files::others_can_read,
     near_names,
     settings::{SETTINGS, Setting},
 };
@@ -89,7 +91,8 @@ impl Sources {
         self.text(name).or_else(|| self.text(&file_setting(name))).is_some()
     }
 
-    /// The value of `NAME`, or the content of the file that `NAME_FILE` names, without the line break at its end.
+    /// The value of `NAME`, or the content of the file that `NAME_FILE` names, as
+    /// [`file::read_text`] reads it.
     ///
     /// # Errors
     /// A sentence, if both are set, or if the file is empty or cannot be read.
@@ -100,7 +103,7 @@ impl Sources {
             (value, None) => return Ok(value.map(str::to_owned)),
             (None, Some(path)) => path,
         };
-        match read_text(path).map_err(|error| unreadable(&file_name, &error))? {
+        match file::read_text(path).map_err(|error| unreadable(&file_name, &error))? {
             // An empty file does not count as unset: its owner expects a value in it.
             value if value.is_empty() => {
                 Err(format!("{file_name} names a file that is empty; write the value of {name} into it"))
@@ -114,9 +117,8 @@ impl Sources {
     /// # Errors
     /// A sentence, if the file cannot be read.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let read = self.text(name).map(fs::read).transpose();
-        let content = read.map_err(|error| unreadable(name, &error))?;
-        Ok(content.map(|content| without_byte_order_mark(&content).to_vec()))
+        let read = self.text(name).map(file::read).transpose();
+        read.map_err(|error| unreadable(name, &error))
     }
 
     /// Whether users other than the owner can read the file that the setting names.
@@ -189,6 +191,8 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Plain records and rules, which every other part of the server imports. Only [`secret`] does I/O. No module knows
+//! Plain records and rules, which every other part of the server imports. Only [`file`] and [`secret`] do I/O. No module knows
 //! HTTP or a driver.
 //!
 //! | module | contents |
@@ -9,10 +9,12 @@
 //! | [`error`] | the errors that a client can get |
 //! | [`refusal`] | why a token is refused |
 //! | [`clock`] | the time of the store |
+//! | [`file`] | the content of files that settings name |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
 
 pub mod clock;
 pub mod error;
+pub mod file;
 pub mod refusal;
 pub mod secret;
 pub mod session;

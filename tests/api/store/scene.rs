@@ -5,7 +5,6 @@ use std::{path::Path, sync::Arc};
 use auth_service_records::{
     clock::Clock,
     error::Error,
-    secret::Secret,
     session::{NewSession, Origin, Outcome, Refreshed, SessionPolicy},
     throttle::KnownAddresses,
     user::User,
@@ -13,7 +12,7 @@ use auth_service_records::{
 use auth_service_store::{
     Store, StoredUser,
     backend::Backend,
-    settings::{RedisSettings, StoreSettings, TlsFiles},
+    settings::{PemFile, RedisSettings, StoreSettings, TlsFiles},
 };
 use auth_service_token::Id;
 use tokio::runtime::{Builder, Runtime};
@@ -138,17 +137,16 @@ impl Scene {
 fn redis_settings(url: &str) -> StoreSettings {
     let tls = url.starts_with("rediss").then(|| {
         let certificates = Certificates::shared();
-        let read = |file: &str| std::fs::read(certificates.path(file)).unwrap();
-        TlsFiles { authority: Some(read("ca.pem")), client: Some((read("client.pem"), read("client.key"))) }
+        let pem = |name, file: &str| {
+            let file = certificates.path(file);
+            PemFile { name, text: std::fs::read(&file).unwrap(), file: file.into() }
+        };
+        TlsFiles {
+            authority: Some(pem("REDIS_TLS_CA_FILE", "ca.pem")),
+            client: Some((pem("REDIS_TLS_CERT_FILE", "client.pem"), pem("REDIS_TLS_KEY_FILE", "client.key"))),
+        }
     });
-    StoreSettings::Redis(RedisSettings {
-        url: Secret::new(url.to_owned()),
-        username: None,
-        password: None,
-        key_prefix: "as:".to_owned(),
-        tls,
-        wait: None,
-    })
+    StoreSettings::Redis(RedisSettings { tls, ..RedisSettings::at(url) }.into())
 }
 
 fn embedded_settings(directory: &Path) -> StoreSettings {

@@ -10,6 +10,7 @@ mod outage;
 mod permissions;
 mod prefixes;
 mod redis_start;
+mod renewed_files;
 mod replicas;
 mod reports;
 mod tls;

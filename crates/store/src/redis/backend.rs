@@ -3,19 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use auth_service_records::{clock::Clock, session::SessionPolicy};
-use redis::{ConnectionInfo, RedisError};
+use redis::RedisError;
 
 use super::{
     keys::Keys,
     net::{
-        address::{Address, Topology},
-        cluster::Cluster,
-        link::Link,
-        report::Report,
-        sentinel::Sentinels,
-        slots,
-        source::Source,
-        timekeeper::Timekeeper,
+        address::Address, cluster::Cluster, link::Link, report::Report, sentinel::Sentinels, server::Server, slots,
+        source::Source, timekeeper::Timekeeper, url::Topology,
     },
     store::{Redis, Servers, Shared},
 };
@@ -24,13 +18,12 @@ use crate::{open_error::OpenError, settings::RedisSettings};
 /// The data that all runtimes of the process share.
 pub struct Backend {
     pub(super) address: Address,
-    pub(super) name: String,
     pub(super) shared: Arc<Shared>,
 }
 
 /// A server that accepts writes.
 pub(super) struct Primary {
-    pub(super) info: ConnectionInfo,
+    pub(super) server: Server,
     /// The first and the last slot of each of its ranges in a cluster. Empty without a cluster.
     pub(super) slots: Vec<(u16, u16)>,
 }
@@ -42,11 +35,11 @@ impl Backend {
         let timekeeper = Arc::new(Timekeeper::new(clock.clone()));
         let reporter = Arc::default();
         let shared = Arc::new(Shared { keys, policy, clock, timekeeper, reporter, wait: settings.wait });
-        Ok(Self { name: address.name(), address, shared })
+        Ok(Self { address, shared })
     }
 
     pub(crate) fn address(&self) -> &str {
-        &self.name
+        self.address.name()
     }
 
     /// Opens the connections of one runtime. From then on, the clock shows the time of Redis, if Redis answers.
@@ -59,7 +52,7 @@ impl Backend {
                 Servers::Cluster(Cluster::start(address, wait, keys, timekeeper, reporter).await)
             }
             _ => {
-                let (probe, report) = (keys.probe(), Report::new(reporter, self.name.clone()));
+                let (probe, report) = (keys.probe(), Report::new(reporter, self.address.name().to_owned()));
                 let wait = wait.map(|wait| (wait, keys));
                 let link = Link::start(self.source(), wait, Some(timekeeper), probe, report);
                 link.tried().await;
@@ -81,14 +74,14 @@ impl Backend {
     /// The servers that accept writes now.
     pub(super) async fn primaries(&self) -> Result<Vec<Primary>, RedisError> {
         let Topology::Cluster = self.address.topology else {
-            return Ok(vec![Primary { info: self.source().locate().await?, slots: Vec::new() }]);
+            return Ok(vec![Primary { server: self.source().locate().await?, slots: Vec::new() }]);
         };
         let mut servers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (first, last, host, port) in slots::locate(&self.address).await? {
             servers.entry((host, port)).or_default().push((first, last));
         }
         let primary =
-            |((host, port), slots): ((String, u16), _)| Primary { info: self.address.server(&host, port), slots };
+            |((host, port), slots): ((String, u16), _)| Primary { server: self.address.server(&host, port), slots };
         Ok(servers.into_iter().map(primary).collect())
     }
 }

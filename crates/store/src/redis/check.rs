@@ -1,13 +1,13 @@
 //! Checks the servers at the start, and inspects them for `doctor`.
 
 use auth_service_token::Id;
-use redis::{ConnectionInfo, RedisError};
+use redis::RedisError;
 
 use super::{
     backend::{Backend, Primary},
     diagnosis::{explain, wrong_server},
     inspect,
-    net::{address::Topology, connection},
+    net::{connection, server::Server, url::Topology},
     slot,
     store::Shared,
 };
@@ -21,11 +21,11 @@ impl Backend {
     pub(crate) async fn check(&self) -> Result<Option<String>, OpenError> {
         let primaries = match self.primaries().await {
             Ok(primaries) => primaries,
-            Err(error) => return self.explain(&self.name, &error).map(Some),
+            Err(error) => return self.explain(self.address(), &error).map(Some),
         };
-        for Primary { info, .. } in primaries {
-            let name = info.addr().to_string();
-            match self.wrong_server(info).await {
+        for Primary { server, .. } in primaries {
+            let name = server.addr().to_string();
+            match self.wrong_server(&server).await {
                 Ok(None) => {}
                 Ok(Some(advice)) => return Err(OpenError::Settings(advice)),
                 Err(error) => return self.explain(&name, &error).map(Some),
@@ -34,9 +34,9 @@ impl Backend {
         Ok(None)
     }
 
-    async fn wrong_server(&self, info: ConnectionInfo) -> Result<Option<String>, RedisError> {
-        let name = info.addr().to_string();
-        let mut connection = connection::connect_once(info).await?;
+    async fn wrong_server(&self, server: &Server) -> Result<Option<String>, RedisError> {
+        let name = server.addr().to_string();
+        let mut connection = connection::connect_once(server).await?;
         let hello = connection::hello(&mut connection).await?;
         Ok(wrong_server(&self.address.topology, &name, &hello))
     }
@@ -46,16 +46,16 @@ impl Backend {
         let primaries = match self.primaries().await {
             Ok(primaries) => primaries,
             Err(error) => {
-                return match self.explain(&self.name, &error) {
+                return match self.explain(self.address(), &error) {
                     Ok(reason) => Err(reason),
-                    Err(refused) => Ok(vec![refusal(&self.name, refused.message())]),
+                    Err(refused) => Ok(vec![refusal(self.address(), refused.message())]),
                 };
             }
         };
         let coverage = matches!(self.address.topology, Topology::Cluster).then(|| self.coverage(&primaries));
         let mut findings = Vec::new();
         for primary in primaries {
-            let name = primary.info.addr().to_string();
+            let name = primary.server.addr().to_string();
             match self.inspect_one(primary, &name).await {
                 Ok(found) => findings.extend(found),
                 Err(error) => findings.push(self.unreachable(&name, &error)),
@@ -70,8 +70,8 @@ impl Backend {
     }
 
     async fn inspect_one(&self, primary: Primary, name: &str) -> Result<Vec<Finding>, RedisError> {
-        let Primary { info, slots } = primary;
-        let mut connection = connection::connect_once(info).await?;
+        let Primary { server, slots } = primary;
+        let mut connection = connection::connect_once(&server).await?;
         let hello = connection::hello(&mut connection).await?;
         if let Some(advice) = wrong_server(&self.address.topology, name, &hello) {
             return Ok(vec![refusal(name, &advice)]);
@@ -86,7 +86,7 @@ impl Backend {
         inspect::inspect(&mut connection, name, hello, needs).await
     }
 
-    fn unreachable(&self, name: &str, error: &RedisError) -> Finding {
+    pub(super) fn unreachable(&self, name: &str, error: &RedisError) -> Finding {
         match self.explain(name, error) {
             Ok(reason) => {
                 let advice = "start this server, and run doctor again";
@@ -107,7 +107,7 @@ impl Backend {
                 "run redis-cli --cluster fix HOST:PORT: the users of these slots, or all users, are not served",
             ),
         };
-        Finding::new(&self.name, "slots", verdict, seen, advice)
+        Finding::new(self.address(), "slots", verdict, seen, advice)
     }
 
     fn explain(&self, name: &str, error: &RedisError) -> Result<String, OpenError> {

@@ -5,9 +5,9 @@ use redis::RedisError;
 use super::{
     errors,
     net::{
-        address::Topology,
         connection::{self, Hello},
         sentinel,
+        url::Topology,
     },
 };
 use crate::open_error::OpenError;
@@ -24,8 +24,14 @@ pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Re
         )));
     }
     if connection::is_refusal(error) {
+        let sentinels = match topology {
+            Topology::Sentinel { .. } => {
+                " (Sentinels take REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD, if set)"
+            }
+            _ => "",
+        };
         return Err(OpenError::Settings(format!(
-            "Redis at {name} refused REDIS_URL's user name, password or database: {reason}"
+            "Redis at {name} refused REDIS_URL's user name, password or database: {reason}{sentinels}"
         )));
     }
     match (topology, error.detail().unwrap_or_default()) {

@@ -26,5 +26,5 @@ mod store;
 mod tokens;
 mod users;
 
-pub use self::net::address::{REDIS_FORMS, is_redis_url};
+pub use self::net::url::{REDIS_FORMS, is_redis_url};
 pub(crate) use self::{backend::Backend, store::Redis, users::Users};

@@ -73,7 +73,7 @@ impl Users {
     /// Fails if a slot has moved since the start of the list, because its accounts may have moved past the list.
     async fn check_servers(&self) -> Result<(), Error> {
         let now = self.backend.primaries().await.map_err(|error| to_error(&error))?;
-        let place = |primary: &Primary| (primary.info.addr().to_string(), primary.slots.clone());
+        let place = |primary: &Primary| (primary.server.addr().to_string(), primary.slots.clone());
         if now.iter().map(place).eq(self.primaries.iter().map(place)) {
             Ok(())
         } else {
@@ -86,7 +86,7 @@ impl Users {
 
 impl Scan {
     async fn start(primary: &Primary) -> Result<Self, Error> {
-        let connected = connection::connect_patiently(primary.info.clone(), PAGE_TIMEOUT).await;
+        let connected = connection::connect_patiently(&primary.server, PAGE_TIMEOUT).await;
         Ok(Self { connection: connected.map_err(|error| to_error(&error))?, cursor: 0 })
     }
 

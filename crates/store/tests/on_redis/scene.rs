@@ -10,7 +10,6 @@ use std::{
 
 use auth_service_records::{
     clock::Clock,
-    secret::Secret,
     session::{NewSession, Origin, Page, Refreshed, SessionPolicy},
     throttle::KnownAddresses,
     user::{Email, User},
@@ -80,15 +79,7 @@ pub(crate) fn url(directory: &TempDir) -> String {
 
 /// A store on the server at `url`. The server may start later.
 pub(crate) async fn connect(url: &str, policy: SessionPolicy, clock: Clock) -> Store {
-    let settings = RedisSettings {
-        url: Secret::new(url.to_owned()),
-        username: None,
-        password: None,
-        key_prefix: "as:".to_owned(),
-        tls: None,
-        wait: None,
-    };
-    Backend::open(&StoreSettings::Redis(settings), policy, clock).unwrap().connect().await
+    Backend::open(&StoreSettings::Redis(RedisSettings::at(url).into()), policy, clock).unwrap().connect().await
 }
 
 /// Waits until the store has reached the server. On a busy machine, the first attempt to connect may take too long.

@@ -29,8 +29,7 @@ impl Probe {
         probe.add("TIME", "", &[], None);
         if needs.wait.is_some() {
             probe.add("WAIT", "0", &["1"], None);
-            // The pool sends these commands before it reuses a connection.
-            probe.add("UNWATCH", "", &[], None);
+            // The pool sends this command before it reuses a connection.
             probe.add("PING", "", &[], None);
         }
         if needs.cluster {

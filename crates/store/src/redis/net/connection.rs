@@ -3,11 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, PushKind, RedisError, RedisResult,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use tokio::{sync::Notify, time::timeout};
+
+use super::server::Server;
 
 /// So short that two timeouts in a row take less than a second, because a client must learn of an outage within a
 /// second.
@@ -17,7 +18,7 @@ pub(in crate::redis) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500
 const CLIENT_NAME: &str = "auth-service";
 
 /// Connects, and accepts only a primary. A replica that has lost its primary would still accept removed tokens.
-pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
+pub(in crate::redis) async fn connect(server: &Server, lost: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
     let config = connection_config().set_push_sender(move |message: PushInfo| {
         if message.kind == PushKind::Disconnection {
             lost.notify_one();
@@ -25,7 +26,7 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
         Ok::<_, redis::aio::SendError>(())
     });
     let connecting = async {
-        let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = server.open(&config).await?;
         set_name(&mut connection).await;
         check_role(&mut connection).await?;
         Ok(connection)
@@ -34,18 +35,18 @@ pub(in crate::redis) async fn connect(info: ConnectionInfo, lost: Arc<Notify>) -
 }
 
 /// Opens a connection that only the caller uses, to a server of any role.
-pub(in crate::redis) async fn connect_once(info: ConnectionInfo) -> RedisResult<MultiplexedConnection> {
-    connect_patiently(info, RESPONSE_TIMEOUT).await
+pub(in crate::redis) async fn connect_once(server: &Server) -> RedisResult<MultiplexedConnection> {
+    connect_patiently(server, RESPONSE_TIMEOUT).await
 }
 
 /// Like [`connect_once`], for commands that may take as long as `response_timeout`.
 pub(in crate::redis) async fn connect_patiently(
-    info: ConnectionInfo,
+    server: &Server,
     response_timeout: Duration,
 ) -> RedisResult<MultiplexedConnection> {
     let config = connection_config().set_response_timeout(Some(response_timeout));
     let connecting = async {
-        let mut connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = server.open(&config).await?;
         set_name(&mut connection).await;
         Ok(connection)
     };

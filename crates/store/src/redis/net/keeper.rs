@@ -3,7 +3,7 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use auth_service_records::error::Outage;
-use redis::{ConnectionInfo, RedisError, RedisResult};
+use redis::{RedisError, RedisResult};
 use tokio::{
     sync::{Notify, watch},
     time::sleep,
@@ -13,6 +13,7 @@ use super::{
     connection::{self, check_role},
     replicated::Exclusive,
     report::Trouble,
+    server::Server,
     source::Source,
     state::{Current, State, why},
     timekeeper::Timekeeper,
@@ -82,22 +83,22 @@ impl Keeper {
             }
             (error, reason)
         };
-        let info = self.source.locate().await.map_err(|error| failure(&"Sentinel", error))?;
-        self.connect_to(&info, serial, lost).await.map_err(|error| failure(info.addr(), error))
+        let server = self.source.locate().await.map_err(|error| failure(&"Sentinel", error))?;
+        self.connect_to(&server, serial, lost).await.map_err(|error| failure(server.addr(), error))
     }
 
     /// Connects, and sets the clock before the first request can use the connection.
-    async fn connect_to(&self, info: &ConnectionInfo, serial: u64, lost: Arc<Notify>) -> RedisResult<Arc<Current>> {
-        let mut connection = connection::connect(info.clone(), lost).await?;
-        let exclusive = self.wait.clone().map(|(wait, keys)| Exclusive::new(info.clone(), wait, keys)).transpose()?;
+    async fn connect_to(&self, server: &Server, serial: u64, lost: Arc<Notify>) -> RedisResult<Arc<Current>> {
+        let mut connection = connection::connect(server, lost).await?;
+        let exclusive = self.wait.clone().map(|(wait, keys)| Exclusive::new(server.clone(), wait, keys)).transpose()?;
         // A frozen primary answers when it wakes up. By then another server may be the primary.
-        if self.source.has_moved(info).await {
+        if self.source.has_moved(server).await {
             return Err(connection::no_primary(MOVED));
         }
         if let Some(timekeeper) = &self.timekeeper {
             timekeeper.ask(&mut connection).await;
         }
-        Ok(Arc::new(Current { connection, info: info.clone(), exclusive, serial }))
+        Ok(Arc::new(Current { connection, server: server.clone(), exclusive, serial }))
     }
 
     /// Returns when the connection is lost, or when another server is the primary. Returns the reason, unless the state
@@ -128,7 +129,8 @@ impl Keeper {
                 timekeeper.ask(&mut watched.connection.clone()).await;
             }
         };
-        let (alive, moved, ()) = tokio::join!(check_role(&mut connection), self.source.has_moved(&watched.info), time);
+        let (alive, moved, ()) =
+            tokio::join!(check_role(&mut connection), self.source.has_moved(&watched.server), time);
         match alive {
             // Drops the connection to a frozen primary before a failover replaces the primary. A frozen primary that
             // wakes up would accept writes that are then lost.

@@ -148,7 +148,7 @@ impl Link {
         };
         // The Sentinels are asked after the replicas have confirmed. A failover that starts later finds replicas with
         // the write.
-        match timeout_at(deadline, self.source.confirms_primary(&current.info)).await {
+        match timeout_at(deadline, self.source.confirms_primary(&current.server)).await {
             Ok(true) => self.state.classify(Ok(answer), current.serial).map_err(Failure::Redis),
             _ => Err(Failure::Error(Error::NotReplicated)),
         }

@@ -52,7 +52,7 @@ impl Nodes {
         reporter: Arc<Reporter>,
     ) -> Self {
         Self {
-            report: Report::new(&reporter, address.name()),
+            report: Report::new(&reporter, address.name().to_owned()),
             address,
             wait,
             keys,

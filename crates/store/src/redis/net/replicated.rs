@@ -4,13 +4,20 @@
 use std::time::Duration;
 
 use auth_service_token::Id;
-use deadpool_redis::{Connection, Hook, Manager, Pool, PoolError, Runtime, TimeoutType};
-use redis::{ConnectionInfo, RedisError, RedisResult, Value, aio::ConnectionLike};
+use deadpool::{
+    Runtime,
+    managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType},
+};
+use redis::{
+    AsyncConnectionConfig, RedisError, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, connection_config, no_primary, set_name, timed_out},
     request::Request,
+    server::Server,
 };
 use crate::{redis::keys::Keys, settings::Wait};
 
@@ -23,9 +30,32 @@ const QUEUE_TIMEOUT: Duration = Duration::from_millis(150);
 /// Connections to one primary.
 #[derive(Clone)]
 pub(super) struct Exclusive {
-    pool: Pool,
+    pool: Pool<Opener>,
     wait: Wait,
     keys: Keys,
+}
+
+/// Opens the connections of a pool. (The library's own manager would keep the credentials of its start.)
+struct Opener {
+    server: Server,
+    config: AsyncConnectionConfig,
+}
+
+type Connection = Object<Opener>;
+
+impl Manager for Opener {
+    type Type = MultiplexedConnection;
+    type Error = RedisError;
+
+    async fn create(&self) -> RedisResult<MultiplexedConnection> {
+        let mut connection = self.server.open(&self.config).await?;
+        set_name(&mut connection).await;
+        Ok(connection)
+    }
+
+    async fn recycle(&self, connection: &mut MultiplexedConnection, _: &Metrics) -> RecycleResult<RedisError> {
+        Ok(redis::cmd("PING").query_async(connection).await?)
+    }
 }
 
 /// The outcome of a write.
@@ -43,20 +73,14 @@ pub(super) enum Written {
 impl Exclusive {
     /// Makes a pool with all three timeouts. A pool has no timeouts by default, and `get` would wait as long as TCP
     /// does.
-    pub(super) fn new(info: ConnectionInfo, wait: Wait, keys: Keys) -> RedisResult<Self> {
+    pub(super) fn new(server: Server, wait: Wait, keys: Keys) -> RedisResult<Self> {
         let config = connection_config().set_response_timeout(Some(wait.timeout + RESPONSE_TIMEOUT));
-        let pool = Pool::builder(Manager::new_with_config(info, config)?)
+        let pool = Pool::builder(Opener { server, config })
             .max_size(CONNECTIONS)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(QUEUE_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(RESPONSE_TIMEOUT))
-            .post_create(Hook::async_fn(|connection, _| {
-                Box::pin(async {
-                    set_name(connection).await;
-                    Ok(())
-                })
-            }))
             .build()
             .map_err(|error| RedisError::from(std::io::Error::other(error.to_string())))?;
         Ok(Self { pool, wait, keys })
@@ -81,7 +105,7 @@ impl Exclusive {
         if !is_current() {
             return Written::Failed(no_primary("another server is the primary now"));
         }
-        let answer = timeout_at(deadline, request.send(&mut connection, asking)).await;
+        let answer = timeout_at(deadline, request.send(&mut *connection, asking)).await;
         let answer = match answer.unwrap_or_else(|_| Err(timed_out())) {
             Ok(answer) => answer,
             Err(error) => {

@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use redis::{ConnectionInfo, ErrorKind, FromRedisValue, RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::{sync::Mutex, task::JoinSet, time::timeout};
 
 use super::{
     address::Address,
     connection::{self, timed_out},
+    login::Login,
+    server::Server,
 };
 
 /// The answer of a slower Sentinel does not count.
@@ -22,7 +24,10 @@ pub(in crate::redis) struct Sentinels {
 }
 
 struct Sentinel {
-    info: ConnectionInfo,
+    /// With the credentials of Sentinels, or without credentials.
+    server: Server,
+    /// With the credentials of the Redis servers, if Sentinels have none of their own.
+    fallback: Option<Server>,
     /// Reused by later questions.
     connection: Mutex<Option<MultiplexedConnection>>,
 }
@@ -39,12 +44,12 @@ struct View {
 
 impl Sentinels {
     pub(in crate::redis) fn new(address: Address, service: String) -> Self {
-        let members = address.seeds.iter().map(|seed| Sentinel::new(seed.clone())).map(Arc::new).collect();
+        let members = address.seeds.iter().map(|seed| Arc::new(Sentinel::new(seed, &address.sentinel_login))).collect();
         Self { address, service, members }
     }
 
     /// The server that a majority of the Sentinels names.
-    pub(in crate::redis) async fn primary(&self) -> RedisResult<ConnectionInfo> {
+    pub(in crate::redis) async fn primary(&self) -> RedisResult<Server> {
         let mut answers = self.ask_all(async |member, service| member.primary_of(service).await);
         let mut votes: HashMap<(String, u16), usize> = HashMap::new();
         let (mut unknown, mut failure) = (0, None);
@@ -69,17 +74,17 @@ impl Sentinels {
         })
     }
 
-    /// Whether a majority of the Sentinels sees the server at `info` as a healthy primary, and no Sentinel is running
+    /// Whether a majority of the Sentinels sees this server as a healthy primary, and no Sentinel is running
     /// or has completed a failover to another server. Between the choice of a new primary and the demotion of the old
     /// one, the old primary accepts writes and the remaining replicas confirm them. Those writes are lost.
-    pub(in crate::redis) async fn confirms_primary(&self, info: &ConnectionInfo) -> bool {
+    pub(in crate::redis) async fn confirms_primary(&self, server: &Server) -> bool {
         let mut answers = self.ask_all(async |member, service| member.view_of(service).await);
         let mut views = Vec::new();
         // Waits for every answer, because the Sentinel that runs the failover may be the slowest.
         while let Some(answer) = answers.join_next().await {
             views.extend(answer.into_iter().flatten());
         }
-        let names_it = |view: &&View| self.address.server(&view.host, view.port).addr() == info.addr();
+        let names_it = |view: &&View| self.address.server(&view.host, view.port).addr() == server.addr();
         let epoch = views.iter().filter(names_it).map(|view| view.epoch).max();
         // A Sentinel that was down may still name a former primary, but with an older epoch.
         let replaced = views.iter().any(|view| !names_it(&view) && Some(view.epoch) > epoch);
@@ -112,10 +117,9 @@ pub(in crate::redis) fn is_unknown_service(error: &RedisError) -> bool {
 }
 
 impl Sentinel {
-    /// Sets the database to 0, because a Sentinel has no databases.
-    fn new(seed: ConnectionInfo) -> Self {
-        let settings = seed.redis_settings().clone().set_db(0);
-        Self { info: seed.set_redis_settings(settings), connection: Mutex::new(None) }
+    fn new(seed: &Server, login: &Arc<Login>) -> Self {
+        let fallback = (!login.has_credentials()).then(|| seed.without_database());
+        Self { server: seed.without_database().with_login(login), fallback, connection: Mutex::new(None) }
     }
 
     async fn primary_of(&self, service: String) -> RedisResult<Option<(String, u16)>> {
@@ -157,11 +161,11 @@ impl Sentinel {
         answer
     }
 
-    /// Connects without the user and password first, because they belong to the Redis servers. A Sentinel that requires
-    /// credentials gets the same ones.
+    /// Connects with the credentials of Sentinels. If the settings have none, connects without credentials, and a
+    /// Sentinel that requires credentials gets those of the Redis servers.
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let open = redis::RedisConnectionInfo::default().set_protocol(self.info.redis_settings().protocol());
-        let mut connection = connection::connect_once(self.info.clone().set_redis_settings(open)).await;
+        let mut connection = connection::connect_once(&self.server).await;
+        let Some(fallback) = &self.fallback else { return connection };
         let refused = match &mut connection {
             Ok(connection) => match redis::cmd("PING").query_async::<()>(connection).await {
                 Ok(()) => false,
@@ -169,6 +173,6 @@ impl Sentinel {
             },
             Err(error) => connection::is_refusal(error),
         };
-        if refused { connection::connect_once(self.info.clone()).await } else { connection }
+        if refused { connection::connect_once(fallback).await } else { connection }
     }
 }

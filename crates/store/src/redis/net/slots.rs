@@ -1,12 +1,13 @@
 //! Asks the nodes of a cluster which primary serves which slots.
 
-use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, RedisResult, Value};
+use redis::{ConnectionAddr, FromRedisValue, RedisError, RedisResult, Value};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     address::Address,
     connection::{self, RESPONSE_TIMEOUT, timed_out},
     request::Request,
+    server::Server,
 };
 
 pub(super) const NO_SLOTS: &str = "the cluster has no slots yet; redis-cli --cluster create HOST:PORT... assigns them";
@@ -46,11 +47,11 @@ pub(in crate::redis) async fn locate(address: &Address) -> RedisResult<Ranges> {
 }
 
 /// Asks a node on a new connection.
-pub(in crate::redis) async fn ask(info: &ConnectionInfo) -> RedisResult<Ranges> {
+pub(in crate::redis) async fn ask(server: &Server) -> RedisResult<Ranges> {
     let asking = async {
-        let mut connection = connection::connect_once(info.clone()).await?;
+        let mut connection = connection::connect_once(server).await?;
         let answer = request().send(&mut connection, false).await?;
-        parse(redis::from_redis_value(answer)?, host_of(info.addr()))
+        parse(redis::from_redis_value(answer)?, host_of(server.addr()))
     };
     timeout(RESPONSE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(timed_out()))
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use auth_service_records::error::{Error, Outage};
-use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
 use tokio::sync::Notify;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     replicated::Exclusive,
     report::{Report, Trouble},
     request::Request,
+    server::Server,
 };
 use crate::redis::errors::{Reason, is_refusal, outage, reason};
 
@@ -44,7 +45,7 @@ pub(super) struct State {
 /// One connection.
 pub(super) struct Current {
     pub(super) connection: MultiplexedConnection,
-    pub(super) info: ConnectionInfo,
+    pub(super) server: Server,
     /// Connections to the same server, if writes wait for replicas.
     pub(super) exclusive: Option<Exclusive>,
     /// Identifies the connection, so that a late error on an old connection does not drop the new one.
