@@ -32,6 +32,10 @@ new_secret() {
     (umask 077 && printf '%s\n' "$2" >"$secrets/.$1.$$" && mv -n "$secrets/.$1.$$" "$secrets/$1")
     say "Made the secret $secrets/$1"
 }
+# Sets `made_signing`, because replicas start only with secrets that the store knows.
+made_signing=''
+new_signing_secret() { new_secret "$1" "$(random)" && made_signing=yes; }
+adopt_secrets() { $compose run --rm -T --no-deps server secrets adopt >"$log" 2>&1 </dev/null; }
 has_secret() { [[ -e $secrets/$1 ]]; }
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -39,8 +43,8 @@ make_secrets() {
     local user owner
     (umask 077 && mkdir -p "$secrets")
     # Existing secrets are never overwritten.
-    has_secret auth_secret_key || new_secret auth_secret_key "$(random)"
-    has_secret refresh_secret_key || new_secret refresh_secret_key "$(random)"
+    has_secret auth_secret_key || new_signing_secret auth_secret_key
+    has_secret refresh_secret_key || new_signing_secret refresh_secret_key
     has_secret redis_password || new_secret redis_password "$(random)"
     has_secret redis_url || new_secret redis_url "redis://:$(cat "$secrets/redis_password")@redis:6379"
     # The containers run as the owner of the files, whom SERVICE_USER in .env names. Without SERVICE_USER, an
@@ -154,6 +158,8 @@ install_docker() {
     doing="updating Redis"
     update_redis
     doing="replacing the replicas"
+    [[ -z $made_signing ]] || wait_for 30 "the store takes the new signing secrets" adopt_secrets ||
+        fail_with_log "the store does not take the new signing secrets"
     update_replicas
     # shellcheck disable=SC2046 # one word for each name
     remember_all $(names_of_compose) IMAGE_SOURCE

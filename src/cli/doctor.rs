@@ -11,15 +11,15 @@ use super::{
     output::{FAILED, Failed, Report, report},
     store::on_backend,
 };
-use crate::config::Sources;
+use crate::config::{Config, Sources};
 
 const HELP: &str = "\
 Examples:
   auth-service doctor
   REDIS_URL=redis+sentinel://10.0.0.1,10.0.0.2/accounts auth-service doctor --json
 
-Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. On Redis,
-the command writes temporary keys and deletes them. It changes nothing else. On the embedded store, it works only while
+Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. If the
+settings have the signing secrets, compares them with those of the replicas. On Redis, the command writes temporary keys and deletes them. It changes nothing else. On the embedded store, it works only while
 the server is stopped. It exits with 1 if the server would not start on this store, or if the store cannot be reached.";
 
 pub(super) fn command() -> Command {
@@ -61,8 +61,12 @@ fn row(finding: &Finding, width: usize) -> String {
 
 /// Inspects even a store that the server would refuse, so that the output shows the refusal beside the other findings.
 fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
+    let secrets = Config::load_secrets(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
     on_backend(sources, async |backend| {
-        let findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;
+        let mut findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;
+        if let Some(secrets) = secrets {
+            findings.extend(backend.compare_secrets(&secrets.tokens().check_values()).await);
+        }
         Ok(Diagnosis { findings })
     })
 }

@@ -61,7 +61,7 @@ pub fn run() -> Invocation {
         Some(("user", matches)) => user::run(matches, &sources),
         Some(("export", matches)) => export::run(matches, &sources),
         Some(("import", matches)) => import::run(matches, &sources),
-        Some(("secrets", matches)) => secrets::run(matches),
+        Some(("secrets", matches)) => secrets::run(matches, &sources),
         Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
         _ => return Invocation::Serve(sources),

@@ -148,6 +148,14 @@ impl Config {
         Reader::read(sources, passwords::passwords).map(|(settings, _)| settings)
     }
 
+    /// Reads and checks only the signing secrets. `None` if the settings have none.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_secrets(sources: &Sources) -> Result<Option<Secrets>, Vec<String>> {
+        Reader::read(sources, |reader| secrets::secrets(reader, false)).map(|(secrets, _)| secrets)
+    }
+
     /// Reads and checks only `HOST` and `PORT`.
     ///
     /// # Errors

@@ -74,6 +74,16 @@ pub const SETTINGS: &[Setting] = &[
         "Key that signs refresh tokens, at least 32 bytes; required with Redis; with the embedded store, the server \
          generates it in DATA_DIR",
     ),
+    secret(
+        "AUTH_SECRET_KEY_PREVIOUS",
+        "none",
+        "Key that verifies access tokens beside AUTH_SECRET_KEY and never signs, while the secrets are replaced",
+    ),
+    secret(
+        "REFRESH_SECRET_KEY_PREVIOUS",
+        "none",
+        "Key that verifies refresh tokens beside REFRESH_SECRET_KEY and never signs, while the secrets are replaced",
+    ),
     setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
     setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token, at least that of an access token"),
     setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),

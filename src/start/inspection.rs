@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use auth_service_records::clock::Clock;
 use auth_service_store::{Finding, Verdict, backend::Backend};
+use auth_service_token::SecretsCheck;
 use tokio::{sync::watch, time::sleep};
 
 use crate::cli;
@@ -15,23 +16,26 @@ const INSPECTION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of the inspection at the start.
 pub(super) struct Inspection {
+    /// The check values of the signing secrets in the settings.
+    secrets: Option<SecretsCheck>,
     /// Whether the whole store was reachable.
     complete: bool,
 }
 
 impl Inspection {
-    /// Inspects the store. An unreachable store is not an error, because it may come back.
+    /// Inspects the store, and enters the `secrets` into the store. An unreachable store is not an error, because it may
+    /// come back.
     ///
     /// # Errors
     /// The exit code, if the server must not serve on this store. The reason is already printed.
-    pub(super) async fn at_start(backend: &Backend) -> Result<Self, ExitCode> {
+    pub(super) async fn at_start(backend: &Backend, secrets: Option<SecretsCheck>) -> Result<Self, ExitCode> {
         match backend.check().await {
-            Ok(None) => match inspect(backend, Unreachable::Warn).await {
-                Ok(complete) => Ok(Self { complete }),
+            Ok(None) => match inspect(backend, secrets.as_ref(), Unreachable::Warn).await {
+                Ok(complete) => Ok(Self { secrets, complete }),
                 Err(refusals) => Err(cli::wrong_settings(&refusals)),
             },
             // The first connection logs why it fails.
-            Ok(Some(_)) => Ok(Self { complete: false }),
+            Ok(Some(_)) => Ok(Self { secrets, complete: false }),
             Err(error) => Err(cli::cannot_open(&error)),
         }
     }
@@ -41,7 +45,7 @@ impl Inspection {
     pub(super) fn watch(self, backend: Backend, clock: Clock) -> watch::Receiver<Vec<String>> {
         let (refusals, refused) = watch::channel(Vec::new());
         if !self.complete {
-            tokio::spawn(inspect_until_complete(backend, refusals));
+            tokio::spawn(inspect_until_complete(backend, self.secrets, refusals));
         }
         tokio::spawn(watch_clock(clock));
         refused
@@ -59,8 +63,12 @@ enum Unreachable {
 ///
 /// # Errors
 /// A sentence for each reason why the server must not start.
-async fn inspect(backend: &Backend, unreachable: Unreachable) -> Result<bool, Vec<String>> {
-    let findings = match backend.inspect().await {
+async fn inspect(
+    backend: &Backend,
+    secrets: Option<&SecretsCheck>,
+    unreachable: Unreachable,
+) -> Result<bool, Vec<String>> {
+    let mut findings = match backend.inspect().await {
         Ok(findings) => findings,
         Err(reason) => {
             if unreachable == Unreachable::Warn {
@@ -69,6 +77,10 @@ async fn inspect(backend: &Backend, unreachable: Unreachable) -> Result<bool, Ve
             return Ok(false);
         }
     };
+    // A server that does not start must not enter its secrets.
+    if let Some(secrets) = secrets.filter(|_| findings.iter().all(|finding| finding.verdict != Verdict::Refusal)) {
+        findings.extend(backend.enter_secrets(secrets).await);
+    }
     let sentence =
         |finding: &Finding| format!("{} at {}: {}: {}", finding.check, finding.place, finding.seen, finding.advice);
     let of = |verdict| findings.iter().filter(move |finding| finding.verdict == verdict);
@@ -87,10 +99,10 @@ async fn inspect(backend: &Backend, unreachable: Unreachable) -> Result<bool, Ve
     Ok(complete)
 }
 
-async fn inspect_until_complete(backend: Backend, refusals: watch::Sender<Vec<String>>) {
+async fn inspect_until_complete(backend: Backend, secrets: Option<SecretsCheck>, refusals: watch::Sender<Vec<String>>) {
     loop {
         sleep(INSPECTION_INTERVAL).await;
-        match inspect(&backend, Unreachable::Ignore).await {
+        match inspect(&backend, secrets.as_ref(), Unreachable::Ignore).await {
             Ok(false) => {}
             Ok(true) => return,
             Err(found) => {

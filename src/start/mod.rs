@@ -9,7 +9,6 @@ use std::{io, process::ExitCode, sync::Arc, thread};
 use auth_service_password::Passwords;
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 use auth_service_store::backend::Backend;
-use auth_service_token::Tokens;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
@@ -63,7 +62,9 @@ async fn serve(
 ) -> io::Result<ExitCode> {
     let trail_file = trail.clone();
     outlive_hang_ups(move || trail_file.reopen())?;
-    let inspection = match Inspection::at_start(&backend).await {
+    // The store of one server has no secrets to compare.
+    let secrets = config.secrets.as_ref().map(|secrets| secrets.tokens().check_values());
+    let inspection = match Inspection::at_start(&backend, secrets).await {
         Ok(inspection) => inspection,
         Err(code) => return Ok(code),
     };
@@ -99,7 +100,6 @@ async fn serve(
 }
 
 fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
-    let secrets = secrets::of(config)?;
     let hashing = auth_service_password::Settings {
         cost: config.passwords.cost,
         min_score: config.passwords.min_score,
@@ -108,7 +108,7 @@ fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cor
         deadline: config.request_timeout * 3 / 4,
     };
     Ok(Parts {
-        tokens: Arc::new(Tokens::new(secrets.access.expose().as_bytes(), secrets.refresh.expose().as_bytes())),
+        tokens: Arc::new(secrets::of(config)?.tokens()),
         passwords: Passwords::start(hashing)?,
         policy,
         address_limit: config.address_limit,

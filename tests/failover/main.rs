@@ -17,6 +17,7 @@ mod majorities;
 mod proxies;
 mod recorder;
 mod recording;
+mod rotations;
 mod site;
 mod topologies;
 mod waiting_writes;

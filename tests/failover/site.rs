@@ -64,11 +64,16 @@ impl Site {
 
     /// Starts a replica, and waits until the load balancer sends requests to it.
     pub(super) fn start_replica(&mut self, address: Ipv4Addr) {
+        self.start_replica_with(address, &[]);
+    }
+
+    /// Like [`Site::start_replica`], with more settings.
+    pub(super) fn start_replica_with(&mut self, address: Ipv4Addr, more: &[(&str, &str)]) {
         let (host, port) = (address.to_string(), self.replica_port.to_string());
         // The delay is the default of the server.
         let settings =
             [("HOST", &*host), ("PORT", &port), ("TRUSTED_PROXIES", "127.0.0.1"), ("SHUTDOWN_DELAY_SECONDS", "1")];
-        let replica = TestApp::start_on(&self.redis.url(), &settings);
+        let replica = TestApp::start_on(&self.redis.url(), &[&settings, more].concat());
         self.names.add(address);
         let not_found = raw::request("GET", "/nowhere", &[], None);
         wait_until("the load balancer uses the new replica", || {

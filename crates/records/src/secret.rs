@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use auth_service_token::Tokens;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// The minimum length of a signing secret, in bytes. RFC 7518, section 3.2 requires a key that is at least as long as
@@ -52,6 +53,10 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -60,16 +65,28 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The two signing secrets.
+/// The two signing secrets, and the secrets that verify beside them while secrets are replaced.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     /// Signs access tokens.
     pub access: Secret,
     /// Signs refresh tokens.
     pub refresh: Secret,
+    /// Verifies access tokens, and never signs.
+    pub access_previous: Option<Secret>,
+    /// Verifies refresh tokens, and never signs.
+    pub refresh_previous: Option<Secret>,
 }
 
 impl Secrets {
+    /// The keys of both kinds of token.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        let Self { access, refresh, access_previous, refresh_previous } = self;
+        Tokens::new(access.bytes(), refresh.bytes())
+            .with_verify_only(access_previous.as_ref().map(Secret::bytes), refresh_previous.as_ref().map(Secret::bytes))
+    }
+
     /// Reads both secrets from `directory`, and generates each missing one in a file with mode 0600. Returns `true` if
     /// it generated a secret. The caller must hold the lock of the directory, so that no second process generates other
     /// secrets.
@@ -84,7 +101,8 @@ impl Secrets {
             let why = "auth_secret_key and refresh_secret_key are equal; remove one of the files";
             return Err(io::Error::other(format!("{}: {why}", directory.display())));
         }
-        Ok((Self { access, refresh }, new_access || new_refresh))
+        let secrets = Self { access, refresh, access_previous: None, refresh_previous: None };
+        Ok((secrets, new_access || new_refresh))
     }
 }
 

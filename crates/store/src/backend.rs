@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth_service_records::{clock::Clock, error::Error, session::SessionPolicy};
+use auth_service_token::SecretsCheck;
 
 pub use crate::open_error::OpenError;
 use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::Store, users::Users};
@@ -61,6 +62,36 @@ impl Backend {
         match self {
             Self::Redis(backend) => backend.inspect().await,
             Self::Embedded(embedded) => embedded.inspect().map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Compares signing secrets with those of the replica that started last. `None` for the embedded store, which has
+    /// one server only.
+    pub async fn compare_secrets(&self, secrets: &SecretsCheck) -> Option<Finding> {
+        match self {
+            Self::Redis(backend) => Some(backend.compare_secrets(secrets).await),
+            Self::Embedded(_) => None,
+        }
+    }
+
+    /// Compares as [`Backend::compare_secrets`]. If a replica may start with these secrets, enters them into the store
+    /// in the same step.
+    pub async fn enter_secrets(&self, secrets: &SecretsCheck) -> Option<Finding> {
+        match self {
+            Self::Redis(backend) => Some(backend.enter_secrets(secrets).await),
+            Self::Embedded(_) => None,
+        }
+    }
+
+    /// Enters these secrets into the store, whatever secrets the other replicas have. From then on, only replicas with
+    /// these secrets start. Does nothing for the embedded store, which has one server only.
+    ///
+    /// # Errors
+    /// A sentence that says why the store does not take the secrets.
+    pub async fn adopt_secrets(&self, secrets: &SecretsCheck) -> Result<(), String> {
+        match self {
+            Self::Redis(backend) => backend.adopt_secrets(secrets).await,
+            Self::Embedded(_) => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `users` | the list of all accounts |
 //! | [`backend`] | the opening and the inspection of a store |
 //! | `record`, `access` | the user record, and the token check on two entries, for both stores |
+//! | `secrets` | the record of the signing secrets, and which secrets belong together |
 //! | `versioned` | JSON values with a version |
 //! | [`settings`] | the settings of the store |
 //! | `redis/`, `embedded/` | the two stores, with files of the same names for the operations |
@@ -25,6 +26,7 @@ mod limits;
 mod open_error;
 mod record;
 mod redis;
+mod secrets;
 mod sessions;
 pub mod settings;
 mod store;

@@ -125,7 +125,7 @@ fn redis_needs_both_secrets() {
 #[test]
 fn one_secret_alone_stops_the_start() {
     let text = refused(&[("AUTH_SECRET_KEY", ACCESS_SECRET)], &["REFRESH_SECRET_KEY"]);
-    assert!(text.contains("must be set, because the other secret is set"), "{text}");
+    assert!(text.contains("must be set, because another secret is set"), "{text}");
     refused(&[("REFRESH_SECRET_KEY", REFRESH_SECRET)], &["AUTH_SECRET_KEY"]);
 }
 

@@ -106,13 +106,15 @@ fn tokens_of_other_issuers_and_audiences_are_refused(#[values(Redis, Embedded)] 
             }
         }
     });
-    // Tokens of another instance on the same store, with other secrets. Only Redis can have two instances.
+    // Tokens of another instance on the same Redis, with other secrets. Only Redis can have two instances.
     if store == Embedded {
         return;
     }
     let settings = [
         ("AUTH_SECRET_KEY", "the other instance's own access secret"),
         ("REFRESH_SECRET_KEY", "the other instance's own refresh secret"),
+        // Replicas with one prefix must have the same secrets.
+        ("REDIS_KEY_PREFIX", "as:other:"),
     ];
     let (app, other) = (start(store), TestApp::start_with(store, &settings));
     let session = other.new_session();

@@ -30,6 +30,8 @@ const TOKENS_AGE: Duration = Duration::from_secs(40);
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
+    /// How often each client has signed in again.
+    sign_ins: Vec<Arc<AtomicUsize>>,
     clients: Vec<JoinHandle<Vec<Sent>>>,
 }
 
@@ -77,14 +79,21 @@ pub(crate) fn new_session(port: u16) -> Session {
 impl Load {
     /// Starts the clients. Returns when every client has signed in and the server answers requests.
     pub(crate) fn start(port: u16) -> Self {
+        Self::start_with(port, TOKENS_AGE)
+    }
+
+    /// Like [`Load::start`], with clients that sign in again after `tokens_age`.
+    pub(crate) fn start_with(port: u16, tokens_age: Duration) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let clients = (0..CLIENTS).map(|n| {
+        let sign_ins: Vec<_> = (0..CLIENTS).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+        let clients = sign_ins.iter().enumerate().map(|(n, sign_ins)| {
             let session = new_session(port);
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            let (stop, answered, sign_ins) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(sign_ins));
             // Half of the clients keep their connection open.
-            thread::spawn(move || client(port, session, n % 2 == 0, &stop, &answered))
+            let client = Client { port, keeps: n % 2 == 0, tokens_age, sign_ins };
+            thread::spawn(move || client.run(session, &stop, &answered))
         });
-        let load = Self { clients: clients.collect(), stop, answered };
+        let load = Self { clients: clients.collect(), sign_ins, stop, answered };
         load.wait_for_more();
         load
     }
@@ -93,6 +102,14 @@ impl Load {
     pub(crate) fn wait_for_more(&self) {
         let goal = self.answered.load(Ordering::Relaxed) + 50 * CLIENTS;
         wait_longer(60, "requests are answered", || self.answered.load(Ordering::Relaxed) >= goal);
+    }
+
+    /// Waits until no client uses a token of an earlier sign-in.
+    pub(crate) fn wait_for_new_tokens(&self) {
+        let count = || self.sign_ins.iter().map(|sign_ins| sign_ins.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let before = count();
+        let all = || count().iter().zip(&before).all(|(now, before)| now > before);
+        wait_longer(120, "every client has signed in again", all);
     }
 
     pub(crate) fn stop(self) -> Report {
@@ -121,9 +138,9 @@ impl Requests {
         }
     }
 
-    fn nth(&self, n: usize) -> (&'static str, &[u8]) {
+    fn nth(&self, n: usize, tokens_age: Duration) -> (&'static str, &[u8]) {
         match n {
-            _ if self.signed_in.elapsed() > TOKENS_AGE => ("/authenticate", &self.authenticate),
+            _ if self.signed_in.elapsed() > tokens_age => ("/authenticate", &self.authenticate),
             n if n % 50 == 49 => ("/authenticate", &self.authenticate),
             n if n % 10 == 9 => ("/refresh-access-token", &self.refresh),
             _ => ("/user", &self.user),
@@ -131,27 +148,38 @@ impl Requests {
     }
 }
 
-fn client(port: u16, mut session: Session, keeps: bool, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<Sent> {
-    let (mut requests, mut sent, mut connection) = (Requests::of(&session), Vec::new(), None);
-    while !stop.load(Ordering::Relaxed) {
-        let (path, request) = requests.nth(sent.len());
-        let open: &mut Connection = connection.get_or_insert_with(|| Connection::open(port));
-        let answer = open.write(request).ok().and_then(|()| open.read());
-        // A server or a proxy may close a kept connection after any answer, if the answer says so.
-        let stays = answer.as_ref().is_some_and(|answer| answer.header("connection") != Some("close"));
-        if !stays || !keeps {
-            connection = None;
+struct Client {
+    port: u16,
+    /// Whether the client keeps its connection open.
+    keeps: bool,
+    tokens_age: Duration,
+    sign_ins: Arc<AtomicUsize>,
+}
+
+impl Client {
+    fn run(&self, mut session: Session, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<Sent> {
+        let (mut requests, mut sent, mut connection) = (Requests::of(&session), Vec::new(), None);
+        while !stop.load(Ordering::Relaxed) {
+            let (path, request) = requests.nth(sent.len(), self.tokens_age);
+            let open: &mut Connection = connection.get_or_insert_with(|| Connection::open(self.port));
+            let answer = open.write(request).ok().and_then(|()| open.read());
+            // A server or a proxy may close a kept connection after any answer, if the answer says so.
+            let stays = answer.as_ref().is_some_and(|answer| answer.header("connection") != Some("close"));
+            if !stays || !self.keeps {
+                connection = None;
+            }
+            let status = answer.as_ref().map(|answer| answer.status);
+            if let (Some(answer), "/authenticate", Some(200)) = (answer, path, status) {
+                session = Session::of(&session.email, &answer);
+                requests = Requests::of(&session);
+                self.sign_ins.fetch_add(1, Ordering::Relaxed);
+            }
+            sent.push(Sent { path, status });
+            answered.fetch_add(1, Ordering::Relaxed);
+            sleep(PAUSE);
         }
-        let status = answer.as_ref().map(|answer| answer.status);
-        if let (Some(answer), "/authenticate", Some(200)) = (answer, path, status) {
-            session = Session::of(&session.email, &answer);
-            requests = Requests::of(&session);
-        }
-        sent.push(Sent { path, status });
-        answered.fetch_add(1, Ordering::Relaxed);
-        sleep(PAUSE);
+        sent
     }
-    sent
 }
 
 /// Freezes a replica and then kills it, so that requests are in flight on this replica. Asserts that the load balancer

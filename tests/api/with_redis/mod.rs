@@ -13,6 +13,7 @@ mod redis_start;
 mod renewed_files;
 mod replicas;
 mod reports;
+mod secrets;
 mod tls;
 mod trouble;
 mod versions;

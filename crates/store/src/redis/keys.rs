@@ -109,6 +109,11 @@ impl Keys {
         self.key(address, kind, None)
     }
 
+    /// Check values of the signing secrets; never expires.
+    pub(super) fn secrets(&self) -> String {
+        format!("{}secrets", self.prefix)
+    }
+
     /// Written by each readiness check, to see that writes succeed.
     pub(super) fn probe(&self) -> String {
         format!("{}probe", self.prefix)

@@ -6,6 +6,7 @@
 //! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
 //! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
+//! | `secrets` | the check values of the signing secrets |
 //! | `keys`, `errors`, `script` | key names, the meaning of errors, the assembly of scripts |
 //! | `net/` | connections: one server, Sentinels, a cluster |
 //! | `inspect/` | the inspection by `doctor` and at the start |
@@ -20,6 +21,7 @@ mod keys;
 mod limits;
 mod net;
 mod script;
+mod secrets;
 mod sessions;
 mod slot;
 mod store;
