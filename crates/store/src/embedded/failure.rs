@@ -38,8 +38,10 @@ impl From<Failure> for Error {
     }
 }
 
-/// Logs a failure of the file, and returns the error for the request.
-pub(super) fn storage_failure(error: &redb::Error) -> Error {
-    tracing::error!(%error, "the embedded store failed");
+/// The error of a request that could not read the file. Logs the failure, unless it only follows from an earlier one.
+fn storage_failure(error: &redb::Error) -> Error {
+    if !matches!(error, redb::Error::PreviousIo) {
+        tracing::error!(%error, "the embedded store could not read its file");
+    }
     Error::Unavailable(Outage::DiskFailed)
 }

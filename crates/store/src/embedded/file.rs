@@ -15,6 +15,7 @@ use super::{
     boot::BootTime,
     resume::resume,
     tables::{FormatError, Snapshot, prepare},
+    trouble::Trouble,
 };
 
 /// The size of the page cache, in bytes.
@@ -27,6 +28,7 @@ pub(super) struct File {
     open: RwLock<Option<Open>>,
     /// Set by a failure of the disk.
     failed: AtomicBool,
+    trouble: Trouble,
 }
 
 struct Open {
@@ -40,7 +42,7 @@ impl File {
     /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(path: PathBuf) -> Result<Self, FormatError> {
         let open = RwLock::new(Some(open_database(&path)?));
-        Ok(Self { path, open, failed: AtomicBool::new(false) })
+        Ok(Self { path, open, failed: AtomicBool::new(false), trouble: Trouble::default() })
     }
 
     /// See [`resume`].
@@ -82,8 +84,14 @@ impl File {
     }
 
     /// Records a failure of the disk.
-    pub(super) fn fail(&self) {
+    pub(super) fn fail(&self, error: &redb::Error) {
         self.failed.store(true, Ordering::Relaxed);
+        self.trouble.begin(error);
+    }
+
+    /// Whether the log has said that the last failure is over. It says so here, when no operation has failed for a while.
+    pub(super) fn is_well(&self) -> bool {
+        self.trouble.end_if_quiet()
     }
 
     /// Reopens the file after a failure. Meanwhile readers get an error instead of waiting for a lock, because closing
@@ -103,7 +111,6 @@ impl File {
         })?;
         replace(Some(opened));
         self.failed.store(false, Ordering::Relaxed);
-        tracing::info!("the embedded store can be used again");
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //! | `accounts`, `users`, `sessions`, `tokens`, `limits` | the operations |
 //! | `tables/` | the tables, their entries, and the reads and writes that the operations use |
 //! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of expired entries |
+//! | `failure`, `trouble` | the errors of operations, and what the log says of a file that cannot be used |
 //! | `boot`, `resume` | the clock of the machine since its boot, and the time at which the store continues |
 //! | `counts` | the counts of guesses and calls, which are in memory only |
 //! | `inspect` | the inspection of the data directory |
@@ -27,6 +28,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trouble;
 mod users;
 mod writer;
 

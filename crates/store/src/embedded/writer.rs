@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     boot::{BootTime, LastTime},
-    failure::{Failure, storage_failure},
+    failure::Failure,
     file::File,
     sweep::Sweep,
     tables::Tables,
@@ -131,7 +131,7 @@ impl Work {
             Ok(()) => answers.into_iter().for_each(|answer| answer()),
             // Records the failure before `answers` and the rest of `group` are dropped, so that the store is not ready
             // when a caller learns of the failure.
-            Err(error) => self.fail(&error),
+            Err(error) => self.file.fail(&error),
         }
     }
 
@@ -153,21 +153,19 @@ impl Work {
         })
     }
 
-    /// Reopens the file if it has failed, and sweeps. Returns `false` if no entry is left that could expire.
+    /// Reopens the file if it has failed, and sweeps. Returns `false` if no entry is left that could expire, and no failure
+    /// whose end the log has not said.
     fn tidy(&mut self) -> bool {
         let swept = self.file.reopen_if_failed().and_then(|()| {
             let now = self.clock.now_millis();
             self.file.write(|database| transact(database, now, |tables| Ok(self.sweep.run(tables, now)?)))
         });
-        swept.unwrap_or_else(|error| {
-            self.fail(&error);
+        let anything_left = swept.unwrap_or_else(|error| {
+            self.file.fail(&error);
             true
-        })
-    }
-
-    fn fail(&self, error: &redb::Error) {
-        storage_failure(error);
-        self.file.fail();
+        });
+        let is_well = self.file.is_well();
+        anything_left || !is_well
     }
 }
 
