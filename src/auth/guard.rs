@@ -16,12 +16,18 @@ use auth_service_token::Id;
 use tokio::time::sleep;
 
 use super::service::Auth;
-use crate::audit::{Caller, Event, Subject};
+use crate::{
+    audit::{Caller, Event, Subject},
+    log::Seldom,
+};
 
 /// The pause before the refusal of a caller whose hash the queue would not accept. Without the pause, 64 clients that
 /// repeat their refused sign-ins immediately get 40,000 refusals a second, and token checks keep a third of their
 /// throughput.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Calls that could not be counted, in all runtimes. A store that is away must not cost a line for each call.
+static UNCOUNTED: Seldom = Seldom::new();
 
 /// A correct password.
 pub(super) struct Verified {
@@ -167,7 +173,9 @@ impl Auth {
             Ok(None) => Ok(Some(address)),
             Ok(Some(seconds)) => Err(seconds),
             Err(error) => {
-                tracing::warn!(?error, "calls of an address cannot be counted, so they are not limited");
+                if let Some(calls) = UNCOUNTED.due() {
+                    tracing::warn!(calls, ?error, "calls of an address cannot be counted, so they are not limited");
+                }
                 Ok(None)
             }
         }

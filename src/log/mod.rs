@@ -5,6 +5,7 @@ mod fields;
 mod json;
 mod line;
 mod parts;
+mod seldom;
 mod trail;
 mod writer;
 
@@ -23,6 +24,7 @@ use tracing_subscriber::{
 
 pub use self::{
     line::TRAIL,
+    seldom::Seldom,
     trail::{Trail, TrailFile},
 };
 use self::{

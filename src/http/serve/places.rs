@@ -17,11 +17,10 @@ use tokio::{
 };
 
 use super::activity::Activity;
+use crate::log::Seldom;
 
 /// While no place is free: how often to look for a connection that has become idle.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// The minimum time between two warnings of the same kind, because a client decides how many connections it opens.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Connections that have ended are forgotten when the list is this long, and again whenever it has doubled.
 const FIRST_TIDYING: usize = 1_024;
 
@@ -50,8 +49,8 @@ pub(super) struct Places {
     /// The connections that were idle at the last look, and since when. The last one has been idle longest. A
     /// connection that has become idle later has been idle for a shorter time than each of these.
     idle: Vec<(Instant, Weak<Activity>)>,
-    all_taken: Warning,
-    too_many: Warning,
+    all_taken: Seldom,
+    too_many: Seldom,
 }
 
 /// The place of a connection. Its drop frees the place.
@@ -75,8 +74,8 @@ impl Places {
             open: Vec::new(),
             tidy_at: FIRST_TIDYING,
             idle: Vec::new(),
-            all_taken: Warning::default(),
-            too_many: Warning::default(),
+            all_taken: Seldom::new(),
+            too_many: Seldom::new(),
         }
     }
 
@@ -166,24 +165,5 @@ impl Places {
         let idle = open.filter_map(|activity| Some((activity.idle_since()?, Arc::downgrade(&activity))));
         self.idle.extend(idle);
         self.idle.sort_unstable_by_key(|(since, _)| std::cmp::Reverse(*since));
-    }
-}
-
-/// Lets one warning through in each [`WARNING_INTERVAL`], and counts what happens in between.
-#[derive(Default)]
-struct Warning {
-    last: Option<Instant>,
-    since_last: u64,
-}
-
-impl Warning {
-    /// Counts an event. If a warning is due, returns the number of events since the last warning.
-    fn due(&mut self) -> Option<u64> {
-        self.since_last += 1;
-        if self.last.is_some_and(|last| last.elapsed() < WARNING_INTERVAL) {
-            return None;
-        }
-        self.last = Some(Instant::now());
-        Some(std::mem::take(&mut self.since_last))
     }
 }

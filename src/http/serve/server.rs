@@ -12,7 +12,7 @@ use super::{
     places::{ConnectionLimits, Places},
     worker::Worker,
 };
-use crate::http::state::Phase;
+use crate::{http::state::Phase, log::Seldom};
 
 /// The maximum time for a client to accept sent data, in milliseconds. Without a limit, a client that reads nothing
 /// would keep its place forever.
@@ -78,11 +78,14 @@ async fn leave(phase: &watch::Sender<Phase>, stop: impl Future<Output = Leave>, 
 }
 
 async fn accept(listener: &TcpListener, workers: &[Worker], mut places: Places) {
+    let failures = Seldom::new();
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(times) = failures.due() {
+                    tracing::warn!(times, %error, "a connection could not be accepted");
+                }
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }

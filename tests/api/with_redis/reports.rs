@@ -125,6 +125,19 @@ fn refused_commands_are_one_line_and_their_end_is_one_line() {
 }
 
 #[test]
+fn calls_that_cannot_be_counted_are_one_line() {
+    let mut redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100")]);
+    redis.kill();
+    for _ in 0..10 {
+        assert_eq!(app.sign_up(&unique_email(), PASSWORD).status, 503);
+        assert_eq!(app.authenticate(&unique_email(), PASSWORD).status, 503);
+    }
+    let uncounted = "calls of an address cannot be counted, so they are not limited";
+    assert_eq!(app.log().iter().filter(|line| line["message"] == uncounted).count(), 1, "{}", app.output());
+}
+
+#[test]
 fn a_missing_permission_is_one_line() {
     let redis = RedisServer::start(&[]);
     redis.command::<()>(&["ACL", "SETUSER", "svc", "on", ">pw", "~as:*", "+@all"]);
