@@ -1,6 +1,11 @@
 //! What the log says when Redis fails, and the name of the connections.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::trouble::{ALL, LOST, Scene};
 use crate::support::{
@@ -100,6 +105,24 @@ fn a_redis_that_cannot_be_reached_at_the_start_is_one_line_with_the_reason() {
             assert_eq!(app.sign_up(&unique_email(), PASSWORD).status, 503);
         }
         assert_lines(&app, &[&["WARN", "cannot be used", reason]]);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_redis_is_called_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Ends with the process of the test.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 512]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        }
+    });
+    for (scheme, reason) in [("redis", "does not answer as Redis does"), ("rediss", "does not speak TLS")] {
+        let app = TestApp::start_on(&format!("{scheme}://127.0.0.1:{port}"), &[]);
+        wait_for(&app, &["WARN", "cannot be used", reason]);
+        app.send("GET", "/readyz", &[], None).assert_error(503, "store_unreachable");
     }
 }
 

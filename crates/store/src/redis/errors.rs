@@ -121,7 +121,12 @@ pub(super) fn reason(error: &RedisError) -> Reason {
         _ if error.is_timeout() => "no answer in time",
         // The library's text for a connection that the server has closed.
         "broken pipe" => "the server closed the connection",
+        // The text of rustls for bytes that are no TLS record.
+        _ if text.starts_with("received corrupt message") => "the server does not speak TLS",
         _ if error.is_io_error() => &text,
+        _ if matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType) => {
+            "the server does not answer as Redis does"
+        }
         // The library appends its own name for the kind of the error.
         _ => text.split(" - ").next().unwrap_or_default(),
     })
