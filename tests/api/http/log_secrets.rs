@@ -125,7 +125,7 @@ fn the_password_of_redis_is_in_no_log() {
     use_every_route(&app, &session);
 
     let output = app.output();
-    assert!(output.contains("reconnecting"), "the outage is in the log: {output}");
+    assert!(output.contains("cannot be used"), "the outage is in the log: {output}");
     assert_no_secrets(&output, &session);
     let cli = app.cli(&["user", "show", &session.email]);
     let said = String::from_utf8([cli.stdout, cli.stderr].concat()).unwrap();
@@ -162,7 +162,7 @@ fn the_password_of_an_unreachable_redis_is_in_no_log() {
     let body = json!({"email": unique_email(), "password": PLANTED_PASSWORD});
     app.send_json("POST", "/signup", &body).assert_error(503, "store_unreachable");
     let output = app.output();
-    assert!(output.contains("cannot be reached"), "{output}");
+    assert!(output.contains("cannot be used"), "{output}");
     assert!(!output.contains(PLANTED_KEY) && !output.contains(PLANTED_PASSWORD), "{output}");
 }
 
