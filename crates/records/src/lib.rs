@@ -1,4 +1,4 @@
-//! Plain records and rules, which every other part of the server imports. Only [`file`] and [`secret`] do I/O. No module knows
+//! Plain records and rules, which every other part of the server imports. Only [`mod@file`] and [`secret`] do I/O. No module knows
 //! HTTP or a driver.
 //!
 //! | module | contents |
@@ -9,7 +9,7 @@
 //! | [`error`] | the errors that a client can get |
 //! | [`refusal`] | why a token is refused |
 //! | [`clock`] | the time of the store |
-//! | [`file`] | the content of files that settings name |
+//! | [`mod@file`] | the content of files that settings name |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
 
 pub mod clock;
