@@ -25,8 +25,8 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// One sentence for each wrong setting. It names the setting and the values that it takes, and never shows a value
-    /// that may be secret. Then a sentence for each variable that has no effect, because a setting that is missing may be
-    /// there under another name.
+    /// that may be secret. Then a sentence for each variable that has no effect, because a missing setting may have a
+    /// misspelt name.
     pub(super) fn read<T>(
         sources: &'a Sources,
         read: impl FnOnce(&mut Self) -> T,

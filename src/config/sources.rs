@@ -91,8 +91,7 @@ impl Sources {
         self.text(name).or_else(|| self.text(&file_setting(name))).is_some()
     }
 
-    /// The value of `NAME`, or the content of the file that `NAME_FILE` names, as
-    /// [`file::read_text`] reads it.
+    /// The value of `NAME`, or the content of the file that `NAME_FILE` names, as [`file::read_text`] reads it.
     ///
     /// # Errors
     /// A sentence, if both are set, or if the file is empty or cannot be read.

@@ -27,8 +27,8 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Waits while too many lines of the trail are not written yet. A use case that may add lines waits before it begins,
-    /// because it must neither change anything without its line nor keep lines in memory without limit.
+    /// Waits while too many lines of the trail are not written yet. A use case that may add a line waits here before it
+    /// begins. Otherwise, it would lose its line, or the lines in memory would grow without limit.
     pub async fn has_room(&self) {
         for full in &self.full {
             if *full.borrow() {

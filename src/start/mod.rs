@@ -62,7 +62,7 @@ async fn serve(
 ) -> io::Result<ExitCode> {
     let trail_file = trail.clone();
     outlive_hang_ups(move || trail_file.reopen())?;
-    // The store of one server has no secrets to compare.
+    // `None` only with the embedded store, which has no secrets to compare.
     let secrets = config.secrets.as_ref().map(|secrets| secrets.tokens().check_values());
     let inspection = match Inspection::at_start(&backend, secrets).await {
         Ok(inspection) => inspection,

@@ -10,8 +10,8 @@ use crate::{audit, config::Config};
 /// The secrets from the settings, or else from the data directory. The open store holds the lock of the directory.
 ///
 /// # Errors
-/// When a file of the data directory cannot be read or written, is open to other users, or holds a secret that is too
-/// short.
+/// When a file of the data directory cannot be read or written, is open to other users, or holds a secret that is easy
+/// to guess.
 pub(super) fn of(config: &Config) -> io::Result<Secrets> {
     match (&config.secrets, &config.store) {
         (Some(secrets), _) => Ok(secrets.clone()),

@@ -1,4 +1,5 @@
-//! The work of one hashing thread: argon2id on a memory block that the thread keeps between hashes.
+//! The work of one hashing thread: argon2id on a memory block that the thread keeps between hashes, and the
+//! verification of hashes of other services.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,10 +21,10 @@ const SALT_BYTES: usize = 16;
 /// M_MMAP_THRESHOLD). The pages of a block that no hash touches take no memory.
 const MAPPED_BYTES: usize = 33 << 20;
 
-/// A hash with more memory than this, in KiB, and than a current hash, waits until no other thread computes such a hash.
-/// So the memory of the process hardly depends on how many accounts with costly hashes sign in at the same time. The
-/// limit is the memory of Werkzeug's default for scrypt. (The scrypt crate takes its memory from the allocator of the
-/// server, which keeps it.)
+/// A hash is large if it takes more memory than this, in KiB, and more than a current hash. Only one thread at a time
+/// computes a large hash. Otherwise, many accounts with large hashes that sign in at the same time would take
+/// gigabytes. The limit is the memory of Werkzeug's default for scrypt. (The scrypt crate takes its memory from the
+/// allocator of the server, which keeps it.)
 const LARGE_KIB: u32 = 32 << 10;
 static LARGE: Mutex<()> = Mutex::new(());
 

@@ -109,12 +109,12 @@ impl Passwords {
         .await
     }
 
-    /// Compares `password` with the PHC string of an account. `None` stands for an email without an account: no
+    /// Compares `password` with the stored hash of an account. `None` stands for an email without an account: no
     /// password matches, and the work equals that of a wrong password (OWASP ASVS 5.0 clause 6.3.8).
     ///
     /// # Errors
     /// [`Error::Overloaded`] if the hash cannot end before the deadline; [`Error::HashingUnavailable`] if no thread
-    /// runs; [`Error::Internal`], also if the PHC string is corrupt or its parameters are out of bounds.
+    /// runs; [`Error::Internal`], also if the stored hash is corrupt or its parameters are out of bounds.
     pub async fn verify(&self, password: Password, stored: Option<&str>, client: Id) -> Result<Verdict, Error> {
         let phc = stored.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
         let verdict = self.run(client, move |hasher| hasher.verify(&password, &phc)).await?;

@@ -18,7 +18,7 @@ pub enum Error {
     TokenMissing,
     /// A token that is malformed, forged or of the wrong kind, or an access token without an entry in the store.
     TokenInvalid(Refusal),
-    /// A genuine token whose `exp` has passed, or the refresh token of a renewal without an entry in the store.
+    /// A genuine token whose `exp` has passed, or a renewal whose refresh token has no entry in the store.
     TokenExpired(Refusal),
     /// A genuine and unexpired refresh token that is not in the store.
     RefreshTokenNotFound,

@@ -1,5 +1,5 @@
-//! Plain records and rules, which every other part of the server imports. Only [`mod@file`] and [`secret`] do I/O. No module knows
-//! HTTP or a driver.
+//! Plain records and rules, which every other part of the server imports. Only [`mod@file`] and [`secret`] do I/O. No
+//! module knows HTTP or a driver.
 //!
 //! | module | contents |
 //! |---|---|

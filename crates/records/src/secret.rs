@@ -19,8 +19,8 @@ pub const SECRET_MIN_BYTES: usize = 32;
 /// A random secret of 32 decimal digits has fewer different characters less than once in ten million times.
 const SECRET_MIN_CHARACTERS: usize = 6;
 
-/// Whether a secret is easy to guess however long it is, because it has only blanks, or the same few characters again and
-/// again.
+/// Whether a secret is easy to guess, however long it is, because it has only blanks, or the same few characters again
+/// and again.
 #[must_use]
 pub fn is_monotonous(secret: &str) -> bool {
     let different: HashSet<char> = secret.chars().filter(|c| !c.is_whitespace()).collect();

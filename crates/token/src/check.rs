@@ -1,4 +1,5 @@
-//! Check values: they tell whether two servers have the same secrets, and reveal nothing about the secrets.
+//! Check values: they tell whether two servers have the same secrets, and reveal no more about the secrets than a token
+//! does.
 
 use ring::hmac::{self, Key};
 use serde::{Deserialize, Serialize};

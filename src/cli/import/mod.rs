@@ -24,8 +24,8 @@ use crate::config::{Config, Sources};
 
 /// The number of accounts in one write to the store. The embedded store commits them together.
 const BATCH: usize = 4_096;
-/// The length of its lines, in bytes, that also fills a batch. The unknown fields of a line take many times its length in
-/// memory.
+/// A batch is also full when its lines have this many bytes, because the unknown fields of a line take many times its
+/// length in memory.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// The number of tries of a batch. A busy Redis may answer late.

@@ -110,8 +110,8 @@ impl Places {
     pub(super) async fn among_all(&mut self, of_address: OfAddress) -> Place {
         let mut ending: Option<Arc<Activity>> = None;
         loop {
-            // A connection frees its place before the other owner of its activity drops it. So if this look finds no
-            // connection that is about to end, and then there is still no free place, another one has to give way.
+            // A connection that ends first frees its place, and then drops its activity. So this check comes before the
+            // attempt to get a place: if the activity is already dropped, the attempt finds the place.
             let waits = ending.as_ref().is_some_and(|activity| activity.gives_way() && Arc::strong_count(activity) > 1);
             let mut permit = Arc::clone(&self.free).try_acquire_owned().ok();
             if permit.is_none() {

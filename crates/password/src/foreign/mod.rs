@@ -62,8 +62,8 @@ impl ForeignHash {
         }
     }
 
-    /// The work in the unit of [`crate::HashCost::work`], at less than half of what was measured on x86-64 in November 2026.
-    /// So a wrong password is padded to at least the time of a hash with argon2id on other processors too.
+    /// The work in the unit of [`crate::HashCost::work`]. It is less than half of what was measured on x86-64 in
+    /// November 2026, so that the padding of a wrong password is long enough on other processors too.
     pub(crate) fn work(&self) -> u32 {
         match self {
             Self::Bcrypt(hash) => hash.work(),

@@ -16,8 +16,8 @@ use crate::{cost::HashCost, unusable::Unusable};
 
 /// The maximum memory times `p`, in KiB: 384 MiB. Such a hash takes about a second of a core.
 const MAX_PASSES_KIB: u32 = 384 << 10;
-/// The maximum of `r` times `p`. The function first fills 128 bytes for each with PBKDF2, which takes memory and time that
-/// the other bounds do not count. OWASP's choices have at most 80.
+/// The maximum of `r` times `p`. The function first fills 128 bytes times `r` times `p` with PBKDF2, which takes memory
+/// and time that the other bounds do not count. OWASP's choices have at most 80.
 const MAX_R_TIMES_P: u32 = 1_024;
 /// The work for each KiB. Measured: 3.6.
 const WORK_PER_KIB: u32 = 2;

@@ -89,7 +89,8 @@ impl File {
         self.trouble.begin(error);
     }
 
-    /// Whether the log has said that the last failure is over. It says so here, when no operation has failed for a while.
+    /// Whether the log has said that the last failure is over. When no operation has failed for a while, this call logs
+    /// the end of the failure.
     pub(super) fn is_well(&self) -> bool {
         self.trouble.end_if_quiet()
     }

@@ -153,8 +153,8 @@ impl Work {
         })
     }
 
-    /// Reopens the file if it has failed, and sweeps. Returns `false` if no entry is left that could expire, and no failure
-    /// whose end the log has not said.
+    /// Reopens the file if it has failed, and sweeps. Returns `false` if nothing is left to do: no entry could expire,
+    /// and the log has said that the last failure is over.
     fn tidy(&mut self) -> bool {
         let swept = self.file.reopen_if_failed().and_then(|()| {
             let now = self.clock.now_millis();

@@ -13,8 +13,8 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition
 pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
 /// Maps a [`session_key`] to the refresh entry, which expires with the session's refresh token.
 pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
-/// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, and to the boot of
-/// the machine and the milliseconds since then. The boot is empty if it is not known.
+/// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, to the boot of
+/// the machine, and to the milliseconds since the boot. The boot is empty if it is not known.
 pub(super) const TIMES: TableDefinition<'_, &str, TimeValue> = TableDefinition::new("time");
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");

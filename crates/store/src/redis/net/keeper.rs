@@ -101,8 +101,8 @@ impl Keeper {
         Ok(Arc::new(Current { connection, server: server.clone(), exclusive, serial }))
     }
 
-    /// Returns when the connection is lost, or when another server is the primary. Returns the reason, unless the state
-    /// has a better one.
+    /// Returns when the connection is lost, or when another server is the primary. The returned reason counts only if
+    /// the state does not have one yet.
     async fn watch_over(&self, watched: &Current, lost: &Notify) -> &'static str {
         loop {
             tokio::select! {

@@ -60,7 +60,7 @@ pub(super) struct Login {
 }
 
 struct State {
-    /// Those that worked last, or those of the start.
+    /// The credentials that worked last, or those of the start.
     kept: Arc<Credentials>,
     /// The last fault of the files that was logged. `None` once the files are right again.
     reported: Option<String>,
@@ -125,7 +125,7 @@ impl Login {
         kept.username.is_some() || kept.password.is_some()
     }
 
-    /// Those that worked last.
+    /// The credentials that worked last, or those of the start.
     pub(super) fn kept(&self) -> Arc<Credentials> {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).kept)
     }

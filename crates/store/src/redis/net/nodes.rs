@@ -166,7 +166,7 @@ impl Nodes {
         for node in &table.nodes {
             node.link.tried().await;
         }
-        // Sets the clock before the first request, which would otherwise use the clock of this machine.
+        // Sets the clock before the first request, which fails while the clock is not set.
         table.ask_time(&self.timekeeper).await;
         self.table.send_replace(Arc::new(table));
     }
