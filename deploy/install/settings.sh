@@ -56,8 +56,10 @@ remember() {
     say "Saved $1=$2 in .env"
 }
 
-# Prints the names of the settings that docker-compose.yml passes on.
-names_of_compose() { grep -oE '(^|[^$])\$\{[A-Z][A-Z0-9_]*' docker-compose.yml | sed 's/.*{//' | sort -u; }
+# Prints the names of the settings that docker-compose.yml passes on, except the secrets.
+names_of_compose() {
+    grep -oE '(^|[^$])\$\{[A-Z][A-Z0-9_]*' docker-compose.yml | sed 's/.*{//' | sort -u | grep -v '_SECRET_KEY_PREVIOUS$'
+}
 
 # Prints the names of the settings of a server without Docker, except the secrets, whose files it names instead.
 names_of_native() {

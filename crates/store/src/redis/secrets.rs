@@ -123,7 +123,7 @@ fn judge(place: &str, stored: Option<&[u8]>, ours: &SecretsCheck) -> (Finding, O
         }
         (Fit::OursUnknown, name) => {
             let seen = format!("the replica that started last did not accept tokens of this {name}");
-            let advice = "replicas that still have its settings answer 401 to these tokens: replace secrets in the two \
+            let advice = "replicas that still have its settings answer 401 to these tokens: replace secrets in the \
                           steps of docs/operations.md";
             (finding(Verdict::Warning, seen, advice), next(record))
         }
