@@ -19,8 +19,9 @@ Examples:
   REDIS_URL=redis+sentinel://10.0.0.1,10.0.0.2/accounts auth-service doctor --json
 
 Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. If the
-settings have the signing secrets, compares them with those of the replicas. On Redis, the command writes temporary keys and deletes them. It changes nothing else. On the embedded store, it works only while
-the server is stopped. It exits with 1 if the server would not start on this store, or if the store cannot be reached.";
+settings have the signing secrets, compares them with those of the replicas. On Redis, the command writes temporary keys
+and deletes them. It changes nothing else. On the embedded store, it works only while the server is stopped. It exits
+with 1 if the server would not start on this store, or if the store cannot be reached.";
 
 pub(super) fn command() -> Command {
     arguments::command("doctor", "Check the store, and say what to change", HELP)

@@ -1,6 +1,11 @@
 //! Gives commands access to the store: directly, without the server.
 
-use auth_service_records::{clock::Clock, session::SessionPolicy, user::Email};
+use auth_service_records::{
+    clock::Clock,
+    error::{Error, Outage},
+    session::SessionPolicy,
+    user::Email,
+};
 use auth_service_store::{Store, backend::Backend, settings::StoreSettings};
 use clap::ArgMatches;
 
@@ -14,7 +19,7 @@ pub(super) fn on_account<T>(
     work: impl AsyncFnOnce(&Store, &Email) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
     let email = given_email(matches)?;
-    on_reachable(sources, async |backend| work(&backend.connect().await, &email).await)
+    on_reachable(sources, async |backend| work(&connect(&backend).await?, &email).await)
 }
 
 /// Runs `work` on the store that the settings name. Fails if the store is unreachable or unfit to serve.
@@ -59,8 +64,14 @@ pub(super) fn on_target<T>(
     let backend = open(&settings)?;
     run(async {
         check(&backend).await?;
-        work(Some(&backend.connect().await), backend.describe()).await
+        work(Some(&connect(&backend).await?), backend.describe()).await
     })
+}
+
+/// Fails if the store has not said its time, because a new account would then be created in 1970.
+async fn connect(backend: &Backend) -> Result<Store, Failed> {
+    let store = backend.connect().await;
+    if store.now_seconds() == 0 { Err(Error::Unavailable(Outage::Unreachable).into()) } else { Ok(store) }
 }
 
 /// Fails if the store is unreachable or unfit to serve.

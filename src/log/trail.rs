@@ -40,8 +40,13 @@ impl Trail {
 
     /// Opens the file of the trail again, if there is one, because a program such as logrotate has renamed it.
     pub fn reopen(&self) {
-        if let Some(file) = &self.file {
-            file.lock().reopen();
+        let Some(file) = &self.file else { return };
+        let reopened = file.lock().reopen();
+        if let Err(error) = reopened {
+            tracing::error!(
+                "AUDIT_LOG cannot be opened again: {error}; the audit trail goes on in the file that was open before; \
+                 correct the cause, and send SIGHUP again"
+            );
         }
     }
 }
@@ -89,11 +94,8 @@ fn open(path: &Path) -> io::Result<File> {
 impl Opened {
     /// Appends whole lines. Returns how many bytes of whole lines are in the file, and the error that ended the writing.
     fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
-        if self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0) {
-            self.reopen();
-        }
         let mut written = 0;
-        let outcome = self.write(lines, &mut written);
+        let outcome = self.reopen_if_deleted().and_then(|()| self.write(lines, &mut written));
         let whole = lines[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.torn |= written > whole;
         (whole, outcome)
@@ -114,16 +116,15 @@ impl Opened {
         Ok(())
     }
 
-    fn reopen(&mut self) {
-        match open(&self.path) {
-            Ok(file) => (self.file, self.torn) = (file, false),
-            Err(error) => {
-                tracing::error!(
-                    "AUDIT_LOG cannot be opened again: {error}; the audit trail goes on in the file that was open \
-                     before; correct the cause, and send SIGHUP again"
-                );
-            }
-        }
+    /// Lines in a deleted file would be lost.
+    fn reopen_if_deleted(&mut self) -> io::Result<()> {
+        let is_deleted = self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        if is_deleted { self.reopen() } else { Ok(()) }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        (self.file, self.torn) = (open(&self.path)?, false);
+        Ok(())
     }
 
     /// Logs that the file cannot be written, and that it can be written again, each once.
