@@ -82,6 +82,10 @@ restore() {
         fail "$file was not restored, for the reason above; the data are unchanged"
     stopped=''
     start_redis
+    # The backup may be older than the signing secrets, and replicas start only with secrets that the store knows.
+    $compose run --rm -T --no-deps server secrets adopt </dev/null ||
+        fail "the data are restored, but the store does not take the signing secrets, for the reason above;" \
+            "run: $compose run --rm --no-deps server secrets adopt"
 }
 
 "$1"
