@@ -83,8 +83,17 @@ fn a_flood_of_sign_ins_stops_neither_token_checks_nor_the_sign_ins_of_others() {
             assert_eq!(app.current_user(&session.access_token).status, 200);
         }
         for _ in 0..3 {
-            let answer = app.authenticate_from("203.0.113.5", &session.email, PASSWORD);
-            assert_eq!(answer.status, 200, "{answer:?}");
+            wait_longer(60, "another address signs in", || {
+                let answer = app.authenticate_from("203.0.113.5", &session.email, PASSWORD);
+                if answer.status == 503 {
+                    // A busy machine may hash more slowly than the server has estimated. `overloaded` would mean that
+                    // the flood takes the turn of others.
+                    answer.assert_error(503, "deadline_exceeded");
+                    return false;
+                }
+                assert_eq!(answer.status, 200, "{answer:?}");
+                true
+            });
         }
         let peak = app.memory("VmHWM");
         assert!(peak < 100 + cores * 40, "{peak} MiB, though a hash takes 19 MiB and {cores} run at a time");
