@@ -19,7 +19,6 @@ static UNCOUNT_CALL: LazyLock<Script> = script!("uncount_call");
 impl Redis {
     pub(crate) async fn admit_guess(&self, tag: Id, known: Option<Id>) -> Result<Admission, Error> {
         let call = Request::call(&ADMIT_GUESS, &[self.keys().failures(tag, known)])
-            .arg(self.shared.clock.now_millis())
             .arg(throttle::FREE_FAILURES)
             .arg(throttle::LONGEST_WAIT_SECONDS)
             .arg(throttle::MOST_FAILURES)
