@@ -1,4 +1,4 @@
-//! Access and refresh tokens: JWTs (RFC 7519) signed with HS256, verified by the rules of RFC 8725.
+//! Access and refresh tokens: JWTs (RFC 7519) signed with HS256 or ES256, verified by the rules of RFC 8725.
 //!
 //! This crate imports nothing from the server, so that another service can verify tokens with this crate alone.
 //!
@@ -13,12 +13,18 @@
 
 mod check;
 mod claims;
+mod es256;
 mod id;
+mod jwk;
+mod kid;
 mod kind;
 
 pub use self::{
     check::{KindCheck, SecretsCheck},
     claims::{Claims, LEEWAY_SECONDS, TokenError},
+    es256::{KeyError, SIGNATURE_LEN, SigningKey, VerifyingKey},
     id::{ID_LEN, Id},
+    jwk::Jwk,
+    kid::{KID_LEN, Kid},
     kind::{TokenKind, Tokens},
 };
