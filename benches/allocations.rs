@@ -97,6 +97,7 @@ impl Scene {
             token_removal: TokenRemoval::Open,
             request_timeout: Duration::from_secs(2),
             cors: None,
+            resource_servers: Arc::default(),
             proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
             health: Arc::default(),
             phase: watch::channel(Phase::Serving).1,

@@ -5,17 +5,19 @@
 //! | `service` | [`Auth`] and its parts |
 //! | `authorize` | the caller of a protected request: access token, renewal |
 //! | `guard` | the limits on guesses at a password, and on calls from one address |
-//! | `accounts`, `sessions`, `tokens` | the use cases |
+//! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
 
 mod accounts;
 mod authorize;
 mod guard;
+mod introspection;
 mod service;
 mod sessions;
 mod tokens;
 
 pub use self::{
     authorize::{Authorization, Authorized},
+    introspection::Introspection,
     service::{Auth, Parts},
     sessions::SessionList,
     tokens::{RefreshedTokens, SignedIn},

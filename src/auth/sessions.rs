@@ -115,6 +115,23 @@ impl Auth {
         self.sign_out_of(caller, claims).await
     }
 
+    /// Ends the session of a genuine token of either kind, expired or not (RFC 7009). Any other text changes nothing, and
+    /// is not an error, because its sender could do nothing about it (section 2.2).
+    ///
+    /// # Errors
+    /// An error of the store.
+    pub async fn revoke(&self, caller: &Caller, token: &str) -> Result<(), Error> {
+        let now = self.now();
+        let Tokens { access, refresh } = &*self.parts.tokens;
+        if let Ok(claims) = refresh.verify_expired(token, now) {
+            return self.sign_out_by_refresh_token(caller, claims).await;
+        }
+        match access.verify_expired(token, now) {
+            Ok(claims) => self.sign_out_of(caller, claims).await,
+            Err(_) => Ok(()),
+        }
+    }
+
     /// A spent refresh token counts as reuse at sign-out too, and reuse has its own event in the audit trail.
     async fn sign_out_by_refresh_token(&self, caller: &Caller, claims: Claims) -> Result<(), Error> {
         let Claims { sub, tag, sid, jti, .. } = claims;

@@ -1,8 +1,12 @@
-//! `auth-service secrets`: new signing secrets, and their adoption.
+//! `auth-service secrets`: new secrets, and the adoption of signing secrets.
 
 use std::process::ExitCode;
 
-use auth_service_records::{error::Error, secret::Secret};
+use auth_service_records::{
+    error::Error,
+    resource_servers::{self, is_name},
+    secret::Secret,
+};
 use clap::{ArgMatches, Command};
 use serde::Serialize;
 
@@ -28,15 +32,29 @@ Replicas on one Redis start only if their secrets belong to those of the other r
 of the settings the ones that count. Use it to replace secrets at once, for example because somebody else knows them: run
 the command with the new secrets, then restart all replicas with the new secrets. Every user has to sign in again.";
 
+const RESOURCE_SERVER_HELP: &str = "\
+Examples:
+  auth-service secrets resource-server orders
+  auth-service secrets resource-server orders --json
+
+Give the secret to the service only, which authenticates by HTTP Basic with its name and the secret. Add the entry to
+RESOURCE_SERVERS, or to the file that RESOURCE_SERVERS_FILE names, on every replica. The entry has only the SHA-256 of
+the secret.";
+
 pub(super) fn command() -> Command {
     let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);
     let adopt = arguments::command("adopt", "Replace the signing secrets at once, and end all sessions", ADOPT_HELP);
-    group("secrets", "Make and replace signing secrets", HELP).subcommands([generate, adopt])
+    let about = "Print a new secret for a service that asks about tokens, and its entry in RESOURCE_SERVERS";
+    let name =
+        arguments::positional("name", "NAME", "The name of the service: letters, digits, dots, hyphens, underscores");
+    let resource_server = arguments::command("resource-server", about, RESOURCE_SERVER_HELP).arg(name);
+    group("secrets", "Make and replace secrets", HELP).subcommands([generate, resource_server, adopt])
 }
 
 pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
     match matches.subcommand() {
         Some(("generate", matches)) => report(matches, generate().map_err(Failed::from)),
+        Some(("resource-server", matches)) => report(matches, new_resource_server(matches)),
         Some(("adopt", matches)) => report(matches, adopt(sources)),
         _ => ExitCode::from(WRONG_USAGE),
     }
@@ -61,6 +79,28 @@ fn generate() -> Result<Generated, Error> {
         auth_secret_key: Secret::generate()?.expose().to_owned(),
         refresh_secret_key: Secret::generate()?.expose().to_owned(),
     })
+}
+
+#[derive(Serialize)]
+struct NewResourceServer {
+    name: String,
+    secret: String,
+    entry: String,
+}
+
+impl Report for NewResourceServer {
+    fn text(&self) -> String {
+        format!("secret of {}: {}\nentry in RESOURCE_SERVERS: {}", self.name, self.secret, self.entry)
+    }
+}
+
+fn new_resource_server(matches: &ArgMatches) -> Result<NewResourceServer, Failed> {
+    let name = matches.get_one::<String>("name").filter(|name| is_name(name)).cloned();
+    let rule = "NAME must be 1 to 64 ASCII letters, digits, dots, hyphens or underscores";
+    let name = name.ok_or_else(|| Failed::wrong_usage(rule))?;
+    let secret = Secret::generate().map_err(Error::from)?;
+    let entry = resource_servers::entry(&name, &secret);
+    Ok(NewResourceServer { name, secret: secret.expose().to_owned(), entry })
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@
 //! | `sources`, `dotenv`, `files` | flags, environment, `.env`, `NAME_FILE` |
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
-//! | `redis`, `secrets`, `origins` | settings that have rules of their own |
+//! | `redis`, `secrets`, `origins`, `resource_servers` | settings that have rules of their own |
 //! | `passwords` | the settings of new passwords, which commands need too |
 
 mod dotenv;
@@ -17,13 +17,14 @@ mod origins;
 mod passwords;
 mod reader;
 mod redis;
+mod resource_servers;
 mod secrets;
 mod settings;
 mod sources;
 
 use std::{path::PathBuf, time::Duration};
 
-use auth_service_records::secret::Secrets;
+use auth_service_records::{resource_servers::ResourceServers, secret::Secrets};
 use auth_service_store::settings::StoreSettings;
 use ipnet::IpNet;
 
@@ -96,6 +97,8 @@ pub struct Config {
     pub address_limit: u64,
     /// Sign-ups of one client address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
+    /// The services that may ask about tokens.
+    pub resource_servers: ResourceServers,
     /// The other origins whose pages may read the answers.
     pub cors_origins: Origins,
     /// Networks of trusted proxies.
@@ -184,6 +187,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         max_sessions_per_user: reader.number("MAX_SESSIONS_PER_USER", 100, 1..=1_000),
         address_limit: reader.number("ADDRESS_LIMIT", 100, 0..=1_000_000_000),
         signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 300, 0..=1_000_000_000),
+        resource_servers: resource_servers::resource_servers(reader),
         cors_origins: origins::origins(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         client_address_header: client_address_header(reader),

@@ -107,6 +107,12 @@ pub const SETTINGS: &[Setting] = &[
          limit",
     ),
     setting("SIGNUP_LIMIT_PER_HOUR", "300", "Sign-ups from one client address in an hour; 0 for no limit"),
+    secret(
+        "RESOURCE_SERVERS",
+        "none",
+        "Services that may call /introspect and /revocations: name:hash, separated by commas or lines; the hash is the \
+         SHA-256 of the secret, in hexadecimal",
+    ),
     setting(
         "CORS_ORIGINS",
         "none",

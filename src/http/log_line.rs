@@ -74,7 +74,7 @@ impl LogLine {
 
     /// Writes the line of an answer.
     pub(super) fn answered(mut self, status: StatusCode, failure: Option<&Failure>, health: &HealthAnswers) {
-        let code = failure.map(|failure| failure.code);
+        let code = failure.and_then(|failure| failure.code);
         let status = status.as_u16();
         let is_check = matches!(self.method, "GET" | "HEAD") && matches!(status, READY | UNAVAILABLE);
         let is_new = if is_check { health.is_new(self.route(), (status, code)) } else { None };
@@ -92,7 +92,7 @@ impl LogLine {
 
     fn write(&mut self, status: u16, failure: Option<&Failure>, importance: Importance) {
         self.written = true;
-        let code = failure.map(|failure| failure.code);
+        let code = failure.and_then(|failure| failure.code);
         let reason = failure.and_then(|failure| failure.refusal).map(Refusal::name);
         let detail = failure.and_then(|failure| failure.detail.as_deref());
         let (method, route) = (self.method, self.route());
@@ -116,7 +116,7 @@ impl LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.written {
-            let failure = Failure { code: "client_closed_request", refusal: None, detail: None };
+            let failure = Failure { code: Some("client_closed_request"), refusal: None, detail: None };
             self.write(CLIENT_CLOSED_REQUEST, Some(&failure), Importance::Normal);
         }
     }

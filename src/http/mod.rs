@@ -37,7 +37,7 @@ use tower::layer::layer_fn;
 
 pub use self::{
     cors::Cors,
-    extract::proxies::Proxies,
+    extract::{basic::BasicAuthentication, proxies::Proxies},
     log_line::HealthAnswers,
     serve::{
         activity::Timeouts,
@@ -52,7 +52,7 @@ use self::{
     envelope::Envelope,
     methods::{only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, health, sessions, tokens},
+    routes::{accounts, health, oauth, sessions, tokens},
 };
 use crate::config::TokenRemoval;
 
@@ -74,6 +74,8 @@ pub fn service(app: AppState) -> Service {
         .route("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
         .route("/signout", only("POST", post(sessions::sign_out)))
+        .route("/introspect", only("POST", post(oauth::introspect)))
+        .route("/revoke", only("POST", post(oauth::revoke)))
         .route("/livez", safe(get(health::livez)))
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)

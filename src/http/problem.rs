@@ -39,10 +39,20 @@ impl Problem {
     );
     pub(super) const QUERY: Self = Self::bad_request(
         "query_not_allowed",
-        "This route does not take these query parameters; send fields in the JSON body and tokens in headers",
+        "This route does not take these query parameters; send fields in the body and tokens in headers",
     );
     pub(super) const TWO_TOKENS: Self =
         Self::bad_request("ambiguous_token", "Send each token once, in one header and nowhere else");
+
+    /// RFC 6749, section 5.2 names the codes `invalid_client` and `invalid_request`.
+    pub(super) const INVALID_CLIENT: Self = Self::new(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        "Authenticate by HTTP Basic with the name and the secret of a resource server",
+    )
+    .with(Extra::BasicChallenge);
+    pub(super) const TWO_CREDENTIALS: Self =
+        Self::bad_request("invalid_request", "Send the name and the secret once, in one Authorization header");
 
     pub(super) const NOT_JSON: Self = Self::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -62,6 +72,13 @@ impl Problem {
         "request_timeout",
         "The request body took too long to arrive; send it again",
     );
+    pub(super) const NOT_FORM: Self = Self::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The request body needs the header Content-Type: application/x-www-form-urlencoded",
+    );
+    pub(super) const FORM: Self =
+        Self::bad_request("invalid_request", "Send a form with the token in the field \"token\", and each field once");
     const VALIDATION: Self =
         Self::bad_request("validation_failed", "Correct the fields listed in \"fields\" and send the request again");
 

@@ -37,14 +37,18 @@ pub(super) enum Extra {
     Challenge {
         token_came: bool,
     },
+    /// 401: HTTP Basic, for resource servers (RFC 7617, section 2).
+    BasicChallenge,
     /// 429, 503: the time to wait, in seconds (RFC 9110, section 10.2.3).
     RetryAfter(u64),
 }
 
-/// The part of an error answer that goes to the log line. The answer carries it as an extension.
+/// What the log line tells about an error answer, or about an answer that a token is not active. The answer carries it
+/// as an extension.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    pub(super) code: &'static str,
+    /// The code of an error answer.
+    pub(super) code: Option<&'static str>,
     pub(super) refusal: Option<Refusal>,
     pub(super) detail: Option<String>,
 }
@@ -74,6 +78,9 @@ impl Extra {
             Self::Challenge { token_came: true } => {
                 (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
             }
+            Self::BasicChallenge => {
+                (header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"auth-service\""))
+            }
             Self::RetryAfter(seconds) => (header::RETRY_AFTER, seconds.into()),
         })
     }
@@ -87,7 +94,7 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = self.header.header() {
             response.headers_mut().insert(name, value);
         }
-        response.extensions_mut().insert(Failure { code: self.code, refusal: self.refusal, detail: self.detail });
+        response.extensions_mut().insert(Failure { code: Some(self.code), refusal: self.refusal, detail: self.detail });
         response
     }
 }

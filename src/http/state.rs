@@ -5,7 +5,13 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use auth_service_records::error::Error;
 use tokio::{sync::watch, time::timeout};
 
-use super::{cors::Cors, extract::proxies::Proxies, log_line::HealthAnswers, problem_response::Problem, tasks::Tasks};
+use super::{
+    cors::Cors,
+    extract::{basic::BasicAuthentication, proxies::Proxies},
+    log_line::HealthAnswers,
+    problem_response::Problem,
+    tasks::Tasks,
+};
 use crate::{auth::Auth, config::TokenRemoval};
 
 /// The phase in the life of the process.
@@ -33,6 +39,8 @@ pub struct App {
     pub cors: Option<Cors>,
     /// The trusted proxies. All workers share them, so that their warnings come once.
     pub proxies: Arc<Proxies>,
+    /// The resource servers. All workers share them, so that their warnings stay few.
+    pub resource_servers: Arc<BasicAuthentication>,
     /// The last answers of the health checks, for the log. All workers share them.
     pub health: Arc<HealthAnswers>,
     /// The phase in the life of the process.

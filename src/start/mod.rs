@@ -21,7 +21,8 @@ use crate::{
     cli,
     config::{Config, TokenRemoval},
     http::{
-        self, App, AppState, ConnectionLimits, Cors, HealthAnswers, Leave, Phase, Proxies, Server, Timeouts, Worker,
+        self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Phase, Proxies, Server,
+        Timeouts, Worker,
     },
     log::Trail,
 };
@@ -133,6 +134,7 @@ async fn start_workers(
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
     let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone(), config.client_address_header));
+    let resource_servers = Arc::new(BasicAuthentication::new(config.resource_servers.clone()));
     let health = Arc::new(HealthAnswers::default());
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
@@ -141,6 +143,7 @@ async fn start_workers(
         let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
+        let resource_servers = Arc::clone(&resource_servers);
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -149,6 +152,7 @@ async fn start_workers(
                 request_timeout,
                 cors,
                 proxies,
+                resource_servers,
                 health,
                 phase: phase_of_app,
             }))

@@ -12,6 +12,7 @@ mod support;
 
 mod contract;
 mod http;
+mod oauth;
 mod passwords;
 mod running;
 mod sessions;

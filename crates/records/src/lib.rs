@@ -6,6 +6,7 @@
 //! | [`user`] | emails and accounts |
 //! | [`session`] | how long sessions live, and the data that the store keeps and returns about a session |
 //! | [`throttle`] | the limits on guessing passwords, and the addresses that an account knows |
+//! | [`resource_servers`] | the services that may ask about tokens |
 //! | [`error`] | the errors that a client can get |
 //! | [`refusal`] | why a token is refused |
 //! | [`clock`] | the time of the store |
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod error;
 pub mod file;
 pub mod refusal;
+pub mod resource_servers;
 pub mod secret;
 pub mod session;
 pub mod throttle;

@@ -1,4 +1,4 @@
-//! A request's JSON body, read within its limits.
+//! A request's body, read within its limits, and parsed as JSON.
 
 use std::time::Duration;
 
@@ -43,6 +43,14 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
 
 /// `None` without a body.
 async fn read<T: DeserializeOwned>(request: Request) -> Result<Option<Json<T>>, Problem> {
+    match read_bytes(request, "application/json", Problem::NOT_JSON).await? {
+        None => Ok(None),
+        Some(bytes) => parse(&bytes).map(|body| Some(Json(body))),
+    }
+}
+
+/// The bytes of a body. `None` without a body. A body of another media type is the problem `other`.
+pub(super) async fn read_bytes(request: Request, media_type: &str, other: Problem) -> Result<Option<Bytes>, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(None);
@@ -50,22 +58,19 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<Option<Json<T>>, 
     if body.size_hint().lower() > MAX_BYTES as u64 {
         return Err(Problem::BODY_TOO_LARGE);
     }
-    if !is_json(&parts.headers) {
-        return Err(Problem::NOT_JSON);
+    if !has_type(&parts.headers, media_type) {
+        return Err(other);
     }
     let bytes = collect(body).await?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    parse(&bytes).map(|body| Some(Json(body)))
+    Ok((!bytes.is_empty()).then_some(bytes))
 }
 
-/// `application/json`, in any case and with any parameters, in exactly one header.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether exactly one header names the media type, in any case and with any parameters.
+fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("application/json")
+    let given = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    given.trim().eq_ignore_ascii_case(media_type)
 }
 
 async fn collect(body: AxumBody) -> Result<Bytes, Problem> {

@@ -2,6 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod health;
+pub(super) mod oauth;
 mod owner;
 pub(super) mod sessions;
 pub(super) mod tokens;

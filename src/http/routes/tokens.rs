@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// RFC 6749, section 5.1.
-const TOKEN_TYPE: &str = "Bearer";
+pub(super) const TOKEN_TYPE: &str = "Bearer";
 
 #[derive(Deserialize, Default)]
 #[serde(default)]

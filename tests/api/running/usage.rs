@@ -1,7 +1,8 @@
-//! Help, versions, wrong usage, and `secrets generate`, which needs no store.
+//! Help, versions, wrong usage, and the making of secrets, which needs no store.
 
 use std::{fs, io::Write};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::printed::{assert_fails, assert_json, text};
@@ -33,6 +34,31 @@ fn secrets_generate_makes_two_secrets_that_the_server_accepts() {
     let app = TestApp::start_in(directory.into(), &[]);
     assert!(!app.data_directory().join("auth_secret_key").exists(), "the secrets come from .env");
     assert_eq!(app.current_user(&app.new_session().access_token).status, 200);
+}
+
+#[test]
+fn secrets_resource_server_makes_a_secret_and_its_entry() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| command(directory.path(), &[].into()).args(arguments).output().unwrap();
+    let output = run(&["secrets", "resource-server", "orders-2"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    let lines: Vec<_> = text(&output.stdout).lines().map(|line| line.split_once(": ").unwrap()).collect();
+    let [("secret of orders-2", secret), ("entry in RESOURCE_SERVERS", entry)] = lines[..] else {
+        panic!("{output:?}")
+    };
+    assert_eq!(secret.len(), 43, "{output:?}");
+    let app = TestApp::start_in(directory.into(), &[("RESOURCE_SERVERS", entry)]);
+    let credentials = format!("Basic {}", STANDARD.encode(format!("orders-2:{secret}")));
+    let answer = app.send_form("/introspect", &[("Authorization", &credentials)], "token=x");
+    answer.assert(200, &json!({"active": false}));
+    let again = app.cli(&["secrets", "resource-server", "orders-2", "--json"]);
+    let body: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_json(&again, 0, &json!({"name": "orders-2", "secret": body["secret"], "entry": body["entry"]}));
+    assert_ne!(body["secret"], secret, "each secret is new");
+    for bad in ["", "a:b", "two words", "bücher"] {
+        let sentence = "NAME must be 1 to 64 ASCII letters, digits, dots, hyphens or underscores";
+        assert_fails(|arguments| app.cli(arguments), &["secrets", "resource-server", bad], 2, "wrong_usage", sentence);
+    }
 }
 
 #[test]
