@@ -98,6 +98,7 @@ impl Scene {
             request_timeout: Duration::from_secs(2),
             cors: None,
             resource_servers: Arc::default(),
+            metadata: None,
             proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
             health: Arc::default(),
             phase: watch::channel(Phase::Serving).1,

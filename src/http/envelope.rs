@@ -84,9 +84,11 @@ where
             // A proxy that does not learn that the connection closes would lose its next request there.
             let unread = is_large || response.status() == StatusCode::PAYLOAD_TOO_LARGE;
             let headers = response.headers_mut();
-            // A route may set a policy of its own.
-            headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-            headers.insert(X_REQUEST_ID, id.into());
+            // A document that caches may keep belongs to no request.
+            if !headers.contains_key(header::CACHE_CONTROL) {
+                headers.insert(header::CACHE_CONTROL, NO_STORE);
+                headers.insert(X_REQUEST_ID, id.into());
+            }
             if doubtful || unread || app.is_leaving() {
                 headers.insert(header::CONNECTION, CLOSE);
             }

@@ -10,13 +10,16 @@
 //! | `routes` | the handlers |
 //! | `state`, `tasks` | the shared state of the handlers, and the tasks of the use cases |
 //! | `response` | JSON answers |
+//! | `document`, `metadata` | documents that caches may keep |
 //! | `problem`, `problem_response` | the table of errors, and the error body |
 //! | `serve` | listener, workers, connections |
 
 mod cors;
+mod document;
 mod envelope;
 mod extract;
 mod log_line;
+mod metadata;
 mod methods;
 mod problem;
 mod problem_response;
@@ -39,6 +42,7 @@ pub use self::{
     cors::Cors,
     extract::{basic::BasicAuthentication, proxies::Proxies},
     log_line::HealthAnswers,
+    metadata::Metadata,
     serve::{
         activity::Timeouts,
         places::ConnectionLimits,
@@ -52,7 +56,7 @@ use self::{
     envelope::Envelope,
     methods::{only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, health, oauth, sessions, tokens},
+    routes::{accounts, health, oauth, sessions, tokens, well_known},
 };
 use crate::config::TokenRemoval;
 
@@ -76,6 +80,9 @@ pub fn service(app: AppState) -> Service {
         .route("/signout", only("POST", post(sessions::sign_out)))
         .route("/introspect", only("POST", post(oauth::introspect)))
         .route("/revoke", only("POST", post(oauth::revoke)))
+        .route("/.well-known/jwks.json", safe(get(well_known::keys)))
+        .route("/.well-known/oauth-authorization-server", safe(get(well_known::metadata)))
+        .route("/.well-known/oauth-authorization-server/{*issuer_path}", safe(get(well_known::metadata)))
         .route("/livez", safe(get(health::livez)))
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)

@@ -37,6 +37,10 @@ impl Problem {
         "route_not_found",
         "There is no such route; see the API table in the documentation",
     );
+    pub(super) const NO_ISSUER: Self = Self::not_found(
+        "issuer_not_set",
+        "This server has no metadata; set ISSUER to the URL under which clients reach this server",
+    );
     pub(super) const QUERY: Self = Self::bad_request(
         "query_not_allowed",
         "This route does not take these query parameters; send fields in the body and tokens in headers",

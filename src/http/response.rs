@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::auth::Authorized;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// Carries the access token that the request has renewed.
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
@@ -32,16 +32,21 @@ struct Renewed<'a, B> {
 
 /// An answer with a body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut response = Response::new(Body::from(json_bytes(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// The JSON of a body.
+pub(super) fn json_bytes(body: &impl Serialize) -> Bytes {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     // Structs of text and numbers always serialize.
     let written = serde_json::to_writer(&mut bytes, body);
     debug_assert!(written.is_ok());
     // Boxed, because the body stays in memory while a client does not read it, and the vector may have twice the
     // capacity.
-    let mut response = Response::new(Body::from(Bytes::from(bytes.into_boxed_slice())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response
+    Bytes::from(bytes.into_boxed_slice())
 }
 
 /// A success without data.

@@ -9,6 +9,7 @@ use super::{
     cors::Cors,
     extract::{basic::BasicAuthentication, proxies::Proxies},
     log_line::HealthAnswers,
+    metadata::Metadata,
     problem_response::Problem,
     tasks::Tasks,
 };
@@ -41,6 +42,8 @@ pub struct App {
     pub proxies: Arc<Proxies>,
     /// The resource servers. All workers share them, so that their warnings stay few.
     pub resource_servers: Arc<BasicAuthentication>,
+    /// The metadata, if the issuer is a URL.
+    pub metadata: Option<Arc<Metadata>>,
     /// The last answers of the health checks, for the log. All workers share them.
     pub health: Arc<HealthAnswers>,
     /// The phase in the life of the process.

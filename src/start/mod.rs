@@ -153,6 +153,7 @@ async fn start_workers(
                 cors,
                 proxies,
                 resource_servers,
+                metadata: None,
                 health,
                 phase: phase_of_app,
             }))

@@ -6,3 +6,4 @@ pub(super) mod oauth;
 mod owner;
 pub(super) mod sessions;
 pub(super) mod tokens;
+pub(super) mod well_known;

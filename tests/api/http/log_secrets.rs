@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{
-    ACCESS_SECRET, REFRESH_SECRET, RedisServer, Session,
+    ACCESS_SECRET, CREDENTIALS, REFRESH_SECRET, RESOURCE_SERVERS, RedisServer, Session,
     Store::{self, Embedded, Redis},
     TestApp, free_port, raw, refused, unique_email, wait_until,
 };
@@ -52,6 +52,12 @@ fn use_every_route(app: &TestApp, session: &Session) {
             }
         }
     }
+    for token in [access_token, refresh_token, PLANTED_PASSWORD] {
+        let form = format!("token={token}");
+        app.send_form("/introspect", &[CREDENTIALS], &form);
+        app.send_form("/introspect", &[("Authorization", &format!("Basic {token}"))], &form);
+        app.send_form("/revoke", &[], format!("token={token}A"));
+    }
     for path in [format!("/user?access_token={access_token}"), format!("/{refresh_token}")] {
         app.send("GET", &path, &[("Cookie", access_token)], None);
     }
@@ -65,6 +71,8 @@ fn use_every_route(app: &TestApp, session: &Session) {
 #[track_caller]
 fn assert_no_secrets(output: &str, session: &Session) {
     let mut secrets = vec![PLANTED_PASSWORD, PLANTED_KEY, ACCESS_SECRET, REFRESH_SECRET, &session.email, "$argon2"];
+    // The credentials of a resource server: as they come in the header, and the hash in the settings.
+    secrets.extend([&CREDENTIALS.1[6..], "secret of orders", &RESOURCE_SERVERS.1[7..]]);
     // The first part is the header, which is the same in all tokens.
     secrets.extend(session.access_token.split('.').skip(1));
     secrets.extend(session.refresh_token.split('.').skip(1));
@@ -82,6 +90,7 @@ fn no_secret_is_in_any_log_at_trace_level(#[values(Redis, Embedded)] store: Stor
             ("LOG_FORMAT", format),
             ("AUTH_SECRET_KEY", ACCESS_SECRET),
             ("REFRESH_SECRET_KEY", REFRESH_SECRET),
+            RESOURCE_SERVERS,
         ];
         let mut app = TestApp::start_with(store, &settings);
         let session = planted_session(&app);

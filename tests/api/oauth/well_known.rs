@@ -1,0 +1,104 @@
+//! The public documents: the keys and the metadata.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, RedisServer,
+    Store::{self, Embedded, Redis},
+    TestApp, wait_until,
+};
+
+const KEYS: &str = "/.well-known/jwks.json";
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+fn get(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Answer {
+    app.send("GET", path, headers, None)
+}
+
+/// Asserts a document that every cache may keep, and returns its tag.
+#[track_caller]
+fn assert_document(answer: &Answer, body: &Value) -> String {
+    answer.assert(200, body);
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"), "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"), "{answer:?}");
+    // A cache would hand one request's id to others.
+    assert_eq!(answer.header("x-request-id"), None, "{answer:?}");
+    let tag = answer.header("etag").unwrap();
+    assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{answer:?}");
+    tag.to_owned()
+}
+
+/// Asserts all that clients and caches may do with a document.
+#[track_caller]
+fn assert_cacheable(app: &TestApp, path: &str, body: &Value) {
+    let tag = assert_document(&get(app, path, &[]), body);
+    assert_eq!(assert_document(&get(app, path, &[("Authorization", "Bearer x")]), body), tag, "the tag is stable");
+    let head = app.send("HEAD", path, &[], None);
+    let length = Some(get(app, path, &[]).body.len().to_string());
+    assert_eq!((head.status, head.body.as_str(), head.header("content-length")), (200, "", length.as_deref()));
+    assert_eq!(head.header("etag"), Some(&*tag), "{head:?}");
+    let weak = format!("W/{tag}");
+    let listed = format!("\"other\", W/\"x,y\" ,{weak}");
+    for method in ["GET", "HEAD"] {
+        for same in [
+            &[("If-None-Match", &*tag)][..],
+            &[("If-None-Match", &weak)],
+            &[("If-None-Match", "*")],
+            &[("If-None-Match", &listed)],
+            &[("If-None-Match", "\"other\""), ("If-None-Match", &tag)],
+        ] {
+            let answer = app.send(method, path, same, None);
+            assert_eq!((answer.status, answer.body.as_str()), (304, ""), "{answer:?}");
+            assert_eq!(answer.header("etag"), Some(&*tag), "{answer:?}");
+            assert_eq!(answer.header("cache-control"), Some("public, max-age=300"), "{answer:?}");
+        }
+    }
+    let unquoted = tag.trim_matches('"');
+    for other in ["\"other\"", "", "W/", unquoted, &format!("w/{tag}"), &format!("\"{unquoted}x\"")] {
+        assert_document(&get(app, path, &[("If-None-Match", other)]), body);
+    }
+    get(app, &format!("{path}?x=1"), &[]).assert_error(400, "query_not_allowed");
+}
+
+#[rstest]
+fn with_hs256_the_set_of_keys_is_empty(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    assert_cacheable(&app, KEYS, &json!({"keys": []}));
+}
+
+#[rstest]
+fn without_an_issuer_there_is_no_metadata(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    for path in [METADATA, &format!("{METADATA}/auth")] {
+        let answer = get(&app, path, &[]);
+        answer.assert_error(404, "issuer_not_set");
+        assert!(answer.json()["error"].as_str().unwrap().contains("ISSUER"), "{answer:?}");
+        assert!(answer.header("x-request-id").is_some() && answer.header("etag").is_none(), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_documents_are_served_while_redis_is_away() {
+    let mut redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    redis.kill();
+    wait_until("the server notices the outage", || get(&app, "/readyz", &[]).status == 503);
+    assert_document(&get(&app, KEYS, &[]), &json!({"keys": []}));
+}
+
+/// A page of an origin that CORS_ORIGINS does not name cannot read the documents either.
+#[test]
+fn pages_of_named_origins_can_read_the_documents() {
+    let app = TestApp::start_with(Embedded, &[("CORS_ORIGINS", "https://app.example")]);
+    for (origin, allowed) in [("https://app.example", Some("https://app.example")), ("https://other.example", None)] {
+        let answer = get(&app, KEYS, &[("Origin", origin)]);
+        let tag = assert_document(&answer, &json!({"keys": []}));
+        let same = get(&app, KEYS, &[("Origin", origin), ("If-None-Match", &tag)]);
+        assert_eq!(same.status, 304, "{same:?}");
+        for answer in [answer, same] {
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{answer:?}");
+            assert_eq!(answer.header("vary"), Some("Origin"), "{answer:?}");
+        }
+    }
+}
