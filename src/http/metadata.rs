@@ -60,3 +60,31 @@ impl Metadata {
         (issuer_path.is_empty() || issuer_path == self.issuer_path).then(|| self.document.answer(headers))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(issuer: &str) -> Option<Vec<&'static str>> {
+        let metadata = Metadata::new(issuer)?;
+        let asked = ["", "/", "/auth", "/auth/", "/a/b%20c", "/a"];
+        Some(asked.into_iter().filter(|path| metadata.answer(path, &HeaderMap::new()).is_some()).collect())
+    }
+
+    #[test]
+    fn the_path_of_the_issuer_follows_the_well_known_path() {
+        for (issuer, expected) in [
+            ("https://auth.example.com", &[""][..]),
+            ("https://auth.example.com/", &[""]),
+            ("http://localhost:3000", &[""]),
+            ("https://example.com/auth", &["", "/auth"]),
+            ("https://example.com/auth/", &["", "/auth"]),
+            ("https://example.com/a/b%20c", &["", "/a/b%20c"]),
+        ] {
+            assert_eq!(paths(issuer).as_deref(), Some(expected), "{issuer}");
+        }
+        for none in ["auth-service", "", "urn:auth", "ftp://auth.example.com"] {
+            assert_eq!(paths(none), None, "{none}");
+        }
+    }
+}

@@ -68,6 +68,13 @@ fn only_the_right_name_and_secret_are_accepted(#[values(Redis, Embedded)] store:
             ask(&app, path, &two).assert_error(400, "invalid_request");
         }
     }
+    // The answer does not tell whether the name is known.
+    let refused = |credentials: &str| {
+        let mut answer = ask(&app, "/introspect", &[&basic(credentials)]);
+        answer.headers.retain(|(name, _)| name != "x-request-id" && name != "date");
+        (answer.headers, answer.body)
+    };
+    assert_eq!(refused("orders:wrong"), refused("nobody:wrong"));
     session.assert_lives([&app]);
 }
 
