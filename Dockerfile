@@ -14,10 +14,12 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY crates/password/Cargo.toml crates/password/
 COPY crates/records/Cargo.toml crates/records/
+COPY crates/resource-server/Cargo.toml crates/resource-server/
 COPY crates/store/Cargo.toml crates/store/
 COPY crates/token/Cargo.toml crates/token/
-RUN mkdir -p src tests/containers benches/load crates/password/src crates/records/src crates/store/src crates/token/src \
- && touch src/lib.rs crates/password/src/lib.rs crates/records/src/lib.rs crates/store/src/lib.rs crates/token/src/lib.rs \
+RUN mkdir -p src tests/containers benches/load \
+ && for crate in crates/*/; do mkdir "${crate}src" && touch "${crate}src/lib.rs" || exit; done \
+ && touch src/lib.rs \
  && echo 'fn main() {}' | tee src/main.rs tests/containers/main.rs benches/load/main.rs > benches/allocations.rs \
  && cargo build --profile dist --locked \
  && cargo clean --profile dist --locked --workspace

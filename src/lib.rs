@@ -13,6 +13,8 @@
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
 //! | tokens | `crates/token` | JWTs; imports nothing from the server |
 //!
+//! `crates/resource-server` is a middleware for other services. The server does not use it.
+//!
 //! `docs/architecture.md` follows a request and a removal through the files.
 
 pub mod audit;

@@ -1,0 +1,105 @@
+//! Introspection (RFC 7662): the server says whether a token is active. The way out while the feed is stale.
+
+use std::time::{Duration, Instant};
+
+use auth_service_token::Id;
+use http::{HeaderValue, Method, header};
+use serde::Deserialize;
+use tokio::{sync::Semaphore, time::timeout};
+use uuid::Uuid;
+
+use crate::{
+    client::{Call, CallError, Client},
+    refusal::Refusal,
+    settings::Expected,
+    verified::VerifiedToken,
+};
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+/// An answer takes less than 1 KiB.
+const LONGEST: usize = 16 * 1024;
+
+/// Asks the server, with a bounded number of requests at a time.
+pub(crate) struct Introspection {
+    places: Semaphore,
+    /// For the wait for a place and for the answer.
+    deadline: Duration,
+}
+
+/// RFC 7662, section 2.2. All fields but `active` are missing if the token is not active.
+#[derive(Debug, Deserialize)]
+struct Introspected {
+    active: bool,
+    iss: Option<String>,
+    aud: Option<String>,
+    sub: Option<Uuid>,
+    sid: Option<Id>,
+    eid: Option<Id>,
+    jti: Option<Id>,
+    iat: Option<u64>,
+    exp: Option<u64>,
+}
+
+impl Introspection {
+    pub(crate) fn new(at_a_time: usize, deadline: Duration) -> Self {
+        Self { places: Semaphore::new(at_a_time), deadline }
+    }
+
+    /// Asks the server about a token.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        expected: &Expected,
+        client: &Client,
+    ) -> Result<VerifiedToken, Refusal> {
+        // The characters of a JWT need no escape in a form.
+        if !token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            return Err(Refusal::Invalid);
+        }
+        match timeout(self.deadline, self.ask(token, client)).await {
+            Ok(Ok(introspected)) => introspected.judge(expected),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a token could not be introspected");
+                Err(Refusal::Unavailable)
+            }
+            Err(_) => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Asks each server once, while there is time.
+    async fn ask(&self, token: &str, client: &Client) -> Result<Introspected, CallError> {
+        let until = Instant::now() + self.deadline;
+        let _place = self.places.acquire().await;
+        let mut call = Call { method: Method::POST, ..Call::get("/introspect", LONGEST) }.authenticated();
+        call.headers.insert(header::CONTENT_TYPE, FORM);
+        call.body = format!("token={token}");
+        let mut tries = u32::try_from(client.servers()).unwrap_or(1);
+        loop {
+            let patience = until.saturating_duration_since(Instant::now()) / tries;
+            tries -= 1;
+            match client.send(&call, patience).await {
+                Ok(answer) => {
+                    return serde_json::from_slice(&answer.body)
+                        .map_err(|_| CallError::Malformed("it is not an introspection response"));
+                }
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Introspected {
+    fn judge(self, expected: &Expected) -> Result<VerifiedToken, Refusal> {
+        if !self.active {
+            return Err(Refusal::Invalid);
+        }
+        let is = |claim: &Option<String>, value: &str| claim.as_deref() == Some(value);
+        if !is(&self.iss, &expected.issuer) || !is(&self.aud, &expected.audience) {
+            return Err(Refusal::Invalid);
+        }
+        let Self { sub, sid, eid, jti, iat, exp, .. } = self;
+        let verified = || Some(VerifiedToken { sub: sub?, sid: sid?, eid: eid?, jti: jti?, iat: iat?, exp: exp? });
+        verified().ok_or(Refusal::Invalid)
+    }
+}

@@ -1,0 +1,125 @@
+//! The verifier: the offline check, and what happens when the offline check cannot tell.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    client::{CallError, Client},
+    feed::{Feed, Standing},
+    introspection::Introspection,
+    keys::Keys,
+    offline::Offline,
+    poller::Poller,
+    refusal::Refusal,
+    settings::{Expected, StartError},
+    verified::VerifiedToken,
+};
+
+/// No token of auth-service is longer, by far.
+const LONGEST_TOKEN: usize = 4096;
+
+/// Verifies access tokens. Clones share their keys, the feed and the tasks that follow both.
+#[derive(Clone)]
+pub struct Verifier(Arc<Running>);
+
+struct Running {
+    client: Arc<Client>,
+    expected: Expected,
+    keys: Arc<Keys>,
+    feed: Arc<Feed>,
+    introspection: Introspection,
+    deadline: Duration,
+    /// They end when this value is dropped.
+    _tasks: JoinSet<()>,
+}
+
+/// What a verifier is made of.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) expected: Expected,
+    pub(crate) bound: Duration,
+    pub(crate) deadline: Duration,
+    pub(crate) introspections: usize,
+}
+
+impl Verifier {
+    pub(crate) async fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { client, expected, bound, deadline, introspections } = parts;
+        let (client, feed) = (Arc::new(client), Arc::new(Feed::new(bound)));
+        let keys = Arc::new(Keys::new(Arc::clone(&client), Arc::clone(&feed), &expected));
+        let mut poller = Poller::new(Arc::clone(&client), Arc::clone(&feed), Arc::clone(&keys));
+        let (polled, ()) = tokio::join!(poller.poll(), keys.fetch_first());
+        if let Err(CallError::Credentials) = polled {
+            return Err(StartError::Credentials);
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(poller.run());
+        tasks.spawn(Arc::clone(&keys).run());
+        let introspection = Introspection::new(introspections, deadline);
+        Ok(Self(Arc::new(Running { client, expected, keys, feed, introspection, deadline, _tasks: tasks })))
+    }
+
+    /// Whether tokens are checked offline: the feed is not older than its bound. For readiness checks and metrics.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.0.feed.is_fresh()
+    }
+
+    /// The age of the feed: all removals that were acknowledged before are known. `None` before the first answer.
+    #[must_use]
+    pub fn feed_age(&self) -> Option<Duration> {
+        self.0.feed.age()
+    }
+
+    /// Verifies a token, without `Bearer`. Usually offline, without waiting.
+    ///
+    /// # Errors
+    /// Every [`Refusal`].
+    pub async fn verify(&self, token: &str) -> Result<VerifiedToken, Refusal> {
+        let Running { client, expected, keys, introspection, deadline, .. } = &*self.0;
+        if token.len() > LONGEST_TOKEN {
+            return Err(Refusal::Invalid);
+        }
+        let mut offline = self.check(token);
+        if offline == Offline::UnknownKey {
+            match timeout(*deadline, keys.fetch_unknown()).await {
+                Ok(Ok(())) => offline = self.check(token),
+                Ok(Err(_)) | Err(_) => return Err(Refusal::Unavailable),
+            }
+        }
+        match offline {
+            Offline::Accepted(verified) => Ok(verified),
+            Offline::Refused(refusal) => Err(refusal),
+            Offline::UnknownKey => Err(Refusal::Invalid),
+            Offline::Stale => introspection.verify(token, expected, client).await,
+        }
+    }
+
+    /// The check without the server.
+    fn check(&self, token: &str) -> Offline {
+        let offline = self.0.keys.verify(token, unix_seconds());
+        let Offline::Accepted(VerifiedToken { sid, eid, .. }) = offline else { return offline };
+        match self.0.feed.standing(sid, eid) {
+            Standing::Live => offline,
+            Standing::Revoked => Offline::Refused(Refusal::Revoked),
+            Standing::Unknown => Offline::Stale,
+        }
+    }
+}
+
+/// By a clock before 1970, every token has expired: the clock is wrong, and a wrong clock must not keep tokens alive.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs())
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Running { client, expected, .. } = &*self.0;
+        f.debug_struct("Verifier").field("client", client).field("expected", expected).finish_non_exhaustive()
+    }
+}
