@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use auth_service_token::Tokens;
+use auth_service_token::{SealingKey, Tokens};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// The minimum length of a signing secret, in bytes. RFC 7518, section 3.2 requires a key that is at least as long as
@@ -85,6 +85,14 @@ impl Secrets {
         let Self { access, refresh, access_previous, refresh_previous } = self;
         Tokens::new(access.bytes(), refresh.bytes())
             .with_verify_only(access_previous.as_ref().map(Secret::bytes), refresh_previous.as_ref().map(Secret::bytes))
+    }
+
+    /// Seal the private keys that the store holds: the key of the secret that signs, then that of the one that only
+    /// verifies.
+    #[must_use]
+    pub fn sealing_keys(&self) -> Vec<SealingKey> {
+        let secrets = std::iter::once(&self.access).chain(&self.access_previous);
+        secrets.map(|secret| SealingKey::new(secret.bytes())).collect()
     }
 
     /// Reads both secrets from `directory`, and generates each missing one in a file with mode 0600. Returns `true` if

@@ -10,6 +10,7 @@
 //! | [`backend`] | the opening and the inspection of a store |
 //! | `record`, `access` | the user record, and the token check on two entries, for both stores |
 //! | `secrets` | the record of the signing secrets, and which secrets belong together |
+//! | [`key_set`] | the record of the signing keys, the rules of their rotation, and its operations |
 //! | `versioned` | JSON values with a version |
 //! | [`settings`] | the settings of the store |
 //! | `redis/`, `embedded/` | the two stores, with files of the same names for the operations |
@@ -22,6 +23,7 @@ pub mod backend;
 mod change;
 mod embedded;
 mod finding;
+pub mod key_set;
 mod limits;
 mod open_error;
 mod record;

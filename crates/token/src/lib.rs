@@ -18,6 +18,7 @@ mod id;
 mod jwk;
 mod kid;
 mod kind;
+mod seal;
 
 pub use self::{
     check::{KindCheck, SecretsCheck},
@@ -27,4 +28,5 @@ pub use self::{
     jwk::Jwk,
     kid::{KID_LEN, Kid},
     kind::{TokenKind, Tokens},
+    seal::SealingKey,
 };

@@ -14,11 +14,31 @@ pub(super) struct Keys {
     prefix: Arc<str>,
 }
 
+/// The keys of a request belong to one user or address, or are a single key that all replicas share. Either way, they
+/// have one slot.
+#[derive(Clone, Copy)]
+pub(super) enum Tag {
+    /// The keys whose hash tag is this digest.
+    Of(Id),
+    /// The single key of this name.
+    Single(&'static str),
+}
+
+impl Tag {
+    pub(super) const KEY_SET: Self = Self::Single("keys");
+}
+
+impl From<Id> for Tag {
+    fn from(id: Id) -> Self {
+        Self::Of(id)
+    }
+}
+
 /// The name of a key. Its parts are joined only when a command is written, because a `String` for each name would cost
 /// another allocation.
 pub(super) struct Key<'a> {
     prefix: &'a str,
-    tag: Id,
+    tag: Tag,
     kind: &'static str,
     of: Option<Id>,
 }
@@ -27,7 +47,13 @@ impl ToRedisArgs for Key<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         let mut name = out.writer_for_next_arg();
         let of = self.of.as_ref().map_or("", Id::as_str);
-        for part in [self.prefix, "{", self.tag.as_str(), "}:", self.kind, of] {
+        let parts = match &self.tag {
+            Tag::Of(tag) => [self.prefix, "{", tag.as_str(), "}:", self.kind, of],
+            Tag::Single(single) if self.kind.is_empty() => [self.prefix, single, "", "", "", ""],
+            // The braces contain the whole name of the single key, so the slot is the same.
+            Tag::Single(single) => [self.prefix, "{", self.prefix, single, "}:", self.kind],
+        };
+        for part in parts {
             // A write into memory does not fail.
             let _ = name.write_all(part.as_bytes());
         }
@@ -44,7 +70,20 @@ impl Keys {
     }
 
     fn key(&self, tag: Id, kind: &'static str, of: Option<Id>) -> Key<'_> {
-        Key { prefix: &self.prefix, tag, kind, of }
+        Key { prefix: &self.prefix, tag: Tag::Of(tag), kind, of }
+    }
+
+    /// The slot of all keys of a request.
+    pub(super) fn slot(&self, tag: Tag) -> u16 {
+        match tag {
+            Tag::Of(tag) => slot_of(tag.as_str()),
+            Tag::Single(name) => slot_of(&format!("{}{name}", self.prefix)),
+        }
+    }
+
+    /// The ES256 keys of the replicas; never expires.
+    pub(super) fn key_set(&self) -> Key<'_> {
+        Key { prefix: &self.prefix, tag: Tag::KEY_SET, kind: "", of: None }
     }
 
     /// User record; never expires.
@@ -95,8 +134,8 @@ impl Keys {
     }
 
     /// Written for a moment, so that WAIT has a write to wait for.
-    pub(super) fn waited_for(&self, tag: Id) -> Key<'_> {
-        self.key(tag, "m", None)
+    pub(super) fn waited_for(&self, tag: impl Into<Tag>) -> Key<'_> {
+        Key { prefix: &self.prefix, tag: tag.into(), kind: "m", of: None }
     }
 
     /// Calls of an address; lives until the window of the count ends.

@@ -6,7 +6,7 @@
 //! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
 //! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
-//! | `secrets` | the check values of the signing secrets |
+//! | `secrets`, `key_set` | the check values of the signing secrets, and the signing keys |
 //! | `keys`, `errors`, `script` | key names, the meaning of errors, the assembly of scripts |
 //! | `net/` | connections: one server, Sentinels, a cluster |
 //! | `inspect/` | the inspection by `doctor` and at the start |
@@ -17,6 +17,7 @@ mod check;
 mod diagnosis;
 mod errors;
 mod inspect;
+mod key_set;
 mod keys;
 mod limits;
 mod net;

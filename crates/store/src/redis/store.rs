@@ -12,7 +12,7 @@ use redis::{FromRedisValue, RedisError, Value};
 
 use super::{
     errors::to_error,
-    keys::Keys,
+    keys::{Keys, Tag},
     net::{
         cluster::Cluster,
         link::Link,
@@ -62,13 +62,18 @@ impl Redis {
         self.shared.clock.now_seconds()
     }
 
-    /// Runs a request on the keys whose hash tag is `tag`.
-    pub(super) async fn run<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
-        self.run_in(tag, request, Mode::Shared).await
+    /// Runs a request on the keys of `tag`.
+    pub(super) async fn run<T: FromRedisValue>(&self, tag: impl Into<Tag>, request: &Request<'_>) -> Result<T, Error> {
+        self.run_in(tag.into(), request, Mode::Shared).await
     }
 
     /// Like [`Redis::run`], for a write that a failover must not undo after the acknowledgement.
-    pub(super) async fn run_lasting<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>) -> Result<T, Error> {
+    pub(super) async fn run_lasting<T: FromRedisValue>(
+        &self,
+        tag: impl Into<Tag>,
+        request: &Request<'_>,
+    ) -> Result<T, Error> {
+        let tag = tag.into();
         let mode = self.shared.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag));
         self.run_in(tag, request, mode).await
     }
@@ -83,12 +88,12 @@ impl Redis {
         })
     }
 
-    async fn run_in<T: FromRedisValue>(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
+    async fn run_in<T: FromRedisValue>(&self, tag: Tag, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
         self.check_clock()?;
         let answer = match &self.servers {
             Servers::One(link) => link.run(request, mode, false).await?,
             // Boxed, because the large future would otherwise be a part of the future of every request.
-            Servers::Cluster(cluster) => Box::pin(cluster.run(tag, request, mode)).await?,
+            Servers::Cluster(cluster) => Box::pin(cluster.run(self.keys().slot(tag), request, mode)).await?,
         };
         decode(answer)
     }

@@ -16,6 +16,8 @@ pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinitio
 /// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, to the boot of
 /// the machine, and to the milliseconds since the boot. The boot is empty if it is not known.
 pub(super) const TIMES: TableDefinition<'_, &str, TimeValue> = TableDefinition::new("time");
+/// Maps [`KEY_SET_KEY`] to the ES256 keys of the server, see `key_set/record.rs` of the store.
+pub(super) const KEY_SETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("key set");
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
@@ -27,6 +29,8 @@ pub(super) type TimeValue = (u64, &'static str, u64);
 
 /// The only key of [`TIMES`].
 pub(super) const TIME_KEY: &str = "last";
+/// The only key of [`KEY_SETS`].
+pub(super) const KEY_SET_KEY: &str = "keys";
 /// The only key of [`FORMATS`].
 pub(super) const FORMAT_KEY: &str = "version";
 /// The file format that this program reads and writes: the tables, and the types of their keys and values.

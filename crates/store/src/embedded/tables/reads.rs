@@ -10,7 +10,7 @@ use auth_service_token::Id;
 use redb::ReadableTable;
 
 use super::{
-    definitions::{EntryValue, session_key, session_keys, sid_in},
+    definitions::{EntryValue, KEY_SET_KEY, session_key, session_keys, sid_in},
     entries::{AccessEntry, EpochEntry, RefreshEntry},
 };
 use crate::{
@@ -49,6 +49,12 @@ pub(in crate::embedded) trait Reads {
     fn epochs(&self) -> &impl ReadableTable<&'static str, EntryValue>;
     fn access(&self) -> &impl ReadableTable<&'static str, EntryValue>;
     fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue>;
+    fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]>;
+
+    /// The record of the key set.
+    fn key_set(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.key_sets().get(KEY_SET_KEY)?.map(|record| record.value().to_vec()))
+    }
 
     /// The record of the account.
     fn record(&self, tag: Id) -> Result<Option<Vec<u8>>> {

@@ -3,7 +3,9 @@
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
 use super::{
-    definitions::{ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, REFRESH, TIMES, USERS},
+    definitions::{
+        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, REFRESH, TIMES, USERS,
+    },
     reads::Reads,
 };
 
@@ -13,6 +15,7 @@ pub(in crate::embedded) struct Snapshot {
     epochs: ReadOnlyTable<&'static str, EntryValue>,
     access: ReadOnlyTable<&'static str, EntryValue>,
     refresh: ReadOnlyTable<&'static str, EntryValue>,
+    key_sets: ReadOnlyTable<&'static str, &'static [u8]>,
 }
 
 impl Snapshot {
@@ -23,6 +26,7 @@ impl Snapshot {
             epochs: transaction.open_table(EPOCHS)?,
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
+            key_sets: transaction.open_table(KEY_SETS)?,
         })
     }
 }
@@ -43,6 +47,10 @@ impl Reads for Snapshot {
     fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue> {
         &self.refresh
     }
+
+    fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {
+        &self.key_sets
+    }
 }
 
 /// Checks the format of the file, and creates the tables of a new file.
@@ -60,6 +68,7 @@ pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatErro
         }
     }
     transaction.open_table(USERS)?;
+    transaction.open_table(KEY_SETS)?;
     transaction.open_table(TIMES)?;
     for entries in [EPOCHS, ACCESS, REFRESH] {
         transaction.open_table(entries)?;

@@ -4,7 +4,10 @@ use auth_service_token::Id;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
-    definitions::{ACCESS, EPOCHS, EntryValue, REFRESH, TIME_KEY, TIMES, TimeValue, USERS, session_key, session_keys},
+    definitions::{
+        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, REFRESH, TIME_KEY, TIMES, TimeValue, USERS, session_key,
+        session_keys,
+    },
     entries::{AccessEntry, EpochEntry, RefreshEntry, encode},
     reads::{Live, Reads},
 };
@@ -19,6 +22,7 @@ pub(in crate::embedded) struct Tables<'t> {
     epochs: Table<'t, &'static str, EntryValue>,
     access: Table<'t, &'static str, EntryValue>,
     refresh: Table<'t, &'static str, EntryValue>,
+    key_sets: Table<'t, &'static str, &'static [u8]>,
     times: Table<'t, &'static str, TimeValue>,
     /// Whether anything was written.
     pub(in crate::embedded) changed: bool,
@@ -33,6 +37,7 @@ impl<'t> Tables<'t> {
             epochs: transaction.open_table(EPOCHS)?,
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
+            key_sets: transaction.open_table(KEY_SETS)?,
             times: transaction.open_table(TIMES)?,
             changed: false,
         })
@@ -113,6 +118,12 @@ impl<'t> Tables<'t> {
         }
     }
 
+    pub(in crate::embedded) fn put_key_set(&mut self, record: &[u8]) -> Result<()> {
+        self.changed = true;
+        self.key_sets.insert(KEY_SET_KEY, record)?;
+        Ok(())
+    }
+
     /// The time of the last write.
     pub(in crate::embedded) fn last_time(&self) -> std::result::Result<Option<LastTime>, redb::StorageError> {
         Ok(self.times.get(TIME_KEY)?.map(|found| {
@@ -170,5 +181,9 @@ impl Reads for Tables<'_> {
 
     fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue> {
         &self.refresh
+    }
+
+    fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {
+        &self.key_sets
     }
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use auth_service_records::error::{Error, Outage};
-use auth_service_token::Id;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::{
     task::JoinSet,
@@ -25,7 +24,7 @@ use super::{
     timekeeper::Timekeeper,
 };
 use crate::{
-    redis::{errors::to_error, keys::Keys, slot::slot},
+    redis::{errors::to_error, keys::Keys},
     settings::Wait,
 };
 
@@ -64,8 +63,9 @@ impl Cluster {
         Self { nodes, _keepers: keepers }
     }
 
-    pub(in crate::redis) async fn run(&self, tag: Id, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
-        let answer = timeout(WHOLE, self.follow(slot(tag), request, mode)).await;
+    /// Runs a request on keys of this slot.
+    pub(in crate::redis) async fn run(&self, slot: u16, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
+        let answer = timeout(WHOLE, self.follow(slot, request, mode)).await;
         answer.unwrap_or(Err(Error::Unavailable(Outage::Timeout)))
     }
 

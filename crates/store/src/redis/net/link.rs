@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use auth_service_records::error::{Error, Outage};
-use auth_service_token::Id;
 use redis::{RedisError, Value};
 use tokio::{
     sync::watch,
@@ -27,7 +26,10 @@ use super::{
     timekeeper::Timekeeper,
 };
 use crate::{
-    redis::{errors::to_error, keys::Keys},
+    redis::{
+        errors::to_error,
+        keys::{Keys, Tag},
+    },
     settings::Wait,
 };
 
@@ -125,7 +127,7 @@ impl Link {
         asking: bool,
         current: &Current,
         wait: Wait,
-        tag: Id,
+        tag: Tag,
     ) -> Result<Value, Failure> {
         let exclusive = current.exclusive.as_ref().ok_or(Failure::Error(Error::Unavailable(Outage::Unreachable)))?;
         // The total stays below the second within which a client must get an answer.

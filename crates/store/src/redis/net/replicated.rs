@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use auth_service_token::Id;
 use deadpool::{
     Runtime,
     managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType},
@@ -19,7 +18,10 @@ use super::{
     request::Request,
     server::Server,
 };
-use crate::{redis::keys::Keys, settings::Wait};
+use crate::{
+    redis::keys::{Keys, Tag},
+    settings::Wait,
+};
 
 /// The number of connections of each runtime. A write holds a connection for a round trip, or for the whole timeout if
 /// the replicas are slow.
@@ -92,7 +94,7 @@ impl Exclusive {
         &self,
         request: &Request<'_>,
         asking: bool,
-        tag: Id,
+        tag: Tag,
         deadline: Instant,
         is_current: impl Fn() -> bool,
     ) -> Written {
@@ -128,7 +130,7 @@ impl Exclusive {
     /// The number of replicas that have the last write of this connection. A request that had nothing to change has
     /// written nothing. In that case an extra SET makes WAIT cover the earlier writes, which may not have reached the
     /// replicas either. Other requests do not send the SET, because a server whose memory is full refuses it.
-    async fn replicas(&self, connection: &mut Connection, asking: bool, tag: Id, changed: bool) -> RedisResult<u32> {
+    async fn replicas(&self, connection: &mut Connection, asking: bool, tag: Tag, changed: bool) -> RedisResult<u32> {
         let mut pipe = redis::pipe();
         if !changed {
             if asking {

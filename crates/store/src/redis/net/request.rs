@@ -1,9 +1,11 @@
 //! A request, and how it is sent to a server.
 
-use auth_service_token::Id;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
 
-use crate::{redis::keys::Key, settings::Wait};
+use crate::{
+    redis::keys::{Key, Tag},
+    settings::Wait,
+};
 
 /// A command, or a call of a script. (The library's own call of a script allocates for each key and argument.)
 pub(in crate::redis) struct Request<'a> {
@@ -70,5 +72,5 @@ pub(in crate::redis) enum Mode {
     /// On a connection of its own. The answer comes when replicas have this write and all earlier writes to the user's
     /// keys. The answer must be nil or a number below 1 if the request changes nothing, and must be anything else if it
     /// changes something.
-    Replicated(Wait, Id),
+    Replicated(Wait, Tag),
 }

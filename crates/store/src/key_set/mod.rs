@@ -1,0 +1,17 @@
+//! The key set: the ES256 keys that the replicas have made, with sealed private keys, and the rules of their rotation.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `record` | the record in the store: JSON with a version |
+//! | `rules` | which key signs, when the next key is made, and when a key goes |
+//! | `operations` | reading and replacing the record in both stores |
+
+mod operations;
+mod record;
+mod rules;
+
+pub use self::{
+    operations::StoredKeySet,
+    record::{KeyRecord, KeySetRecord},
+    rules::{KeyPolicy, KeyState},
+};
