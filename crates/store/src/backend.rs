@@ -42,6 +42,12 @@ impl Backend {
         }
     }
 
+    /// Whether several servers may use the store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+
     /// Checks the store once before the server starts to serve. If Redis is unreachable, returns the reason. That is
     /// not an error, because Redis may come back. A Redis that answers but can never serve is an error.
     ///

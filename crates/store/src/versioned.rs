@@ -27,11 +27,22 @@ struct Version {
 /// [`Outage::NewerVersion`] for a value of a later version, [`Error::Internal`] for any other text that is not such a
 /// value.
 pub(crate) fn decode<V: Versioned>(json: &[u8]) -> Result<V, Error> {
+    decode_quietly(json).map_err(|error| match error {
+        Error::Unavailable(Outage::NewerVersion) => newer_version(V::NAME),
+        other => other,
+    })
+}
+
+/// Reads a value as [`decode`], without a line in the log.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_quietly<V: Versioned>(json: &[u8]) -> Result<V, Error> {
     match serde_json::from_slice::<V>(json) {
         Ok(value) if value.version() <= VERSION => Ok(value),
         // A later version may have changed the types of fields, so that only the version can be read.
         _ => match serde_json::from_slice::<Version>(json) {
-            Ok(Version { v }) if v > VERSION => Err(newer_version(V::NAME)),
+            Ok(Version { v }) if v > VERSION => Err(Error::Unavailable(Outage::NewerVersion)),
             _ => Err(Error::Internal(format!("{} cannot be read", V::NAME))),
         },
     }

@@ -9,6 +9,8 @@
 mod operations;
 mod record;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     operations::StoredKeySet,

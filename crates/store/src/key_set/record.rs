@@ -8,7 +8,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::versioned::{VERSION, Versioned, decode};
+use crate::versioned::{VERSION, Versioned, decode_quietly};
+
+/// The end of the year 9999, after which RFC 3339 has no dates.
+const LATEST: u64 = 253_402_300_799;
 
 /// The keys of the replicas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,11 +60,12 @@ impl Default for KeySetRecord {
 
 impl KeySetRecord {
     /// # Errors
-    /// As [`decode`]. Also if the id of a key is not its thumbprint, or two keys are the same.
+    /// As [`decode_quietly`]. Also if the id of a key is not its thumbprint, two keys are the same, or a time is no date.
     pub(super) fn read(json: &[u8]) -> Result<Self, Error> {
-        let record: Self = decode(json)?;
+        let record: Self = decode_quietly(json)?;
         for (n, key) in record.keys.iter().enumerate() {
-            let is_whole = key.verifying_key().is_some_and(|public| public.kid() == key.kid);
+            let is_whole = key.verifying_key().is_some_and(|public| public.kid() == key.kid)
+                && [key.created_at, key.sign_from, key.publish_until.unwrap_or(0)].iter().all(|time| *time <= LATEST);
             if !is_whole || record.keys[..n].iter().any(|other| other.kid == key.kid) {
                 return Err(Error::Internal(format!("{} cannot be read", Self::NAME)));
             }
@@ -221,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_later_version_and_a_damaged_record_are_told_apart() {
-        let damaged: [fn(&mut Value); 7] = [
+        let damaged: [fn(&mut Value); 8] = [
+            |json| json["keys"][0]["sign_from"] = json!(u64::MAX),
             |json| json["keys"][0]["x"] = json!("AAAA"),
             |json| json["keys"][0]["x"] = json["keys"][0]["y"].clone(),
             |json| json["keys"][0]["kid"] = json!("A".repeat(43)),

@@ -68,25 +68,20 @@ impl KeySetRecord {
         self.seal_for_first(secrets).map_err(failed)
     }
 
-    /// Makes the next key, unless a key waits already. Returns whether it has made a key.
+    /// Makes the next key, which signs from `sign_from` on.
     ///
     /// # Errors
     /// As [`KeySetRecord::maintain`].
-    pub fn rotate(&mut self, now: u64, policy: &KeyPolicy, secrets: &[SealingKey]) -> Result<bool, Error> {
-        if self.waiting(now).is_some() {
-            return Ok(false);
-        }
-        let lead = if self.keys.is_empty() { policy.first_lead } else { policy.lead };
-        self.keys.push(KeyRecord::generate(secrets, now, now + lead).map_err(failed)?);
-        Ok(true)
+    pub fn make_next(&mut self, now: u64, sign_from: u64, secrets: &[SealingKey]) -> Result<&KeyRecord, Error> {
+        self.keys.push(KeyRecord::generate(secrets, now, sign_from).map_err(failed)?);
+        Ok(&self.keys[self.keys.len() - 1])
     }
 
-    /// Lets the waiting key, or a new one, sign as soon as every replica has read the key set. Returns the time.
+    /// Lets the waiting key, or a new one, sign from `soon` on. Returns the time from which it signs.
     ///
     /// # Errors
     /// As [`KeySetRecord::maintain`].
-    pub fn replace_soon(&mut self, now: u64, policy: &KeyPolicy, secrets: &[SealingKey]) -> Result<u64, Error> {
-        let soon = now + policy.first_lead;
+    pub fn replace_signing(&mut self, now: u64, soon: u64, secrets: &[SealingKey]) -> Result<u64, Error> {
         let waiting = self.waiting(now).map(KeyRecord::kid);
         match self.keys.iter_mut().find(|key| Some(key.kid()) == waiting) {
             Some(key) => {
@@ -139,6 +134,3 @@ impl KeySetRecord {
 fn failed(error: KeyError) -> Error {
     Error::Internal(format!("a signing key cannot be made: {error}"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use auth_service_token::Kid;
+use auth_service_token::{Kid, SealingKey};
 
-use super::*;
+use super::{
+    record::KeySetRecord,
+    rules::{KeyPolicy, KeyState},
+};
 
 const START: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
@@ -64,10 +67,9 @@ fn each_key_is_published_a_lead_before_it_signs_and_until_its_last_token_has_end
 }
 
 #[test]
-fn a_rotation_makes_one_waiting_key_only() {
+fn a_key_that_was_asked_for_signs_after_the_lead() {
     let mut record = young();
-    assert!(record.rotate(START + 5, &POLICY, &secrets()).unwrap());
-    assert!(!record.rotate(START + 6, &POLICY, &secrets()).unwrap());
+    record.make_next(START + 5, START + 5 + HOUR, &secrets()).unwrap();
     assert_eq!(states(&record, START + 4 + HOUR), [KeyState::Signing, KeyState::Waiting]);
     assert_eq!(states(&record, START + 5 + HOUR), [KeyState::Retired, KeyState::Signing]);
     // The rotation period starts again with the new key.
@@ -85,9 +87,9 @@ fn without_a_rotation_period_no_next_key_is_made() {
 #[test]
 fn a_replacement_takes_the_waiting_key_or_makes_one() {
     let mut record = young();
-    assert_eq!(record.replace_soon(START + 5, &POLICY, &secrets()).unwrap(), START + 7);
+    assert_eq!(record.replace_signing(START + 5, START + 7, &secrets()).unwrap(), START + 7);
     assert_eq!(record.keys().len(), 2);
-    assert_eq!(record.replace_soon(START + 6, &POLICY, &secrets()).unwrap(), START + 7);
+    assert_eq!(record.replace_signing(START + 6, START + 8, &secrets()).unwrap(), START + 7);
     assert_eq!(record.keys().len(), 2);
 }
 
