@@ -3,7 +3,7 @@
 use auth_service_records::throttle::address_name;
 use serde_json::json;
 
-use crate::support::{Cluster, PASSWORD, PROXY, alone, cluster_scene, in_time};
+use crate::support::{Cluster, PASSWORD, PROXY, cluster_scene, in_time, not_beside_load};
 
 /// An address whose counters are on this primary, or on another one.
 fn address_on(cluster: &Cluster, primary: usize, is_there: bool) -> String {
@@ -18,7 +18,7 @@ fn address_on(cluster: &Cluster, primary: usize, is_there: bool) -> String {
 /// the primary of the account is up.
 #[test]
 fn a_lost_primary_of_an_address_counter_stops_no_other_user() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut cluster, app, sessions) =
         cluster_scene(&[("ADDRESS_LIMIT", "100"), ("SIGNUP_LIMIT_PER_HOUR", "100"), PROXY]);
     let lost = sessions[0].0;
@@ -42,7 +42,7 @@ fn a_lost_primary_of_an_address_counter_stops_no_other_user() {
 
 #[test]
 fn sign_ins_that_fail_with_a_lost_primary_do_not_use_up_the_address_limit() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut cluster, app, sessions) = cluster_scene(&[("ADDRESS_LIMIT", "5"), PROXY]);
     let (lost, user_of_lost) = &sessions[0];
     let address = address_on(&cluster, *lost, false);

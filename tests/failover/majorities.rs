@@ -1,13 +1,14 @@
 //! A single Sentinel or node that contradicts the others is outvoted.
 
 use crate::support::{
-    Cluster, LoneSentinel, PASSWORD, RedisServer, SERVICE, Sentinels, TestApp, alone, assert_away, assert_serves,
-    cluster_scene, every_worker, free_port, free_port_of_a_node, in_time, key, raw, unique_email, wait_until,
+    Cluster, LoneSentinel, PASSWORD, RedisServer, SERVICE, Sentinels, TestApp, assert_away, assert_serves,
+    cluster_scene, every_worker, free_port, free_port_of_a_node, in_time, key, not_beside_load, raw, unique_email,
+    wait_until,
 };
 
 #[test]
 fn a_sentinel_that_names_another_server_is_outvoted() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let sentinels = Sentinels::start();
     let (other, port) = (RedisServer::start(&[]), free_port());
     let _liar = LoneSentinel::start(port, other.port(), &[]);
@@ -31,7 +32,7 @@ fn a_sentinel_that_names_another_server_is_outvoted() {
 
 #[test]
 fn a_node_with_a_map_of_its_own_is_outvoted() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let cluster = Cluster::start(&[]);
     let alone = RedisServer::start_at(free_port_of_a_node(), &["--cluster-enabled", "yes"]);
     alone.take_all_slots();
@@ -46,7 +47,7 @@ fn a_node_with_a_map_of_its_own_is_outvoted() {
 
 #[test]
 fn cluster_down_is_503_only_for_users_of_the_missing_slots() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];
     let slot: u16 = cluster.servers[0].command(&["CLUSTER", "KEYSLOT", &key(&session.email)]);

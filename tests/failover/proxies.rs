@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::MutexGuard,
+    sync::RwLockWriteGuard,
 };
 
 use rstest::rstest;
@@ -100,7 +100,7 @@ struct Site {
     replicas: [Option<TestApp>; REPLICAS],
     _directory: TempDir,
     /// The tests fail if a request is late, so no other test may load the machine.
-    _alone: MutexGuard<'static, ()>,
+    _alone: RwLockWriteGuard<'static, ()>,
 }
 
 impl Site {

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::Path,
     process::Stdio,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, RwLockWriteGuard},
     thread,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Site {
     pub(super) redis: RedisServer,
     pub(super) replicas: Vec<(Ipv4Addr, TestApp)>,
     /// The tests fail if a request is late, so no other test may load the machine.
-    _alone: MutexGuard<'static, ()>,
+    _alone: RwLockWriteGuard<'static, ()>,
 }
 
 impl Site {

@@ -6,11 +6,15 @@ use std::{
 };
 
 use crate::support::{
-    MovingSlot, PASSWORD, RedisServer, SECOND, SERVICE, Session, TestApp, alone, assert_away, assert_no_route_lies,
-    assert_serves, cluster_scene, in_time, key, sentinel_scene, wait_longer, wait_until, wait_until_ready,
+    MovingSlot, PASSWORD, RedisServer, SECOND, SERVICE, Session, TestApp, assert_away, assert_no_route_lies,
+    assert_serves, cluster_scene, in_time, key, not_beside_load, sentinel_scene, wait_longer, wait_until,
+    wait_until_ready,
 };
 
-/// Sends requests without pause until the profile of the session is served again. Each answer before that must be a 503
+/// A client without a pause would keep the machine busy.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Sends requests until the profile of the session is served again. Each answer before that must be a 503
 /// within a second. With `must_fail`, there must be at least one 503.
 fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
     let start = Instant::now();
@@ -26,6 +30,7 @@ fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
         }
         assert_no_route_lies(app, session);
         assert!(start.elapsed() < 20 * SECOND, "service is not back: {}", app.output());
+        sleep(PAUSE);
     }
     wait_until_ready(app, session);
     assert!(!app.output().contains("panicked"), "{}", app.output());
@@ -43,7 +48,7 @@ fn scripts_run(server: &RedisServer) -> u64 {
 
 #[test]
 fn sentinel_primary_killed() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut sentinels, app, session) = sentinel_scene(&[]);
     sentinels.servers[0].kill();
     assert_away_until_back(&app, &session, true);
@@ -57,7 +62,7 @@ fn sentinel_primary_killed() {
 
 #[test]
 fn sentinel_primary_frozen_and_never_written_to_again() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (sentinels, app, session) = sentinel_scene(&[]);
     sentinels.servers[0].freeze();
     assert_away_until_back(&app, &session, true);
@@ -74,7 +79,7 @@ fn sentinel_primary_frozen_and_never_written_to_again() {
 
 #[test]
 fn sentinel_primary_cut_off() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (sentinels, app, session) = sentinel_scene(&[]);
     sentinels.networks[0].cut_off();
     assert_away_until_back(&app, &session, true);
@@ -93,7 +98,7 @@ fn sentinel_primary_cut_off() {
 
 #[test]
 fn sentinel_primary_demoted() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (sentinels, app, session) = sentinel_scene(&[]);
     let () = sentinels.ask(0, &["FAILOVER", SERVICE]).unwrap();
     sentinels.wait_for_failover(0);
@@ -106,7 +111,7 @@ fn sentinel_primary_demoted() {
 
 #[test]
 fn sentinels_that_are_gone_cost_nothing() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut sentinels, app, session) = sentinel_scene(&[]);
     sentinels.keep_sentinels(0);
     for _ in 0..30 {
@@ -140,14 +145,14 @@ fn assert_only_its_users_wait(app: &TestApp, sessions: &[(usize, Session)], owne
             assert_no_route_lies(app, its);
         }
         assert!(start.elapsed() < 20 * SECOND, "service is not back: {}", app.output());
-        sleep(Duration::from_millis(5));
+        sleep(PAUSE);
     }
     wait_until_ready(app, its);
 }
 
 #[test]
 fn cluster_primary_killed_and_other_slots_unaffected() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];
     cluster.servers[*owner].kill();
@@ -163,7 +168,7 @@ fn cluster_primary_killed_and_other_slots_unaffected() {
 
 #[test]
 fn cluster_primary_frozen_and_other_slots_unaffected() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];
     cluster.servers[*owner].freeze();
@@ -180,7 +185,7 @@ fn cluster_primary_frozen_and_other_slots_unaffected() {
 
 #[test]
 fn cluster_primary_cut_off() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];
     let replica = cluster.replica_of(*owner);
@@ -206,7 +211,7 @@ fn cluster_primary_cut_off() {
 
 #[test]
 fn cluster_primary_demoted() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let (owner, session) = &sessions[0];
     let replica = cluster.replica_of(*owner);
@@ -219,7 +224,7 @@ fn cluster_primary_demoted() {
 /// MOVED, ASK and TRYAGAIN: a slot moves key by key, and the server serves its user throughout.
 #[test]
 fn cluster_slots_that_move_cost_nothing() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[]);
     let ((from, session), (to, _)) = (&sessions[0], &sessions[1]);
     let (from, to) = (&cluster.servers[*from], &cluster.servers[*to]);

@@ -5,8 +5,8 @@ use std::{collections::HashMap, thread};
 use serde_json::json;
 
 use crate::support::{
-    ACL, Answer, MovingSlot, PASSWORD, RedisServer, Session, TestApp, alone, assert_serves, cluster_scene, in_time,
-    sentinel_scene, unique_email, wait_until,
+    ACL, Answer, MovingSlot, PASSWORD, RedisServer, Session, TestApp, assert_serves, cluster_scene, in_time,
+    not_beside_load, sentinel_scene, unique_email, wait_until,
 };
 
 const WAIT: (&str, &str) = ("REDIS_WAIT_REPLICAS", "1");
@@ -32,7 +32,7 @@ fn assert_code(answer: &Answer, status: u16, codes: &[&str]) {
 
 #[test]
 fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (primary, replica) = pair();
     let app = TestApp::start_on(&primary.url(), &[("REDIS_WAIT_REPLICAS", "1")]);
     assert_serves(&app);
@@ -91,7 +91,7 @@ fn a_write_that_replicas_do_not_have_is_not_acknowledged() {
 /// The repeated sign-up has found no account. Then the first sign-up, whose answer was lost, creates the account.
 #[test]
 fn a_sign_up_that_completes_while_its_repeat_hashes_is_no_conflict() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (primary, replica) = pair();
     let app = TestApp::start_on(&primary.url(), &[WAIT]);
     let slow = TestApp::start_on(&primary.url(), &[WAIT, ("ARGON2_MEMORY_KIB", "65536"), ("ARGON2_ITERATIONS", "32")]);
@@ -116,7 +116,7 @@ fn a_sign_up_that_completes_while_its_repeat_hashes_is_no_conflict() {
 /// More writes wait than the server has connections for. The other writes get 503, and all other requests are served.
 #[test]
 fn slow_replicas_delay_only_writes_that_wait() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (primary, replica) = pair();
     let app = TestApp::start_on(&primary.url(), &[WAIT]);
     let session = app.new_session();
@@ -172,7 +172,7 @@ fn the_documented_acl_suffices() {
 /// replica.
 #[test]
 fn writes_to_a_moving_slot_also_wait_for_replicas() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (cluster, app, sessions) = cluster_scene(&[WAIT]);
     let ((from, session), (to, _)) = (&sessions[0], &sessions[1]);
     let replica = cluster.replica_of(*to);
@@ -194,7 +194,7 @@ fn writes_to_a_moving_slot_also_wait_for_replicas() {
 
 #[test]
 fn most_sentinels_must_confirm_the_primary() {
-    let _turn = alone();
+    let _turn = not_beside_load();
     let (mut sentinels, app, session) = sentinel_scene(&[WAIT, ("REDIS_WAIT_TIMEOUT_MS", "200")]);
     assert_serves(&app);
     sentinels.freeze_sentinel(2);

@@ -11,8 +11,12 @@ use std::{
 
 use crate::support::{Answer, PASSWORD, Session, Store, TestApp, alone, assert_accepted, replicas, text};
 
-const ROUNDS: usize = 200;
 const USERS: usize = 5;
+
+/// `TEST_RACE_ROUNDS`: 200 by default. `./test.sh` repeats the races with fewer rounds where it has run them before.
+fn rounds() -> usize {
+    std::env::var("TEST_RACE_ROUNDS").map_or(200, |text| text.parse().unwrap())
+}
 
 /// Long deadlines, because a request may wait for its turn to hash, and a request may take effect although its deadline
 /// has passed. Long lifetimes, so that no session expires.
@@ -95,7 +99,7 @@ pub(super) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer
         for user in 0..USERS {
             let (replicas, race) = (&replicas, &race);
             let racer = Racer::new(replicas, user);
-            scope.spawn(move || race(&racer, ROUNDS / USERS));
+            scope.spawn(move || race(&racer, rounds() / USERS));
         }
     });
     // The races must not end the session of another user.

@@ -60,4 +60,4 @@ pub(crate) use sentinels::{LoneSentinel, SERVICE, Sentinels};
 pub(crate) use session::{Session, assert_accepted, claims, number, replicas, text, time};
 pub(crate) use shared::{ACL, Shared};
 pub(crate) use store::Store;
-pub(crate) use wait::{alone, unix_seconds, wait_longer, wait_until, wait_until_after};
+pub(crate) use wait::{alone, not_beside_load, unix_seconds, wait_longer, wait_until, wait_until_after};

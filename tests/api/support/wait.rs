@@ -1,7 +1,7 @@
-//! Waits for a condition instead of a fixed time, and a lock for tests that need the whole machine.
+//! Waits for a condition instead of a fixed time, and locks for tests that need the whole machine.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread::sleep,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,13 +12,15 @@ pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     wait_longer(10, what, condition);
 }
 
-/// Waits until `condition` holds; panics after `seconds`.
+/// Waits until `condition` holds; panics after `seconds`. The pauses between two looks grow with the time that has
+/// passed, because a condition is often a request, and many tests wait at the same time.
 #[track_caller]
 pub(crate) fn wait_longer(seconds: u64, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "still not true after {seconds} seconds: {what}");
-        sleep(Duration::from_millis(5));
+        let passed = start.elapsed();
+        assert!(passed < Duration::from_secs(seconds), "still not true after {seconds} seconds: {what}");
+        sleep((passed / 20).clamp(Duration::from_millis(5), Duration::from_millis(50)));
     }
 }
 
@@ -34,8 +36,15 @@ pub(crate) fn wait_until_after(seconds: u64) {
     wait_longer(left, "the clock has moved on", || unix_seconds() > seconds);
 }
 
+static TURN: RwLock<()> = RwLock::new(());
+
 /// A lock for tests that load or need the whole machine: only one of these tests runs at a time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A lock for tests that fail if an answer is late, but mostly wait: they may run beside each other, and not beside a
+/// test that is [`alone`].
+pub(crate) fn not_beside_load() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
 }
