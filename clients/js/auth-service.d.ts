@@ -1,0 +1,133 @@
+/** The codes of errors: those of auth-service, those of its load balancer, and those of this client. */
+export type ErrorCode =
+    // 400
+    | "validation_failed" | "invalid_json" | "invalid_body" | "query_not_allowed" | "ambiguous_token" | "invalid_host" | "invalid_request"
+    // 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431
+    | "invalid_credentials" | "invalid_client" | "token_missing" | "invalid_token" | "token_expired" | "token_reused" | "wrong_password"
+    | "not_owner" | "token_not_found" | "user_not_found" | "session_not_found" | "route_not_found"
+    | "method_not_allowed" | "request_timeout" | "email_taken" | "body_too_large" | "unsupported_media_type"
+    | "unsupported_encoding" | "too_many_attempts" | "too_many_headers" | "bad_request"
+    // 500 to 504
+    | "internal_error" | "issuer_not_set" | "unsupported_transfer_coding" | "overloaded" | "hashing_unavailable" | "deadline_exceeded"
+    | "shutting_down" | "store_unreachable" | "store_timeout" | "store_loading" | "store_read_only"
+    | "store_out_of_memory" | "store_disk_failed" | "store_not_replicated" | "store_refused" | "store_not_permitted"
+    | "store_busy" | "store_cluster_down" | "store_newer_version" | "store_unavailable" | "not_replicated"
+    | "server_lost" | "no_server_ready" | "server_timeout"
+    // This client: no connection, no answer in time, an answer that is not auth-service's, no code in the answer, a
+    // redirect, and a call that needs a session.
+    | "unreachable" | "timeout" | "unreadable" | "unknown" | "redirected" | "not_signed_in";
+
+/** A field that the server did not accept. */
+export interface FieldError {
+    readonly field: string;
+    readonly message: string;
+}
+
+/** Why a call failed. A call that was aborted fails with the reason of its signal instead. */
+export class AuthError extends Error {
+    readonly name: "AuthError";
+    /** The HTTP status, or 0 if no answer arrived. */
+    readonly status: number;
+    readonly code: ErrorCode;
+    /** With `validation_failed`: all fields that are wrong. Otherwise empty. */
+    readonly fields: readonly FieldError[];
+    /** The seconds to wait before the next try, or null if the server did not say. */
+    readonly retryAfter: number | null;
+    constructor(message: string, about?: {
+        status?: number; code?: ErrorCode; fields?: readonly FieldError[]; retryAfter?: number | null; cause?: unknown;
+    });
+    /** The error that an answer reports. Reads the body of the answer. */
+    static of(response: Response): Promise<AuthError>;
+}
+
+/** Where the client keeps the session. All clients on one storage share one session. */
+export interface SessionStorage {
+    /** The text of the last `set`, or null. */
+    get(): string | null | Promise<string | null>;
+    /** Keeps the text. It contains the tokens. */
+    set(text: string): void | Promise<void>;
+    /** Calls `listener` after each change, also by other clients. Returns a function that ends this. */
+    subscribe?(listener: () => void): () => void;
+    /**
+     * Calls `run` while no other client calls a function under the lock of this storage, and settles as `run` does.
+     * Rejects with `signal.reason` if the lock is not free until the signal aborts. Without this method, the client
+     * locks the storage object within this page or process only.
+     */
+    lock?<T>(run: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
+/** Keeps the session in this object. A reload of the page loses the session. */
+export function memoryStorage(): SessionStorage;
+
+/**
+ * Keeps the session in `sessionStorage` (the default: a reload of the tab keeps it) or `localStorage` (all tabs share
+ * it). Tabs refresh one at a time. `key` is the name of the item, the default is `auth-service`.
+ */
+export function webStorage(area?: Storage, key?: string): SessionStorage;
+
+export interface Options {
+    /** Where auth-service answers, such as `https://app.example.com/auth`. In a page, it may be relative. */
+    url: string | URL;
+    /** Further origins that get the access token, such as `https://api.example.com`. The origin of `url` gets it anyway. */
+    origins?: readonly (string | URL)[];
+    /** The default is a new `memoryStorage()`. */
+    storage?: SessionStorage;
+    /** How long one try of a request to auth-service may take, in ms. The default is 10,000. */
+    timeout?: number;
+    /** For how long failed tries are repeated, in ms. The default is 20,000. */
+    retryFor?: number;
+    /** Sends a request in place of the global `fetch`. */
+    fetch?: (request: Request) => Promise<Response>;
+}
+
+export interface CallOptions {
+    /** Aborts the call. */
+    signal?: AbortSignal;
+}
+
+export interface Profile {
+    readonly email: string;
+    /** Never changes. */
+    readonly id: string;
+    /** RFC 3339. */
+    readonly created_at: string;
+}
+
+/**
+ * What happened to the session, here or in another tab. `needs-sign-in`: the server says that the session is over. An
+ * outage never ends a session.
+ */
+export type Change = "signed-in" | "signed-out" | "needs-sign-in";
+
+/** A session of one user. Every method that calls a server may reject with an `AuthError`. */
+export class AuthClient {
+    constructor(options: Options);
+    /** Creates an account. Does not sign in. Repeated only if the server says that it did nothing. */
+    signUp(email: string, password: string, options?: CallOptions): Promise<void>;
+    /** Opens a session, in place of the present one. Repeated after a 503. */
+    signIn(email: string, password: string, options?: CallOptions): Promise<void>;
+    /**
+     * Forgets the tokens at once, and then ends the session at the server. If the promise rejects, this device is signed
+     * out, but the server may not know.
+     */
+    signOut(options?: CallOptions): Promise<void>;
+    /** The profile of the user. */
+    user(options?: CallOptions): Promise<Profile>;
+    /** Changes the password, and ends all other sessions of the user. */
+    changePassword(currentPassword: string, newPassword: string, options?: CallOptions): Promise<void>;
+    /** Whether there is a session. Asks no server. */
+    signedIn(): Promise<boolean>;
+    /** An access token that is good for a while, or null without a session. */
+    accessToken(options?: CallOptions): Promise<string | null>;
+    /**
+     * Like the global `fetch`, but adds the access token to requests to `url` and `origins`, refreshes an expired token,
+     * and repeats a request once after a 401. GET, HEAD and OPTIONS are also repeated after 429, 502, 503, 504 and
+     * network errors. Rejects with an `AuthError` if no answer arrives, if a needed refresh fails, or with the code
+     * `redirected` if the server redirects a request that carries the token. A session that is over gives the 401.
+     */
+    fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+    /** Calls `listener` after each change of the session. Returns a function that ends this. */
+    onChange(listener: (change: Change) => void): () => void;
+    /** Ends all listening. */
+    close(): void;
+}

@@ -1,0 +1,92 @@
+// Requests, their errors, and when to repeat them.
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+export class AuthError extends Error {
+    constructor(message, { status = 0, code = "unreachable", fields = [], retryAfter = null, cause } = {}) {
+        super(message, { cause });
+        Object.assign(this, { name: "AuthError", status, code, fields, retryAfter });
+    }
+
+    /** The error that an answer reports. A proxy may answer without a code. */
+    static async of(response) {
+        const body = await response.json().catch(() => null);
+        const { error = `The server answered ${response.status}`, code = "unknown", fields } = body ?? {};
+        return new AuthError(error, { status: response.status, code, fields, retryAfter: secondsToWait(response) });
+    }
+}
+
+/** Whether a later try may get another answer. 0 stands for no answer. */
+export const isTemporary = ({ status }) => [0, 429, 502, 503, 504].includes(status);
+
+/** The seconds of `Retry-After`, or null. */
+function secondsToWait(response) {
+    const text = response.headers.get("Retry-After");
+    if (!text) return null;
+    const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
+    return Number.isNaN(seconds) ? null : Math.max(0, seconds);
+}
+
+/** The promise, or the rejection that `signal` asks for. */
+export function abortable(promise, signal) {
+    if (!signal) return promise;
+    return new Promise((resolve, reject) => {
+        const abort = () => reject(signal.reason);
+        if (signal.aborted) abort();
+        signal.addEventListener("abort", abort, { once: true });
+        promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    });
+}
+
+export function sleep(ms, signal) {
+    let timer;
+    const slept = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+    return abortable(slept, signal).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Sends a request that carries a secret. Follows no redirect: a browser may send the body or the headers of a redirected
+ * request to another origin, and does not tell where a redirect leads.
+ */
+export async function sendSecret(send, request) {
+    const follows = request.redirect === "follow";
+    let response;
+    try {
+        response = await send(follows ? new Request(request, { redirect: "manual" }) : request);
+    } catch (cause) {
+        if (request.signal.aborted) throw request.signal.reason;
+        throw new AuthError("The server cannot be reached; try again later", { cause });
+    }
+    const { type, status } = response;
+    if (follows && (type === "opaqueredirect" || REDIRECTS.has(status))) {
+        const message = "The server redirects the request, but a token follows no redirect; use the final URL";
+        // A browser hides the status.
+        throw new AuthError(message, { status: status || 302, code: "redirected" });
+    }
+    return response;
+}
+
+/**
+ * Repeats `attempt` while `mayRepeat` permits its answer or its error, and the pauses fit into `bound` ms. Honours
+ * `Retry-After`. Returns the last answer, or throws the last error.
+ */
+export async function persist(attempt, mayRepeat, bound, signal) {
+    const start = performance.now();
+    for (let n = 0; ; n++) {
+        const { answer, error } = await attempt().then((answer) => ({ answer }), (error) => ({ error }));
+        signal?.throwIfAborted();
+        const pause = mayRepeat(error ?? answer ?? {}) ? pauseAfter(error, answer, n) : Infinity;
+        if (performance.now() - start + pause > bound) {
+            if (error) throw error;
+            return answer;
+        }
+        await answer?.body?.cancel();
+        await sleep(pause, signal);
+    }
+}
+
+/** The pause before the next try, in ms. Its random part keeps clients that failed together from coming back together. */
+function pauseAfter(error, answer, n) {
+    const asked = error ? error.retryAfter : secondsToWait(answer);
+    return (asked ?? 0) * 1000 + 20 + Math.random() * Math.min(200 * 2 ** n, 5000);
+}
