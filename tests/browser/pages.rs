@@ -1,4 +1,4 @@
-//! The server of the page, which also takes the report of the page.
+//! The server of the pages, which also takes their reports.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +10,14 @@ use std::{
 
 use serde_json::Value;
 
-const PAGE: &str = include_str!("page.html");
+/// Paths, the types of the files, and the files.
+const FILES: [(&str, &str, &str); 5] = [
+    ("/", "text/html", include_str!("page.html")),
+    ("/tab", "text/html", include_str!("tab.html")),
+    ("/auth-service.js", "text/javascript", include_str!("../../clients/js/auth-service.js")),
+    ("/requests.js", "text/javascript", include_str!("../../clients/js/requests.js")),
+    ("/storage.js", "text/javascript", include_str!("../../clients/js/storage.js")),
+];
 /// A browser on a busy machine needs a while to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -67,16 +74,18 @@ fn serve(mut stream: TcpStream, plan: &Mutex<String>, reports: &mpsc::Sender<Val
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let (status, kind, answer) = match line.split(' ').take(2).collect::<Vec<_>>()[..] {
-        ["GET", "/"] => ("200 OK", "text/html", PAGE.to_owned()),
-        ["GET", "/plan"] => ("200 OK", "application/json", plan.lock().unwrap().clone()),
-        ["POST", "/report"] => ("200 OK", "text/plain", String::new()),
+    let path = line.split(' ').nth(1)?.split('?').next()?;
+    let file = FILES.iter().find(|(name, ..)| *name == path);
+    let (status, kind, answer) = match (path, file) {
+        ("/plan", _) => ("200 OK", "application/json", plan.lock().unwrap().clone()),
+        ("/report", _) => ("200 OK", "text/plain", String::new()),
+        (_, Some((_, kind, text))) => ("200 OK", *kind, (*text).to_owned()),
         _ => ("404 Not Found", "text/plain", String::new()),
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", answer.len());
     stream.write_all(format!("{head}Connection: close\r\n\r\n{answer}").as_bytes()).ok()?;
     // The browser ends soon after the report, so the report goes out last.
-    if line.starts_with("POST /report ") {
+    if path == "/report" {
         reports.send(serde_json::from_slice(&body).ok()?).ok()?;
     }
     Some(())

@@ -1,0 +1,44 @@
+import { AuthClient, AuthError, memoryStorage, webStorage } from "auth-service-client";
+import type { Change, ErrorCode, Profile, SessionStorage } from "auth-service-client";
+
+const client = new AuthClient({ url: "/auth", origins: [new URL("https://api.example.com")], storage: webStorage(localStorage) });
+const stop: () => void = client.onChange((change: Change) => console.log(change));
+await client.signUp("ada@example.com", "correct horse", { signal: new AbortController().signal });
+await client.signIn("ada@example.com", "correct horse");
+const profile: Profile = await client.user();
+const response: Response = await client.fetch("https://api.example.com/things", { method: "POST" });
+const token: string | null = await client.accessToken();
+await client.changePassword("correct horse", "battery staple");
+try {
+    await client.signOut();
+} catch (error) {
+    if (error instanceof AuthError) {
+        const code: ErrorCode = error.code;
+        const wait: number | null = error.retryAfter;
+        console.log(code, error.status.toFixed(), wait, error.fields.map(({ field, message }) => field + message));
+        if (error.code === "too_many_attempts") stop();
+        // @ts-expect-error a code that does not exist
+        if (error.code === "too_many_attemps") stop();
+    }
+}
+const own: SessionStorage = { get: async () => null, set: async (text: string) => console.log(text.length) };
+new AuthClient({ url: new URL("https://auth.example.com"), storage: own, fetch: (request) => fetch(request) });
+new AuthClient({ url: "/auth", storage: memoryStorage(), timeout: 1000, retryFor: 1000 });
+console.log(profile.email, response.status, token);
+client.close();
+
+// @ts-expect-error the URL is missing
+new AuthClient({});
+// @ts-expect-error the password is missing
+await client.signIn("ada@example.com");
+// @ts-expect-error there may be no token
+const certain: string = await client.accessToken();
+// @ts-expect-error the profile cannot be changed
+profile.email = "eve@example.com";
+// @ts-expect-error no such change
+client.onChange((change: "signed-up") => console.log(change));
+// @ts-expect-error a storage without set
+new AuthClient({ url: "/auth", storage: { get: () => null } });
+// @ts-expect-error a misspelt option
+new AuthClient({ url: "/auth", retryfor: 1000 });
+export { certain };
