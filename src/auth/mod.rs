@@ -5,11 +5,13 @@
 //! | `service` | [`Auth`] and its parts |
 //! | `authorize` | the caller of a protected request: access token, renewal |
 //! | `guard` | the limits on guesses at a password, and on calls from one address |
+//! | `identity` | the answer to a proxy that asks who sends a request |
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
 
 mod accounts;
 mod authorize;
 mod guard;
+mod identity;
 mod introspection;
 mod service;
 mod sessions;
@@ -17,6 +19,7 @@ mod tokens;
 
 pub use self::{
     authorize::{Authorization, Authorized},
+    identity::Identity,
     introspection::Introspection,
     service::{Auth, Parts},
     sessions::SessionList,

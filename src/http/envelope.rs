@@ -37,11 +37,21 @@ const DRAINED_BYTES: u64 = 4 * 1024;
 pub(super) struct Envelope<R> {
     route: R,
     app: AppState,
+    encodings: Encodings,
+}
+
+/// What the envelope does with a body that has a `Content-Encoding`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encodings {
+    /// Refuses the request, because the route would read the wrong text.
+    Refused,
+    /// The route reads no body, and the header may describe the body of another request.
+    Ignored,
 }
 
 impl<R> Envelope<R> {
-    pub(super) fn new(route: R, app: AppState) -> Self {
-        Self { route, app }
+    pub(super) fn new(route: R, app: AppState, encodings: Encodings) -> Self {
+        Self { route, app, encodings }
     }
 }
 
@@ -65,7 +75,7 @@ where
         let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
         let is_large = request.body().size_hint().exact().is_some_and(|bytes| bytes > DRAINED_BYTES);
         let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
-        let answer = match refusal(&request) {
+        let answer = match refusal(&request, self.encodings) {
             Some(problem) => Err(problem),
             None => Ok(self.route.call(request)),
         };
@@ -97,7 +107,7 @@ where
     }
 }
 
-fn refusal(request: &Request) -> Option<Problem> {
+fn refusal(request: &Request, encodings: Encodings) -> Option<Problem> {
     let headers = request.headers();
     // RFC 9112, section 3.2 requires exactly one Host. HTTP/1.0 has no Host, and some health checks still use HTTP/1.0.
     let hosts = headers.get_all(header::HOST).iter().count();
@@ -113,8 +123,8 @@ fn refusal(request: &Request) -> Option<Problem> {
     if codings.next().is_some_and(|first| !first.eq_ignore_ascii_case(b"chunked") || codings.next().is_some()) {
         return Some(Problem::TRANSFER_CODING);
     }
-    let mut encodings = members(headers, &header::CONTENT_ENCODING);
-    encodings.any(|encoding| !encoding.eq_ignore_ascii_case(b"identity")).then_some(Problem::ENCODING)
+    let is_encoded = || members(headers, &header::CONTENT_ENCODING).any(|name| !name.eq_ignore_ascii_case(b"identity"));
+    (encodings == Encodings::Refused && is_encoded()).then_some(Problem::ENCODING)
 }
 
 /// The members of a list, which may be spread over several headers (RFC 9110, section 5.6.1).

@@ -18,6 +18,13 @@ pub(super) fn safe(get: MethodRouter<AppState>) -> MethodRouter<AppState> {
     with_others("GET, HEAD", get)
 }
 
+/// A route with every method, OPTIONS and unknown methods included, except TRACE and CONNECT, whose answers HTTP defines
+/// otherwise (RFC 9110, sections 9.3.6 and 9.3.8).
+pub(super) fn every(any: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    let refuse = async || Problem::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    any.trace(refuse).connect(refuse)
+}
+
 /// A route that a setting has switched off.
 pub(super) fn without_methods() -> MethodRouter<AppState> {
     with_others("", MethodRouter::new())

@@ -34,7 +34,7 @@ mod tasks;
 
 use axum::{
     Router,
-    routing::{MethodRouter, delete, get, post, put},
+    routing::{MethodRouter, any, delete, get, post, put},
 };
 use tower::layer::layer_fn;
 
@@ -53,18 +53,20 @@ pub use self::{
     state::{App, AppState, Phase},
 };
 use self::{
-    envelope::Envelope,
-    methods::{only, safe, without_methods},
+    envelope::{Encodings, Envelope},
+    methods::{every, only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, health, oauth, sessions, tokens, well_known},
+    routes::{accounts, forward_auth::forward_auth, health, oauth, sessions, tokens, well_known},
 };
 use crate::config::TokenRemoval;
 
 /// All routes, with the envelope around each.
 #[must_use]
 pub fn service(app: AppState) -> Service {
-    let app_of_envelope = app.clone();
-    let envelope = move |route| Envelope::new(route, app_of_envelope.clone());
+    let envelope = |encodings| {
+        let app = app.clone();
+        layer_fn(move |route| Envelope::new(route, app.clone(), encodings))
+    };
     let routes = Router::new()
         .route("/signup", only("POST", post(accounts::sign_up)))
         .route("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate)))
@@ -86,7 +88,13 @@ pub fn service(app: AppState) -> Service {
         .route("/livez", safe(get(health::livez)))
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)
-        .layer(layer_fn(envelope));
+        .layer(envelope(Encodings::Refused));
+    let for_proxies = Router::new()
+        .route("/forward-auth", every(any(forward_auth)))
+        .route("/forward-auth/", every(any(forward_auth)))
+        .route("/forward-auth/{*rest}", every(any(forward_auth)))
+        .layer(envelope(Encodings::Ignored));
+    let routes = routes.merge(for_proxies);
     Service::new(routes.with_state(app.clone()), app)
 }
 

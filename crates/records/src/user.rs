@@ -43,6 +43,17 @@ impl Email {
             .then(|| Self { spelling: spelling.to_owned(), tag: Id::digest(canonical.as_bytes()) })
     }
 
+    /// A valid address, such as [`Profile::email`], with the domain in the ASCII form of DNS. The spelling of the rest stays.
+    /// `None` if the domain is not valid.
+    #[must_use]
+    pub fn ascii_form(email: &str) -> Option<Cow<'_, str>> {
+        if email.is_ascii() {
+            return Some(email.into());
+        }
+        let (local, domain) = email.rsplit_once('@')?;
+        Some(format!("{local}@{}", ascii_domain(domain)?).into())
+    }
+
     /// The address as the user wrote it, without the white space around it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -198,6 +209,19 @@ mod tests {
             &too_long,
         ] {
             assert!(Email::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_ascii_form_keeps_the_spelling_of_the_rest() {
+        for (email, ascii) in [
+            ("A.b@Example.com", Some("A.b@Example.com")),
+            ("A.b@m\u{fc}nchen.de", Some("A.b@xn--mnchen-3ya.de")),
+            ("{a}@M\u{dc}NCHEN.de", Some("{a}@xn--mnchen-3ya.de")),
+            ("a@\u{200b}b.c", None),
+            ("\u{fc}", None),
+        ] {
+            assert_eq!(Email::ascii_form(email).as_deref(), ascii, "{email}");
         }
     }
 

@@ -22,28 +22,14 @@ impl PresentedTokens {
     /// # Errors
     /// [`Problem::TWO_TOKENS`] if a header occurs twice.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let only = |name: &HeaderName| {
-            let mut values = headers.get_all(name).iter();
-            match (values.next(), values.next()) {
-                (_, Some(_)) => Err(Problem::TWO_TOKENS),
-                (value, None) => Ok(value.cloned()),
-            }
-        };
-        Ok(Self { authorization: only(&header::AUTHORIZATION)?, refresh_token: only(&REFRESH_TOKEN)? })
+        let authorization = only(headers, &header::AUTHORIZATION)?;
+        Ok(Self { authorization, refresh_token: only(headers, &REFRESH_TOKEN)? })
     }
 
     /// The token of the `Authorization` header: bare, or after the scheme `Bearer` in any case and any blanks (RFC 9110,
     /// section 11.4, and RFC 6750, section 2.1). The scheme alone, and the credentials of another scheme, are no token.
     pub(crate) fn access(&self) -> Option<&str> {
-        let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
-        let credentials = text(self.authorization.as_ref()?);
-        let token = match credentials.split_once(BLANKS) {
-            None if is_bearer(credentials) => return None,
-            None => credentials,
-            Some((scheme, token)) if is_bearer(scheme) => token.trim_start_matches(BLANKS),
-            Some(_) => return None,
-        };
-        (!token.is_empty()).then_some(token)
+        token_in(text(self.authorization.as_ref()?))
     }
 
     /// The token of the `Refresh-Token` header.
@@ -58,6 +44,39 @@ impl<S: Sync> FromRequestParts<S> for PresentedTokens {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::of(&parts.headers)
     }
+}
+
+/// The unverified token of the `Authorization` header, as [`PresentedTokens::access`], for a route that reads no refresh
+/// token. Two `Refresh-Token` headers are no error there.
+pub(crate) struct AccessToken(pub(crate) Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for AccessToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let authorization = only(&parts.headers, &header::AUTHORIZATION)?;
+        Ok(Self(authorization.as_ref().and_then(|value| token_in(text(value))).map(str::to_owned)))
+    }
+}
+
+/// The value of a header that may come once.
+fn only(headers: &HeaderMap, name: &HeaderName) -> Result<Option<HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::TWO_TOKENS),
+        (value, None) => Ok(value.cloned()),
+    }
+}
+
+fn token_in(credentials: &str) -> Option<&str> {
+    let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
+    let token = match credentials.split_once(BLANKS) {
+        None if is_bearer(credentials) => return None,
+        None => credentials,
+        Some((scheme, token)) if is_bearer(scheme) => token.trim_start_matches(BLANKS),
+        Some(_) => return None,
+    };
+    (!token.is_empty()).then_some(token)
 }
 
 /// A value that is not ASCII counts as a forged token.

@@ -1,6 +1,7 @@
 //! The handlers. Each handler validates a request, calls one use case of the same name, and writes the answer.
 
 pub(super) mod accounts;
+pub(super) mod forward_auth;
 pub(super) mod health;
 pub(super) mod oauth;
 mod owner;

@@ -7,6 +7,7 @@ mod codings;
 mod connections;
 mod cors;
 mod envelope;
+mod forward_auth;
 mod json;
 mod leaving;
 mod log_secrets;
