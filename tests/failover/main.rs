@@ -10,11 +10,13 @@
 mod support;
 
 mod address_limits;
+mod forward_auth;
 mod haproxy;
 mod keep_alive;
 mod load_balancer;
 mod majorities;
 mod proxies;
+mod proxy_programs;
 mod recorder;
 mod recording;
 mod rotations;

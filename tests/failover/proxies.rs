@@ -1,94 +1,36 @@
 //! Three replicas behind nginx, Caddy, Traefik and Envoy, with the configurations in `deploy/`.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::RwLockWriteGuard,
-};
+use std::{net::Ipv4Addr, sync::RwLockWriteGuard};
 
 use rstest::rstest;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::proxy_programs::Proxy;
 use crate::support::{
-    Answer, Connection, Load, PASSWORD, Process, RedisServer, TestApp, alone, free_port, program, raw, unique_email,
-    wait_until,
+    Answer, Connection, Load, PASSWORD, Process, RedisServer, TestApp, alone, free_port, raw, unique_email, wait_until,
 };
 
 const REPLICAS: usize = 3;
 
-#[derive(Debug, Clone, Copy)]
-enum Proxy {
-    Nginx,
-    Caddy,
-    Traefik,
-    Envoy,
-}
-
-/// nginx includes the file from its `conf.d`. The rest of the main configuration makes it run as one process, without
-/// root, in `DIRECTORY`.
-const NGINX: &str = "daemon off; master_process off; pid DIRECTORY/pid; events {} http { \
-    client_body_temp_path DIRECTORY/1; proxy_temp_path DIRECTORY/2; fastcgi_temp_path DIRECTORY/3; \
-    uwsgi_temp_path DIRECTORY/4; scgi_temp_path DIRECTORY/5; include DIRECTORY/auth-service.conf; }";
-
-impl Proxy {
-    /// The shipped files.
-    fn files(self) -> &'static [&'static str] {
-        match self {
-            Self::Nginx => &["nginx/auth-service.conf"],
-            Self::Caddy => &["caddy/Caddyfile"],
-            Self::Traefik => &["traefik/traefik.yaml", "traefik/dynamic.yaml"],
-            Self::Envoy => &["envoy/envoy.yaml"],
-        }
-    }
-
-    /// The proxy with the files in `directory`.
-    fn command(self, directory: &Path) -> Command {
-        let file = |name: &str| directory.join(name);
-        let mut command = match self {
-            Self::Nginx => {
-                let main = NGINX.replace("DIRECTORY", directory.to_str().unwrap());
-                fs::write(file("nginx.conf"), main).unwrap();
-                let mut nginx = program("nginx");
-                nginx.args(["-e", "stderr", "-c"]).arg(file("nginx.conf"));
-                nginx
-            }
-            Self::Caddy => {
-                let mut caddy = program(downloaded("caddy"));
-                caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(file("Caddyfile"));
-                caddy
-            }
-            Self::Traefik => {
-                let mut traefik = program(downloaded("traefik"));
-                traefik.arg(format!("--configFile={}", file("traefik.yaml").display()));
-                traefik
-            }
-            Self::Envoy => {
-                let mut envoy = program(downloaded("envoy"));
-                envoy.args(["--disable-hot-restart", "--concurrency", "2", "-c"]).arg(file("envoy.yaml"));
-                envoy
-            }
-        };
-        command.current_dir(directory).env("HOME", directory);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
-    /// The status and the code of the proxy's answer when no replica is ready. Traefik's own errors are plain text.
-    fn own_error(self) -> (u16, Option<&'static str>) {
-        match self {
-            Self::Nginx => (502, Some("server_lost")),
-            Self::Caddy | Self::Envoy => (503, Some("no_server_ready")),
-            Self::Traefik => (503, None),
-        }
+/// The shipped files of a proxy.
+fn files(proxy: Proxy) -> &'static [&'static str] {
+    match proxy {
+        Proxy::Nginx => &["nginx/auth-service.conf"],
+        Proxy::Caddy => &["caddy/Caddyfile"],
+        Proxy::Traefik => &["traefik/traefik.yaml", "traefik/dynamic.yaml"],
+        Proxy::Envoy => &["envoy/envoy.yaml"],
+        Proxy::HaProxy => &["haproxy/haproxy.cfg"],
     }
 }
 
-/// A program that `deploy/proxies.sh` downloads.
-fn downloaded(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/proxies").join(name)
+/// The status and the code of the proxy's answer when no replica is ready. Traefik's own errors are plain text.
+fn own_error(proxy: Proxy) -> (u16, Option<&'static str>) {
+    match proxy {
+        Proxy::Nginx => (502, Some("server_lost")),
+        Proxy::Caddy | Proxy::Envoy | Proxy::HaProxy => (503, Some("no_server_ready")),
+        Proxy::Traefik => (503, None),
+    }
 }
 
 /// A proxy, Redis, and the replicas, all on ports of the test.
@@ -109,28 +51,9 @@ impl Site {
         let alone = alone();
         let (port, replica_ports) = (free_port(), [(); REPLICAS].map(|()| free_port()));
         let directory = tempfile::tempdir().unwrap();
-        for name in proxy.files() {
-            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name);
-            let mut text = fs::read_to_string(&shipped).unwrap();
-            for place in ["/var/log/nginx", "/etc/traefik"] {
-                text = text.replace(place, directory.path().to_str().unwrap());
-            }
-            // The marks keep a port of the test from being replaced again.
-            let ports =
-                [("3000", port), ("3001", replica_ports[0]), ("3002", replica_ports[1]), ("3003", replica_ports[2])];
-            for (shipped, _) in ports {
-                text = text.replace(shipped, &format!("<{shipped}>"));
-            }
-            for (shipped, ours) in ports {
-                text = text.replace(&format!("<{shipped}>"), &ours.to_string());
-            }
-            fs::write(directory.path().join(shipped.file_name().unwrap()), text).unwrap();
-        }
-        let mut process = Process::start(proxy.command(directory.path()));
-        wait_until("the proxy listens", || {
-            assert!(process.status().is_none(), "{proxy:?} has ended");
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-        });
+        let ports =
+            [("3000", port), ("3001", replica_ports[0]), ("3002", replica_ports[1]), ("3003", replica_ports[2])];
+        let process = proxy.start(directory.path(), files(proxy), &ports);
         Self {
             port,
             replica_ports,
@@ -223,7 +146,7 @@ fn another_proxy_changes_no_request_and_no_answer(
     site.send("DELETE", "/access-token", &own, Some(&removal)).assert_error(503, "not_replicated");
 
     site.stop_replica(0);
-    let (status, code) = proxy.own_error();
+    let (status, code) = own_error(proxy);
     wait_until("the proxy finds no replica", || site.send("GET", "/user", &[], None).status == status);
     if let Some(code) = code {
         site.send("GET", "/user", &[], None).assert_error(status, code);
