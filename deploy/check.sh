@@ -19,8 +19,8 @@ fail() { echo "deploy/check.sh: $*" >&2 && exit 1; }
 for script in install.sh deploy/*.sh deploy/*/*.sh; do bash -n "$script"; done
 echo "scripts: well-formed"
 
-if has haproxy "haproxy.cfg"; then
-    haproxy -c -q -f deploy/haproxy/haproxy.cfg
+if has haproxy "deploy/haproxy and deploy/forward-auth/haproxy"; then
+    for file in deploy/haproxy/haproxy.cfg deploy/forward-auth/haproxy/haproxy.cfg; do haproxy -c -q -f $file; done
     echo "haproxy.cfg: accepted by $(haproxy -v | head -1 | cut -d' ' -f1-3)"
 fi
 work=$(mktemp -d)
@@ -28,7 +28,9 @@ trap 'rm -rf "$work"' EXIT
 if has nginx "deploy/nginx"; then
     # nginx opens its files even for a check, so all of them must be in a directory of this script.
     sed "s,/var/log/nginx,$work," deploy/nginx/auth-service.conf >"$work/auth-service.conf"
-    cat >"$work/nginx.conf" <<TEXT
+    cp deploy/forward-auth/nginx/forward-auth.conf "$work"
+    for file in auth-service.conf forward-auth.conf; do
+        cat >"$work/nginx.conf" <<TEXT
 pid $work/pid;
 events {}
 http {
@@ -37,21 +39,26 @@ http {
     fastcgi_temp_path $work/fastcgi;
     uwsgi_temp_path $work/uwsgi;
     scgi_temp_path $work/scgi;
-    include $work/auth-service.conf;
+    include $work/$file;
 }
 TEXT
-    nginx -t -q -e stderr -c "$work/nginx.conf"
+        nginx -t -q -e stderr -c "$work/nginx.conf"
+    done
     echo "deploy/nginx: accepted by $(nginx -v 2>&1 | cut -d' ' -f3)"
 fi
 if has python3 "deploy/caddy and deploy/envoy"; then
     deploy/proxies.sh
-    HOME=$work target/proxies/caddy validate --adapter caddyfile --config deploy/caddy/Caddyfile >"$work/log" 2>&1 ||
-        { cat "$work/log" && fail "Caddy does not accept deploy/caddy/Caddyfile"; }
-    HOME=$work target/proxies/caddy fmt --diff deploy/caddy/Caddyfile >"$work/log" ||
-        { cat "$work/log" && fail "deploy/caddy/Caddyfile is not formatted"; }
+    for file in deploy/caddy/Caddyfile deploy/forward-auth/caddy/Caddyfile; do
+        HOME=$work target/proxies/caddy validate --adapter caddyfile --config $file >"$work/log" 2>&1 ||
+            { cat "$work/log" && fail "Caddy does not accept $file"; }
+        HOME=$work target/proxies/caddy fmt --diff $file >"$work/log" ||
+            { cat "$work/log" && fail "$file is not formatted"; }
+    done
     echo "deploy/caddy: accepted by Caddy $(target/proxies/caddy version | cut -d' ' -f1)"
-    target/proxies/envoy --mode validate -c deploy/envoy/envoy.yaml >"$work/log" 2>&1 ||
-        { cat "$work/log" && fail "Envoy does not accept deploy/envoy/envoy.yaml"; }
+    for file in deploy/envoy/envoy.yaml deploy/forward-auth/envoy/envoy.yaml; do
+        target/proxies/envoy --mode validate -c $file >"$work/log" 2>&1 ||
+            { cat "$work/log" && fail "Envoy does not accept $file"; }
+    done
     echo "deploy/envoy: accepted by Envoy $(target/proxies/envoy --version | grep -oE '/[0-9.]+/' | tr -d /)"
 fi
 if docker compose version >/dev/null 2>&1; then

@@ -20,7 +20,7 @@ fn files(proxy: Proxy) -> &'static [&'static str] {
         Proxy::Caddy => &["caddy/Caddyfile"],
         Proxy::Traefik => &["traefik/traefik.yaml", "traefik/dynamic.yaml"],
         Proxy::Envoy => &["envoy/envoy.yaml"],
-        Proxy::HaProxy => &["haproxy/haproxy.cfg"],
+        Proxy::Haproxy => &["haproxy/haproxy.cfg"],
     }
 }
 
@@ -28,7 +28,7 @@ fn files(proxy: Proxy) -> &'static [&'static str] {
 fn own_error(proxy: Proxy) -> (u16, Option<&'static str>) {
     match proxy {
         Proxy::Nginx => (502, Some("server_lost")),
-        Proxy::Caddy | Proxy::Envoy | Proxy::HaProxy => (503, Some("no_server_ready")),
+        Proxy::Caddy | Proxy::Envoy | Proxy::Haproxy => (503, Some("no_server_ready")),
         Proxy::Traefik => (503, None),
     }
 }

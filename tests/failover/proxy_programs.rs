@@ -15,7 +15,7 @@ pub(super) enum Proxy {
     Caddy,
     Traefik,
     Envoy,
-    HaProxy,
+    Haproxy,
 }
 
 /// nginx includes the file from its `conf.d`. The rest of the main configuration makes it run as one process, without
@@ -80,7 +80,7 @@ impl Proxy {
                 envoy.args(["--disable-hot-restart", "--concurrency", "2", "-c"]).arg(file);
                 envoy
             }
-            Self::HaProxy => {
+            Self::Haproxy => {
                 let mut haproxy = program("haproxy");
                 haproxy.args(["-db", "-f"]).arg(file);
                 haproxy

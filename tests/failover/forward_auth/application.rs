@@ -1,6 +1,6 @@
 //! The application behind the proxies: answers each request with a description of what has arrived.
 
-use std::{convert::Infallible, net::Ipv4Addr, sync::mpsc, thread};
+use std::{fmt, net::Ipv4Addr, sync::mpsc, thread};
 
 use auth_service_token::Id;
 use http_body_util::{BodyExt, Full};
@@ -32,7 +32,22 @@ pub(super) fn start() -> u16 {
     port.recv().unwrap()
 }
 
-async fn describe(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+#[derive(Debug)]
+struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the application closes the connection")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Closes the connection without an answer for `/closes`.
+async fn describe(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+    if request.uri().path() == "/closes" {
+        return Err(Closed);
+    }
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let headers: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();

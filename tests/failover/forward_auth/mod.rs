@@ -21,7 +21,7 @@ const PROXIES: [(Proxy, &[&str]); 5] = [
     (Proxy::Caddy, &["forward-auth/caddy/Caddyfile"]),
     (Proxy::Traefik, &["forward-auth/traefik/traefik.yaml", "forward-auth/traefik/dynamic.yaml"]),
     (Proxy::Envoy, &["forward-auth/envoy/envoy.yaml"]),
-    (Proxy::HaProxy, &["forward-auth/haproxy/haproxy.cfg", "forward-auth/haproxy/forward-auth.lua"]),
+    (Proxy::Haproxy, &["forward-auth/haproxy/haproxy.cfg", "forward-auth/haproxy/forward-auth.lua"]),
 ];
 const IDENTITY: [&str; 3] = ["x-user-id", "x-user-email", "x-session-id"];
 
