@@ -18,6 +18,9 @@ pub struct Claims {
     pub tag: Id,
     /// The session that the token belongs to.
     pub sid: Id,
+    /// Names the user's tokens until the next removal of all of them: a hash of the user's epoch. The revocation feed
+    /// lists it. Refresh tokens have none.
+    pub eid: Option<Id>,
     /// The id of the token, which makes each token unique.
     pub jti: Id,
     /// When the token was issued, in seconds since the Unix epoch.
@@ -41,13 +44,17 @@ impl Claims {
 pub enum TokenError {
     /// The text is not a token, or its claims cannot be read.
     Malformed,
-    /// A token with another header than those of this service: another `alg`, a `kid`, and so on.
+    /// A token with another header than those of this service: another `alg`, a `jku`, and so on.
     UnknownHeader,
     /// An access token in the place of a refresh token, or the reverse.
     WrongKind,
+    /// An ES256 token whose `kid` names no key of this service.
+    UnknownKey,
     /// No key of this service made the signature.
     BadSignature,
-    /// The token names another issuer or audience.
+    /// The token names another issuer.
+    WrongIssuer,
+    /// The token names another audience.
     WrongAudience,
     /// `nbf` is more than [`LEEWAY_SECONDS`] in the future.
     NotYetValid,
@@ -63,7 +70,9 @@ impl TokenError {
             Self::Malformed => "malformed",
             Self::UnknownHeader => "unknown_header",
             Self::WrongKind => "wrong_kind",
+            Self::UnknownKey => "unknown_key",
             Self::BadSignature => "bad_signature",
+            Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",

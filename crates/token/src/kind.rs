@@ -1,42 +1,15 @@
-//! The two kinds of token. Each kind has its own header and its own key.
+//! One kind of token signed with HS256. Each kind has its own header and its own key.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac::{self, HMAC_SHA256, Key};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{
-    check::{KindCheck, SecretsCheck, check_value},
-    claims::{Claims, LEEWAY_SECONDS, TokenError},
-    id::Id,
+    check::{KindCheck, check_value},
+    claims::{Claims, TokenError},
+    payload::Parties,
 };
-
-/// The `iss` and the `aud` of every token, because this service both issues and verifies its tokens.
-const SERVICE: &str = "auth-service";
-
-/// The `typ` of access tokens (RFC 9068, section 2.1).
-const ACCESS: &str = "at+jwt";
-/// The `typ` of refresh tokens.
-const REFRESH: &str = "rt+jwt";
-
-/// Enough for most payloads, so that the buffer rarely grows.
-const USUAL_PAYLOAD_BYTES: usize = 320;
-
-#[derive(Serialize, Deserialize)]
-struct Payload<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: Uuid,
-    tag: Id,
-    sid: Id,
-    jti: Id,
-    iat: u64,
-    exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nbf: Option<u64>,
-}
 
 /// Issues and verifies one kind of token.
 ///
@@ -48,63 +21,29 @@ pub struct TokenKind {
     prefix: String,
     /// The prefix of the other kind.
     other_prefix: String,
+    pub(crate) parties: Parties,
+    client_id: Option<&'static str>,
     /// HMAC with SHA-256 (RFC 7518, section 3.2).
     key: Key,
     /// Verifies and never signs.
-    verify_only: Option<Key>,
-}
-
-/// Both kinds, each with its own key.
-pub struct Tokens {
-    /// Access tokens.
-    pub access: TokenKind,
-    /// Refresh tokens.
-    pub refresh: TokenKind,
-}
-
-impl Tokens {
-    /// Makes the keys from the two secrets. The caller ensures that each secret has at least 32 bytes (RFC 7518,
-    /// section 3.2).
-    #[must_use]
-    pub fn new(access_secret: &[u8], refresh_secret: &[u8]) -> Self {
-        let access = TokenKind::new(ACCESS, REFRESH, access_secret);
-        Self { access, refresh: TokenKind::new(REFRESH, ACCESS, refresh_secret) }
-    }
-
-    /// Adds secrets that verify and never sign: the next ones before a replacement, and the previous ones after it.
-    #[must_use]
-    pub fn with_verify_only(mut self, access_secret: Option<&[u8]>, refresh_secret: Option<&[u8]>) -> Self {
-        self.access.verify_only = access_secret.map(key);
-        self.refresh.verify_only = refresh_secret.map(key);
-        self
-    }
-
-    /// The check values of all secrets.
-    #[must_use]
-    pub fn check_values(&self) -> SecretsCheck {
-        SecretsCheck { access: self.access.check_values(), refresh: self.refresh.check_values() }
-    }
+    pub(crate) verify_only: Option<Key>,
 }
 
 impl TokenKind {
-    fn new(typ: &str, other_typ: &str, secret: &[u8]) -> Self {
+    pub(crate) fn new(typ: &str, other_typ: &str, secret: &[u8], client_id: Option<&'static str>) -> Self {
         let prefix = |typ: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"HS256"}}"#)) + ".";
-        Self { prefix: prefix(typ), other_prefix: prefix(other_typ), key: key(secret), verify_only: None }
+        let (prefix, other_prefix) = (prefix(typ), prefix(other_typ));
+        Self { prefix, other_prefix, parties: Parties::default(), client_id, key: key(secret), verify_only: None }
     }
 
-    fn check_values(&self) -> KindCheck {
+    pub(crate) fn check_values(&self) -> KindCheck {
         KindCheck { signs: check_value(&self.key), verifies: self.verify_only.as_ref().map(check_value) }
     }
 
     /// Signs `claims`. Returns the token as text in the JWS Compact Serialization (RFC 7515, section 7.1).
     #[must_use]
     pub fn issue(&self, claims: &Claims) -> String {
-        let Claims { sub, tag, sid, jti, iat, exp } = *claims;
-        let payload = Payload { iss: SERVICE, aud: SERVICE, sub, tag, sid, jti, iat, exp, nbf: None };
-        let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
-        // A struct of text and numbers always serializes.
-        let written = serde_json::to_writer(&mut json, &payload);
-        debug_assert!(written.is_ok());
+        let json = self.parties.encode(claims, self.client_id);
         let mut token = String::with_capacity(self.prefix.len() + json.len() * 4 / 3 + 48);
         token.push_str(&self.prefix);
         URL_SAFE_NO_PAD.encode_string(json, &mut token);
@@ -136,19 +75,7 @@ impl TokenKind {
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
         self.verify_signature(message.as_bytes(), &signature)?;
         let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
-        // serde would also accept an array of the claims in the order of the struct.
-        if json.first() != Some(&b'{') {
-            return Err(TokenError::Malformed);
-        }
-        let payload: Payload<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
-        let Payload { iss, aud, sub, tag, sid, jti, iat, exp, nbf } = payload;
-        if iss != SERVICE || aud != SERVICE {
-            return Err(TokenError::WrongAudience);
-        }
-        if nbf.unwrap_or(0) > now.saturating_add(LEEWAY_SECONDS) {
-            return Err(TokenError::NotYetValid);
-        }
-        Ok(Claims { sub, tag, sid, jti, iat, exp })
+        self.parties.decode(&json, now)
     }
 
     /// `hmac::verify` compares in constant time. The time tells which of the keys fits, which is no secret.
@@ -170,7 +97,7 @@ impl TokenKind {
     }
 }
 
-fn key(secret: &[u8]) -> Key {
+pub(crate) fn key(secret: &[u8]) -> Key {
     Key::new(HMAC_SHA256, secret)
 }
 
@@ -183,7 +110,10 @@ impl fmt::Debug for TokenKind {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::{id::Id, tokens::Tokens};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -193,22 +123,22 @@ mod tests {
 
     fn claims() -> Claims {
         let id = || Id::random().unwrap();
-        Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), jti: id(), iat: NOW, exp: NOW + 60 }
+        Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), eid: Some(id()), jti: id(), iat: NOW, exp: NOW + 60 }
     }
 
     #[test]
     fn an_issued_token_is_valid_until_exp_plus_leeway() {
         let (tokens, claims) = (tokens(), claims());
-        let token = tokens.access.issue(&claims);
-        assert_eq!(tokens.access.verify(&token, NOW), Ok(claims));
-        assert_eq!(tokens.access.verify(&token, NOW + 64), Ok(claims));
-        assert_eq!(tokens.access.verify(&token, NOW + 65), Err(TokenError::Expired));
+        let token = tokens.access.hs256.issue(&claims);
+        assert_eq!(tokens.access.hs256.verify(&token, NOW), Ok(claims));
+        assert_eq!(tokens.access.hs256.verify(&token, NOW + 64), Ok(claims));
+        assert_eq!(tokens.access.hs256.verify(&token, NOW + 65), Err(TokenError::Expired));
     }
 
     #[test]
     fn a_token_from_the_future_is_valid() {
         let (tokens, claims) = (tokens(), claims());
-        assert_eq!(tokens.access.verify(&tokens.access.issue(&claims), NOW - 600), Ok(claims));
+        assert_eq!(tokens.access.hs256.verify(&tokens.access.hs256.issue(&claims), NOW - 600), Ok(claims));
     }
 
     #[test]
@@ -225,20 +155,20 @@ mod tests {
     #[test]
     fn one_kind_is_never_the_other() {
         let tokens = tokens();
-        let (access, refresh) = (tokens.access.issue(&claims()), tokens.refresh.issue(&claims()));
+        let (access, refresh) = (tokens.access.hs256.issue(&claims()), tokens.refresh.issue(&claims()));
         assert_eq!(tokens.refresh.verify(&access, NOW), Err(TokenError::WrongKind));
-        assert_eq!(tokens.access.verify(&refresh, NOW), Err(TokenError::WrongKind));
+        assert_eq!(tokens.access.hs256.verify(&refresh, NOW), Err(TokenError::WrongKind));
     }
 
     #[test]
     fn another_header_is_told_from_a_text_that_is_no_token() {
         let tokens = tokens();
-        let token = tokens.access.issue(&claims());
+        let token = tokens.access.hs256.issue(&claims());
         let (_, rest) = token.split_once('.').unwrap();
         let with_kid = URL_SAFE_NO_PAD.encode(r#"{"typ":"at+jwt","alg":"HS256","kid":"1"}"#);
-        assert_eq!(tokens.access.verify(&format!("{with_kid}.{rest}"), NOW), Err(TokenError::UnknownHeader));
+        assert_eq!(tokens.access.hs256.verify(&format!("{with_kid}.{rest}"), NOW), Err(TokenError::UnknownHeader));
         for text in ["", ".", "..", "a.b", ".b.c", "a.b.c.d", &format!("{token}.x")] {
-            assert_eq!(tokens.access.verify(text, NOW), Err(TokenError::Malformed), "{text}");
+            assert_eq!(tokens.access.hs256.verify(text, NOW), Err(TokenError::Malformed), "{text}");
         }
     }
 
@@ -246,7 +176,8 @@ mod tests {
     fn a_secret_that_only_verifies_never_signs() {
         let (old, new, claims) = (tokens(), Tokens::new(&[3; 32], &[4; 32]), claims());
         let both = Tokens::new(&[3; 32], &[4; 32]).with_verify_only(Some(&[1; 32]), Some(&[2; 32]));
-        for (both, old, new) in [(&both.access, &old.access, &new.access), (&both.refresh, &old.refresh, &new.refresh)]
+        for (both, old, new) in
+            [(&both.access.hs256, &old.access.hs256, &new.access.hs256), (&both.refresh, &old.refresh, &new.refresh)]
         {
             assert_eq!(new.verify(&old.issue(&claims), NOW), Err(TokenError::BadSignature));
             assert_eq!(both.verify(&old.issue(&claims), NOW), Ok(claims));
@@ -256,7 +187,7 @@ mod tests {
 
     #[test]
     fn another_secret_is_told_from_a_malformed_token() {
-        let token = Tokens::new(&[3; 32], &[4; 32]).access.issue(&claims());
-        assert_eq!(tokens().access.verify(&token, NOW), Err(TokenError::BadSignature));
+        let token = Tokens::new(&[3; 32], &[4; 32]).access.hs256.issue(&claims());
+        assert_eq!(tokens().access.hs256.verify(&token, NOW), Err(TokenError::BadSignature));
     }
 }

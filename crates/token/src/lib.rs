@@ -11,22 +11,32 @@
 //! of the machine, but this service uses the time of the store. `ring` is already a dependency, through rustls. The
 //! rest of a JWT is one fixed header, base64 and JSON.
 
+mod access;
 mod check;
 mod claims;
 mod es256;
 mod id;
 mod jwk;
+mod keys;
 mod kid;
 mod kind;
+mod payload;
 mod seal;
+mod seen;
+mod tokens;
 
 pub use self::{
+    access::{AccessTokens, Algorithm, Es256Verifier, NoSigningKey},
     check::{KindCheck, SecretsCheck},
     claims::{Claims, LEEWAY_SECONDS, TokenError},
     es256::{KeyError, SIGNATURE_LEN, SigningKey, VerifyingKey},
     id::{ID_LEN, Id},
     jwk::Jwk,
+    keys::{KeySet, Keys, SIGNS_FOR},
     kid::{KID_LEN, Kid},
-    kind::{TokenKind, Tokens},
+    kind::TokenKind,
+    payload::{CLIENT_ID, Parties, SERVICE},
     seal::SealingKey,
+    seen::SeenTokens,
+    tokens::Tokens,
 };
