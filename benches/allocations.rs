@@ -57,6 +57,18 @@ struct Scene {
     refresh_token: String,
 }
 
+fn user(now: u64) -> User {
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    User {
+        id: Uuid::new_v4(),
+        email: "ada@example.com".to_owned(),
+        created_at: now,
+        password_hash: hash.to_owned(),
+        known_addresses: KnownAddresses::default(),
+        password_change: None,
+    }
+}
+
 impl Scene {
     async fn new(store: &StoreSettings, log: &Log) -> Self {
         let clock = Clock::new();
@@ -64,20 +76,23 @@ impl Scene {
         let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
         let store = backend.connect().await;
         let random = || Id::random().unwrap();
-        let email = "ada@example.com".to_owned();
-        let (id, tag) = (Uuid::new_v4(), Email::parse(&email).unwrap().tag());
-        let now = clock.now_seconds();
-        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        let (password_hash, known_addresses) = (hash.to_owned(), KnownAddresses::default());
-        let user = User { id, email, created_at: now, password_hash, known_addresses, password_change: None };
+        let user = user(clock.now_seconds());
+        let (id, tag, now) = (user.id, Email::parse(&user.email).unwrap().tag(), user.created_at);
         store.create_user(tag, &user).await.unwrap();
         let stored = store.find_user(tag).await.unwrap().unwrap();
         let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
         assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap());
-        let access =
-            Claims { sub: id, tag, sid: session.sid, jti: random(), iat: now, exp: now + POLICY.access_seconds };
-        let access_token = tokens.access.issue(&access);
+        let access = Claims {
+            sub: id,
+            tag,
+            sid: session.sid,
+            eid: None,
+            jti: random(),
+            iat: now,
+            exp: now + POLICY.access_seconds,
+        };
+        let access_token = tokens.access.issue(&access).unwrap();
         let refresh_token =
             tokens.refresh.issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access });
         let cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };

@@ -13,7 +13,7 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use auth_service_token::{Claims, Tokens};
+use auth_service_token::{Claims, SeenTokens, Tokens};
 use axum::{
     Router,
     body::Body,
@@ -89,6 +89,7 @@ impl FromStr for Shape {
 /// The parts of one runtime. The threads of the multi-thread runtime share them.
 struct Parts {
     tokens: Tokens,
+    seen: SeenTokens,
     connection: Option<MultiplexedConnection>,
 }
 
@@ -105,7 +106,7 @@ async fn user(State(parts): State<Arc<Parts>>, request: Request) -> Response {
 
 async fn check(parts: &Parts, headers: &HeaderMap) -> Option<bool> {
     let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    let Claims { tag, sid, .. } = parts.tokens.access.verify(token, unix_seconds()).ok()?;
+    let Claims { tag, sid, .. } = parts.tokens.access.verify(token, unix_seconds(), &parts.seen).ok()?;
     let Some(connection) = &parts.connection else { return Some(true) };
     type Found = Option<Vec<u8>>;
     let mut mget = redis::cmd("MGET");
@@ -122,7 +123,7 @@ async fn router(redis: Option<&str>) -> Router {
     let tokens = Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes());
     let ready = get(|| async { "ready" });
     let router = Router::new().route("/user", get(user)).route("/readyz", ready);
-    router.with_state(Arc::new(Parts { tokens, connection }))
+    router.with_state(Arc::new(Parts { tokens, seen: SeenTokens::default(), connection }))
 }
 
 async fn serve_connection(stream: TcpStream, router: Router) {

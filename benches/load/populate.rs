@@ -96,9 +96,13 @@ async fn make(store: &Store, tokens: &Tokens, password_hash: &str, sessions: usi
     }
     let NewSession { sid, refresh_id, .. } = last?;
     let now = unix_seconds();
-    let access = Claims { sub: id, tag, sid, jti: Id::random().unwrap(), iat: now, exp: now + TTL_SECONDS };
+    let access = Claims { sub: id, tag, sid, eid: None, jti: Id::random().unwrap(), iat: now, exp: now + TTL_SECONDS };
     let refresh = Claims { jti: refresh_id, exp: now + REFRESH_TTL_SECONDS, ..access };
-    Some(Member { email, access_token: tokens.access.issue(&access), refresh_token: tokens.refresh.issue(&refresh) })
+    Some(Member {
+        email,
+        access_token: tokens.access.issue(&access).unwrap(),
+        refresh_token: tokens.refresh.issue(&refresh),
+    })
 }
 
 pub(crate) fn redis_settings(redis: &Redis) -> StoreSettings {

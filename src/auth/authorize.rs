@@ -36,7 +36,7 @@ impl Auth {
     /// [`Error::TokenInvalid`], [`Error::TokenExpired`].
     pub fn authorize(&self, access_token: &str, may_renew: bool) -> Result<Authorization, Error> {
         let now = self.now();
-        let claims = self.parts.tokens.access.verify_expired(access_token, now)?;
+        let claims = self.verify_expired(access_token)?;
         // Ignores the leeway, because the entry of such a token may already have expired in the store.
         if may_renew && claims.exp <= now {
             return Ok(Authorization::Expired(claims));
@@ -49,19 +49,20 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::TokenInvalid`] for a refresh token of another session, [`Error::TokenExpired`] for an expired or
-    /// removed one, [`Error::TokenReused`] for one that was already spent, or an error of the store.
+    /// removed one, [`Error::TokenReused`] for one that was already spent, [`Error::NoSigningKey`], or an error of the store.
     pub async fn renew(&self, caller: &Caller, claims: &Claims, refresh_token: &str) -> Result<Authorized, Error> {
         let now = self.now();
         let refresh = self.parts.tokens.refresh.verify(refresh_token, now)?;
         if (refresh.sub, refresh.sid) != (claims.sub, claims.sid) {
             return Err(Error::TokenInvalid(Refusal::OtherSession));
         }
+        self.check_signing()?;
         let subject = Subject::session(claims.sub, claims.sid);
         match self.store.renew(claims.tag, claims.sid, refresh.jti).await? {
             Renewed::Live { access_seconds } => {
                 let claims = Claims { jti: Id::random()?, iat: now, exp: now + access_seconds, ..*claims };
                 self.parts.audit.record(Event::Renewed, caller, subject);
-                Ok(Authorized { claims, renewed: Some(self.parts.tokens.access.issue(&claims)) })
+                Ok(Authorized { claims, renewed: Some(self.parts.tokens.access.issue(&claims)?) })
             }
             Renewed::Gone => Err(Error::TokenExpired(self.why_gone(refresh.exp))),
             Renewed::Reused => {

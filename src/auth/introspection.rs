@@ -1,7 +1,7 @@
 //! The use case of resource servers that ask about a token.
 
 use auth_service_records::{error::Error, refusal::Refusal};
-use auth_service_token::{Claims, Jwk};
+use auth_service_token::{Algorithm, Claims, Jwk, NoSigningKey};
 
 use super::service::Auth;
 
@@ -22,10 +22,17 @@ impl Auth {
     /// The public keys that verify access tokens, for verifiers elsewhere. None with HS256, whose secret verifies.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if this server signs with ES256 and has not read the keys yet. A cache would keep an empty
+    /// [`Error::NoSigningKey`] if this server signs with ES256 and has not read the keys yet. A cache would keep an empty
     /// set.
     pub fn public_keys(&self) -> Result<Vec<Jwk>, Error> {
-        Ok(Vec::new())
+        let keys = &self.parts.tokens.access.keys();
+        if self.parts.tokens.access.algorithm() == Algorithm::Hs256 {
+            return Ok(Vec::new());
+        }
+        if keys.read_at().is_none() {
+            return Err(NoSigningKey.into());
+        }
+        Ok(keys.current().jwks().to_vec())
     }
 
     /// Tells whether a token is a live access token. Asks the store for each genuine token.
@@ -33,7 +40,7 @@ impl Auth {
     /// # Errors
     /// An error of the store.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, Error> {
-        let claims = match self.parts.tokens.access.verify(token, self.now()) {
+        let claims = match self.parts.tokens.access.verify(token, self.now(), &self.seen) {
             Ok(claims) => claims,
             Err(error) => return Ok(Introspection::Inactive(Refusal::Unverified(error))),
         };

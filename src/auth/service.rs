@@ -9,7 +9,7 @@ use auth_service_records::{
     session::SessionPolicy,
 };
 use auth_service_store::Store;
-use auth_service_token::Tokens;
+use auth_service_token::{Claims, NoSigningKey, SeenTokens, TokenError, Tokens};
 
 use crate::audit::Audit;
 
@@ -37,13 +37,15 @@ pub struct Parts {
 pub struct Auth {
     pub(super) store: Store,
     pub(super) parts: Parts,
+    /// The access tokens that this runtime has verified lately.
+    pub(super) seen: SeenTokens,
 }
 
 impl Auth {
     /// Combines the store of one runtime with the shared parts.
     #[must_use]
     pub fn new(store: Store, parts: Parts) -> Self {
-        Self { store, parts }
+        Self { store, parts, seen: SeenTokens::default() }
     }
 
     /// How long sessions and tokens live.
@@ -62,12 +64,24 @@ impl Auth {
     /// serves reads, such as token checks.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] with the reason, if reads fail, or [`Error::HashingUnavailable`].
+    /// [`Error::Unavailable`] with the reason, if reads fail, [`Error::HashingUnavailable`], or
+    /// [`Error::NoSigningKey`].
     pub async fn ready(&self) -> Result<Option<Outage>, Error> {
         if !self.parts.passwords.all_threads_run() {
             return Err(Error::HashingUnavailable);
         }
+        self.check_signing()?;
         self.store.ready().await
+    }
+
+    /// Whether access tokens can be signed now. A use case asks before it changes anything.
+    pub(super) fn check_signing(&self) -> Result<(), Error> {
+        if self.parts.tokens.access.can_issue() { Ok(()) } else { Err(NoSigningKey.into()) }
+    }
+
+    /// The claims of a genuine access token, expired or not.
+    pub(super) fn verify_expired(&self, access_token: &str) -> Result<Claims, TokenError> {
+        self.parts.tokens.access.verify_expired(access_token, self.now(), &self.seen)
     }
 
     /// Seconds since the Unix epoch, by the clock of the store.

@@ -4,7 +4,7 @@ use auth_service_records::{
     error::Error,
     session::{Outcome, Page, Renewed, Session},
 };
-use auth_service_token::{Claims, Id, Tokens};
+use auth_service_token::{Claims, Id};
 
 use super::{authorize::Authorized, service::Auth};
 use crate::audit::{Caller, Event, Subject};
@@ -97,8 +97,8 @@ impl Auth {
         refresh_token: Option<&str>,
     ) -> Result<(), Error> {
         let now = self.now();
-        let Tokens { access, refresh } = &*self.parts.tokens;
-        let access = access_token.map(|token| access.verify_expired(token, now)).transpose();
+        let refresh = &self.parts.tokens.refresh;
+        let access = access_token.map(|token| self.verify_expired(token)).transpose();
         let refresh = refresh_token.map(|token| refresh.verify_expired(token, now)).transpose();
         let (access, refresh) = match (access, refresh) {
             (Ok(None), Ok(None)) => return Err(Error::TokenMissing),
@@ -122,11 +122,10 @@ impl Auth {
     /// An error of the store.
     pub async fn revoke(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let now = self.now();
-        let Tokens { access, refresh } = &*self.parts.tokens;
-        if let Ok(claims) = refresh.verify_expired(token, now) {
+        if let Ok(claims) = self.parts.tokens.refresh.verify_expired(token, now) {
             return self.sign_out_by_refresh_token(caller, claims).await;
         }
-        match access.verify_expired(token, now) {
+        match self.verify_expired(token) {
             Ok(claims) => self.sign_out_of(caller, claims).await,
             Err(_) => Ok(()),
         }

@@ -46,7 +46,7 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work for both;
     /// [`Error::Throttled`] before that work, also the same for both; [`Error::Overloaded`], usually before any call of
-    /// the store; or an error of the store.
+    /// the store; [`Error::NoSigningKey`]; or an error of the store.
     pub async fn authenticate(
         &self,
         caller: &Caller,
@@ -54,6 +54,7 @@ impl Auth {
         email: &Email,
         password: &Password,
     ) -> Result<SignedIn, Error> {
+        self.check_signing()?;
         let tag = email.tag();
         let origin = Origin { ip: caller.address.to_string(), user_agent: user_agent.to_owned() };
         let (sid, refresh_id) = (Id::random()?, Id::random()?);
@@ -103,19 +104,22 @@ impl Auth {
     /// # Errors
     /// [`Error::TokenInvalid`] for anything except one of our refresh tokens, [`Error::TokenExpired`],
     /// [`Error::RefreshTokenNotFound`] if the token was removed before it expired, [`Error::TokenReused`] if the token
-    /// was already spent, or an error of the store.
+    /// was already spent, [`Error::NoSigningKey`], or an error of the store.
     pub async fn refresh_access_token(&self, caller: &Caller, refresh_token: &str) -> Result<RefreshedTokens, Error> {
         let now = self.now();
         let Claims { sub, tag, sid, jti, exp, .. } = self.parts.tokens.refresh.verify(refresh_token, now)?;
         let subject = Subject::session(sub, sid);
+        self.check_signing()?;
         let next_id = if self.parts.policy.rotation { Some(Id::random()?) } else { None };
         match self.store.refresh(tag, sid, jti, next_id).await? {
             Refreshed::Live { access_seconds, successor } => {
                 self.parts.audit.record(Event::Refreshed, caller, subject);
-                let claims = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + access_seconds };
-                let access_token = self.parts.tokens.access.issue(&claims);
+                let claims =
+                    Claims { sub, tag, sid, eid: None, jti: Id::random()?, iat: now, exp: now + access_seconds };
+                let access_token = self.parts.tokens.access.issue(&claims)?;
                 let refresh = successor.map(|next| {
-                    let claims = Claims { sub, tag, sid, jti: next.refresh_id, iat: next.iat, exp: next.exp };
+                    let claims =
+                        Claims { sub, tag, sid, eid: None, jti: next.refresh_id, iat: next.iat, exp: next.exp };
                     (self.parts.tokens.refresh.issue(&claims), next.exp.saturating_sub(now))
                 });
                 Ok(RefreshedTokens { access_token, expires_in: access_seconds, refresh })
@@ -182,10 +186,10 @@ impl Auth {
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let (expires_in, refresh_expires_in) =
             (policy.access_seconds.min(longest), policy.refresh_seconds.min(longest));
-        let access = Claims { sub, tag, sid, jti: Id::random()?, iat: now, exp: now + expires_in };
-        let refresh = Claims { jti: refresh_id, exp: now + refresh_expires_in, ..access };
+        let access = Claims { sub, tag, sid, eid: None, jti: Id::random()?, iat: now, exp: now + expires_in };
+        let refresh = Claims { eid: None, jti: refresh_id, exp: now + refresh_expires_in, ..access };
         Ok(SignedIn {
-            access_token: self.parts.tokens.access.issue(&access),
+            access_token: self.parts.tokens.access.issue(&access)?,
             expires_in,
             refresh_token: self.parts.tokens.refresh.issue(&refresh),
             refresh_expires_in,

@@ -6,7 +6,7 @@
 //! | `sources`, `dotenv`, `files` | flags, environment, `.env`, `NAME_FILE` |
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
-//! | `redis`, `secrets`, `origins`, `resource_servers` | settings that have rules of their own |
+//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers` | settings that have rules of their own |
 //! | `passwords` | the settings of new passwords, which commands need too |
 
 mod dotenv;
@@ -21,11 +21,13 @@ mod resource_servers;
 mod secrets;
 mod settings;
 mod sources;
+mod tokens;
 
 use std::{path::PathBuf, time::Duration};
 
 use auth_service_records::{resource_servers::ResourceServers, secret::Secrets};
 use auth_service_store::settings::StoreSettings;
+use auth_service_token::{Algorithm, Parties};
 use ipnet::IpNet;
 
 use self::reader::Reader;
@@ -81,6 +83,10 @@ pub struct Config {
     pub access_seconds: u64,
     /// Life of a refresh token, in seconds, not shorter than that of an access token.
     pub refresh_seconds: u64,
+    /// Signs new access tokens.
+    pub access_algorithm: Algorithm,
+    /// The issuer and the audience of access tokens.
+    pub parties: Parties,
     /// The rules for new passwords, and the cost of their hashes.
     pub passwords: PasswordSettings,
     /// Who may call `DELETE /access-token`.
@@ -171,7 +177,7 @@ impl Config {
 fn config(reader: &mut Reader<'_>) -> Config {
     let store = redis::store(reader);
     let secrets = secrets::secrets(reader, matches!(store, StoreSettings::Redis(_)));
-    let (access_seconds, refresh_seconds) = token_lives(reader);
+    let (access_seconds, refresh_seconds) = tokens::lives(reader);
     let config = Config {
         host: host(reader),
         port: port(reader),
@@ -179,6 +185,8 @@ fn config(reader: &mut Reader<'_>) -> Config {
         secrets,
         access_seconds,
         refresh_seconds,
+        access_algorithm: tokens::algorithm(reader),
+        parties: tokens::parties(reader),
         passwords: passwords::passwords(reader),
         token_removal: token_removal(reader),
         rotation: reader.switch("REFRESH_TOKEN_ROTATION"),
@@ -215,16 +223,6 @@ fn host(reader: &Reader<'_>) -> String {
 
 fn port(reader: &mut Reader<'_>) -> u16 {
     reader.number("PORT", 3000, 0..=65_535)
-}
-
-/// The life of an access token and the life of a refresh token, in seconds.
-fn token_lives(reader: &mut Reader<'_>) -> (u64, u64) {
-    let access = reader.number("ACCESS_TOKEN_TTL_SECONDS", 60, 1..=86_400);
-    let refresh = reader.number("REFRESH_TOKEN_TTL_SECONDS", 120, 1..=31_536_000);
-    if refresh < access {
-        reader.problem("REFRESH_TOKEN_TTL_SECONDS", "must not be less than ACCESS_TOKEN_TTL_SECONDS");
-    }
-    (access, refresh)
 }
 
 fn token_removal(reader: &mut Reader<'_>) -> TokenRemoval {

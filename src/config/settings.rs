@@ -86,6 +86,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
     setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token, at least that of an access token"),
+    setting(
+        "ACCESS_TOKEN_ALGORITHM",
+        "HS256",
+        "Signs access tokens: HS256, which only the servers can verify, or ES256, which every service can verify",
+    ),
+    setting("ISSUER", "auth-service", "The iss of tokens: the URL under which clients reach the server"),
+    setting("AUDIENCE", "auth-service", "The aud of access tokens: a name or URL of the services that accept them"),
     setting("PASSWORD_MIN_LENGTH", "6", "Shortest password for new accounts, in characters"),
     setting("TOKEN_REMOVAL", "open", "Who may call DELETE /access-token: open (anyone), owner, off"),
     setting("ARGON2_MEMORY_KIB", "19456", "Memory of one password hash, in KiB"),

@@ -144,6 +144,8 @@ impl Problem {
         Self::unavailable("overloaded", "The server has more requests than it can serve; try again shortly");
     const HASHING_UNAVAILABLE: Self =
         Self::unavailable("hashing_unavailable", "Passwords cannot be checked right now; try again shortly");
+    const NO_SIGNING_KEY: Self =
+        Self::unavailable("no_signing_key", "The server cannot sign tokens right now; try again shortly");
     const NOT_REPLICATED: Self = Self::unavailable(
         "not_replicated",
         "The change was made, but too few replicas have it yet, so a failover may undo it; check the change, or send \
@@ -177,6 +179,7 @@ impl From<Error> for Problem {
             }
             Error::Throttled(seconds) => Self::THROTTLED.with(Extra::RetryAfter(seconds)),
             Error::Overloaded => Self::OVERLOADED,
+            Error::NoSigningKey => Self::NO_SIGNING_KEY,
             Error::HashingUnavailable => Self::HASHING_UNAVAILABLE,
             Error::Unavailable(outage) => Self::unavailable(outage.code(), advice(outage)),
             Error::NotReplicated => Self::NOT_REPLICATED,

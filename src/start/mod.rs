@@ -9,6 +9,7 @@ use std::{io, process::ExitCode, sync::Arc, thread};
 use auth_service_password::Passwords;
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 use auth_service_store::backend::Backend;
+use auth_service_token::Keys;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
@@ -21,8 +22,8 @@ use crate::{
     cli,
     config::{Config, TokenRemoval},
     http::{
-        self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Phase, Proxies, Server,
-        Timeouts, Worker,
+        self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Metadata, Phase,
+        Proxies, Server, Timeouts, Worker,
     },
     log::Trail,
 };
@@ -109,7 +110,12 @@ fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cor
         deadline: config.request_timeout * 3 / 4,
     };
     Ok(Parts {
-        tokens: Arc::new(secrets::of(config)?.tokens()),
+        tokens: Arc::new(
+            secrets::of(config)?
+                .tokens()
+                .with_parties(config.parties.clone())
+                .with_keys(config.access_algorithm, Keys::default()),
+        ),
         passwords: Passwords::start(hashing)?,
         policy,
         address_limit: config.address_limit,
@@ -135,6 +141,7 @@ async fn start_workers(
 ) -> io::Result<Vec<Worker>> {
     let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone(), config.client_address_header));
     let resource_servers = Arc::new(BasicAuthentication::new(config.resource_servers.clone()));
+    let metadata = Metadata::new(&config.parties.issuer).map(Arc::new);
     let health = Arc::new(HealthAnswers::default());
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
@@ -143,7 +150,7 @@ async fn start_workers(
         let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
-        let resource_servers = Arc::clone(&resource_servers);
+        let (resource_servers, metadata) = (Arc::clone(&resource_servers), metadata.clone());
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -153,7 +160,7 @@ async fn start_workers(
                 cors,
                 proxies,
                 resource_servers,
-                metadata: None,
+                metadata,
                 health,
                 phase: phase_of_app,
             }))

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use auth_service_token::TokenError;
+use auth_service_token::{NoSigningKey, TokenError};
 
 use crate::refusal::Refusal;
 
@@ -47,6 +47,8 @@ pub enum Error {
     Overloaded,
     /// A hashing thread has died and has not been replaced yet.
     HashingUnavailable,
+    /// No ES256 key may sign an access token now: the key set could not be read for a while, or has no such key yet.
+    NoSigningKey,
     /// The store gave no usable answer. A write may or may not have happened.
     Unavailable(Outage),
     /// The write has happened, but too few replicas confirmed it in time. A failover may undo the write.
@@ -59,6 +61,12 @@ impl From<TokenError> for Error {
     fn from(error: TokenError) -> Self {
         let refusal = Refusal::Unverified(error);
         if refusal == Refusal::EXPIRED { Self::TokenExpired(refusal) } else { Self::TokenInvalid(refusal) }
+    }
+}
+
+impl From<NoSigningKey> for Error {
+    fn from(_: NoSigningKey) -> Self {
+        Self::NoSigningKey
     }
 }
 

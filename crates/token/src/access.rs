@@ -52,6 +52,24 @@ impl AccessTokens {
         self.es256.keys = keys;
     }
 
+    /// The algorithm that signs new access tokens.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The ES256 keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.es256.keys
+    }
+
+    /// The issuer and the audience.
+    #[must_use]
+    pub fn parties(&self) -> &Parties {
+        &self.es256.parties
+    }
+
     /// Whether [`AccessTokens::issue`] succeeds now. A use case asks before it changes anything.
     #[must_use]
     pub fn can_issue(&self) -> bool {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, Keys, PASSWORD, RedisServer, SECRETS, Session,
     Store::{self, Embedded, Redis},
-    TestApp, assert_accepted, claims, expired_access_token, text, time, tokens, unix_seconds, wait_until,
-    wait_until_after,
+    TestApp, access_claims, assert_accepted, claims, expired_access_token, text, time, tokens, unix_seconds,
+    wait_until, wait_until_after,
 };
 
 fn start(store: Store, settings: &[(&str, &str)]) -> TestApp {
@@ -152,7 +152,7 @@ fn bad_refresh_tokens(app: &TestApp, session: &Session) -> Vec<(String, &'static
         (app.session_of(&session.email).refresh_token, "invalid_token"),
         (app.new_session().refresh_token, "invalid_token"),
         (forger.refresh.issue(&own), "invalid_token"),
-        (tokens().access.issue(&own), "invalid_token"),
+        (tokens().access.issue(&own).unwrap(), "invalid_token"),
         (session.refresh_token.clone() + "x", "invalid_token"),
         ("nonsense".to_owned(), "invalid_token"),
         (expired, "token_expired"),
@@ -173,9 +173,8 @@ fn a_bad_refresh_token_renews_nothing(#[values(Redis, Embedded)] store: Store) {
         }
     }
     // A valid refresh token does not make up for a forged or missing access token.
-    let now = unix_seconds();
-    let claims = tokens().access.verify_expired(&expired, now).unwrap();
-    let forged = Tokens::new(&[1; 32], &[2; 32]).access.issue(&claims);
+    let claims = access_claims(&expired);
+    let forged = Tokens::new(&[1; 32], &[2; 32]).access.issue(&claims).unwrap();
     ask(&app, "GET", "/user", &forged, &session.refresh_token, None).assert_error(401, "invalid_token");
     let alone = [("Refresh-Token", session.refresh_token.as_str())];
     app.send("GET", "/user", &alone, None).assert_error(401, "token_missing");

@@ -1,6 +1,6 @@
 //! Tokens that tests make by hand with the server's own secrets, each with one change.
 
-use auth_service_token::{Claims, Tokens};
+use auth_service_token::{Claims, SeenTokens, Tokens};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -155,6 +155,11 @@ pub(crate) fn tokens() -> Tokens {
 /// The session's access token, as if it had expired ten seconds ago. The server must have the secrets of the tests.
 pub(crate) fn expired_access_token(session: &Session) -> String {
     let now = unix_seconds();
-    let claims = tokens().access.verify_expired(&session.access_token, now).unwrap();
-    tokens().access.issue(&Claims { iat: now - 70, exp: now - 10, ..claims })
+    let claims = access_claims(&session.access_token);
+    tokens().access.issue(&Claims { iat: now - 70, exp: now - 10, ..claims }).unwrap()
+}
+
+/// The claims of a genuine access token, expired or not.
+pub(crate) fn access_claims(token: &str) -> Claims {
+    tokens().access.verify_expired(token, unix_seconds(), &SeenTokens::default()).unwrap()
 }

@@ -41,7 +41,8 @@ pub(crate) use guesses::{
     BEFORE_THE_FIRST_WAIT, Burst, PROXY, assert_throttled, guess_until_throttled, wait_until_compared,
 };
 pub(crate) use handmade::{
-    Kind, assert_refusal, encode, expired_access_token, for_both_kinds, kinds, message, sign, sign_by, start, tokens,
+    Kind, access_claims, assert_refusal, encode, expired_access_token, for_both_kinds, kinds, message, sign, sign_by,
+    start, tokens,
 };
 pub(crate) use keys::{Keys, Monitor, tag};
 pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
