@@ -84,7 +84,7 @@ fn anything_but_a_live_access_token_is_inactive_and_the_log_says_why(#[values(Re
         (&removed.access_token, "removed"),
         (&expired_access_token(&session), "expired"),
         (&access.with("exp", (unix_seconds() - 6).into()), "expired"),
-        (&access.with("iss", "https://other.example".into()), "wrong_audience"),
+        (&access.with("iss", "https://other.example".into()), "wrong_issuer"),
         (&access.with("aud", json!(["auth-service"])), "malformed"),
         (&access.with("nbf", (unix_seconds() + 600).into()), "not_yet_valid"),
         (&access.with_header(&json!({"typ": "at+jwt", "alg": "none"})), "unknown_header"),
