@@ -186,10 +186,10 @@ export class AuthClient {
         return this.#refreshing;
     }
 
-    /** Refreshes once, unless another tab has done so. */
+    /** Refreshes once, unless another tab has done so and its token has not expired during a long wait for the lock. */
     async #spend(stale) {
         const session = await this.#session();
-        if (session?.access_token !== stale) return session;
+        if (!session || (session.access_token !== stale && this.#age(session) < session.life)) return session;
         const at = performance.now();
         try {
             const answer = await this.#postOnce("/refresh-access-token", { refresh_token: session.refresh_token });
