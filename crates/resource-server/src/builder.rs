@@ -2,11 +2,12 @@
 
 use std::{fmt, time::Duration};
 
+use auth_service_token::Parties;
 use http::Uri;
 
 use crate::{
     client::Client,
-    settings::{Expected, StartError},
+    start_error::StartError,
     tls,
     verifier::{Parts, Verifier},
 };
@@ -15,7 +16,7 @@ use crate::{
 #[must_use = "a builder does nothing until it starts a verifier"]
 pub struct Builder {
     servers: Vec<String>,
-    expected: Expected,
+    parties: Parties,
     name: String,
     secret: String,
     bound: Duration,
@@ -36,7 +37,7 @@ impl Builder {
     fn new(server: &str) -> Self {
         Self {
             servers: vec![server.to_owned()],
-            expected: Expected { issuer: "auth-service".to_owned(), audience: "auth-service".to_owned() },
+            parties: Parties::default(),
             name: String::new(),
             secret: String::new(),
             bound: Duration::from_secs(1),
@@ -55,13 +56,13 @@ impl Builder {
 
     /// The `ISSUER` of the server. By default `auth-service`, as in the server. Compared exactly.
     pub fn issuer(mut self, issuer: &str) -> Self {
-        issuer.clone_into(&mut self.expected.issuer);
+        issuer.clone_into(&mut self.parties.issuer);
         self
     }
 
     /// The `AUDIENCE` of the server. By default `auth-service`, as in the server. Compared exactly.
     pub fn audience(mut self, audience: &str) -> Self {
-        audience.clone_into(&mut self.expected.audience);
+        audience.clone_into(&mut self.parties.audience);
         self
     }
 
@@ -101,8 +102,8 @@ impl Builder {
     /// Fetches the keys and the feed, and starts to follow both in tasks on this tokio runtime. The tasks end when the
     /// last clone of the verifier and of its layers is dropped.
     ///
-    /// If the server cannot be reached, the verifier starts nevertheless, and answers 503 until it has heard from the
-    /// server. [`Verifier::is_fresh`] tells.
+    /// If the server cannot be reached within five seconds, the verifier starts nevertheless, and answers 503 until it
+    /// has heard from the server. [`Verifier::is_fresh`] tells.
     ///
     /// # Errors
     /// A [`StartError`] for settings that cannot work.
@@ -120,8 +121,8 @@ impl Builder {
         let servers = self.servers.iter().map(|url| base(url)).collect::<Result<_, _>>()?;
         let tls = tls::config(self.authorities.as_deref()).map_err(StartError::CertificateAuthorities)?;
         let client = Client::new(servers, &self.name, &self.secret, tls);
-        let Self { expected, bound, deadline, introspections, .. } = self;
-        Verifier::start(Parts { client, expected, bound, deadline, introspections }).await
+        let Self { parties, bound, deadline, introspections, .. } = self;
+        Verifier::start(Parts { client, parties, bound, deadline, introspections }).await
     }
 }
 
@@ -138,9 +139,9 @@ fn base(url: &str) -> Result<String, StartError> {
 /// Never shows the secret.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { servers, expected, name, bound, .. } = self;
+        let Self { servers, parties, name, bound, .. } = self;
         let mut debug = f.debug_struct("Builder");
-        debug.field("servers", servers).field("expected", expected).field("name", name).field("bound", bound);
+        debug.field("servers", servers).field("parties", parties).field("name", name).field("bound", bound);
         debug.finish_non_exhaustive()
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
@@ -21,17 +18,16 @@ pub(crate) const KEPT: Duration = Duration::from_mins(5);
 pub(crate) struct Feed {
     /// The oldest age at which the feed is trusted.
     bound: Duration,
-    /// `complete_as_of` counts from this time.
-    base: Instant,
-    /// In microseconds. The set has every id that was published before this time. Zero means that there is no such time.
-    complete_as_of: AtomicU64,
-    revoked: RwLock<Revoked>,
+    known: RwLock<Known>,
 }
 
 /// Two generations of ids. A whole window of the feed starts a generation, and its start deletes the older one. So an id
 /// stays for a generation longer than the feed has it, and the memory is bounded by twice the ids of a window and those
 /// of [`KEPT`].
-struct Revoked {
+#[derive(Default)]
+struct Known {
+    /// Every id that was published before this time is known. `None` before the first answer.
+    complete_as_of: Option<Instant>,
     ids: HashSet<Id>,
     older_ids: HashSet<Id>,
     /// When the present generation started.
@@ -54,9 +50,7 @@ pub(crate) enum Standing {
 
 impl Feed {
     pub(crate) fn new(bound: Duration) -> Self {
-        let (ids, older_ids) = (HashSet::new(), HashSet::new());
-        let revoked = RwLock::new(Revoked { ids, older_ids, started: None, keys: HashSet::new() });
-        Self { bound, base: Instant::now(), complete_as_of: AtomicU64::new(0), revoked }
+        Self { bound, known: RwLock::default() }
     }
 
     pub(crate) fn bound(&self) -> Duration {
@@ -65,11 +59,7 @@ impl Feed {
 
     /// How old the knowledge is. `None` before the first answer.
     pub(crate) fn age(&self) -> Option<Duration> {
-        let complete_as_of = match self.complete_as_of.load(Ordering::Acquire) {
-            0 => return None,
-            micros => Duration::from_micros(micros),
-        };
-        Some(self.base.elapsed().saturating_sub(complete_as_of))
+        self.read().complete_as_of.map(|time| time.elapsed())
     }
 
     pub(crate) fn is_fresh(&self) -> bool {
@@ -78,47 +68,52 @@ impl Feed {
 
     /// Looks for the ids of a token.
     pub(crate) fn standing(&self, sid: Id, eid: Id) -> Standing {
-        // The age comes first: the set that is read afterwards is at least as new.
-        let is_fresh = self.is_fresh();
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        let has = |id| revoked.ids.contains(id) || revoked.older_ids.contains(id);
-        match has(&sid) || has(&eid) {
-            true => Standing::Revoked,
-            false if is_fresh => Standing::Live,
-            false => Standing::Unknown,
+        let known = self.read();
+        let has = |id| known.ids.contains(id) || known.older_ids.contains(id);
+        if has(&sid) || has(&eid) {
+            return Standing::Revoked;
         }
+        let is_fresh = known.complete_as_of.is_some_and(|time| time.elapsed() <= self.bound);
+        if is_fresh { Standing::Live } else { Standing::Unknown }
     }
 
     pub(crate) fn is_revoked_key(&self, kid: &Kid) -> bool {
-        self.revoked.read().unwrap_or_else(PoisonError::into_inner).keys.contains(kid)
+        self.read().keys.contains(kid)
     }
 
     /// Adds the ids of an answer. `is_window` says that the answer is the whole window of the feed. Returns whether the
     /// answer names a signing key that was not known to be revoked.
     pub(crate) fn add(&self, ids: &[Id], keys: &[Kid], is_window: bool) -> bool {
-        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.write();
         // An answer of a replica that is behind may lack ids that are already known, so a generation lasts a while.
-        if is_window && revoked.started.is_none_or(|started| started.elapsed() >= KEPT) {
-            revoked.older_ids = std::mem::take(&mut revoked.ids);
-            revoked.started = Some(Instant::now());
+        if is_window && known.started.is_none_or(|started| started.elapsed() >= KEPT) {
+            known.older_ids = std::mem::take(&mut known.ids);
+            known.started = Some(Instant::now());
         }
-        revoked.ids.extend(ids);
-        let known = revoked.keys.len();
-        revoked.keys.extend(keys);
-        revoked.keys.len() > known
+        known.ids.extend(ids);
+        let before = known.keys.len();
+        known.keys.extend(keys);
+        known.keys.len() > before
     }
 
     /// Whether it is time to ask for the whole window, which lets the older generation go.
     pub(crate) fn needs_window(&self) -> bool {
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
-        revoked.started.is_none_or(|started| started.elapsed() >= KEPT)
+        self.read().started.is_none_or(|started| started.elapsed() >= KEPT)
     }
 
     /// Notes that everything published before `time` has been added.
     pub(crate) fn complete_as_of(&self, time: Instant) {
-        let since = time.saturating_duration_since(self.base);
-        let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        self.complete_as_of.fetch_max(micros, Ordering::Release);
+        let mut known = self.write();
+        known.complete_as_of = known.complete_as_of.max(Some(time));
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,13 +127,18 @@ mod tests {
         Id::digest(&[n])
     }
 
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(KEPT).unwrap()
+    }
+
     #[test]
     fn a_feed_without_an_answer_is_not_trusted() {
         let feed = Feed::new(BOUND);
         assert_eq!((feed.age(), feed.standing(id(1), id(2))), (None, Standing::Unknown));
-        // The server says that its own knowledge is older than this verifier.
-        feed.complete_as_of(Instant::now().checked_sub(Duration::from_mins(1)).unwrap());
-        assert_eq!((feed.age(), feed.standing(id(1), id(2))), (None, Standing::Unknown));
+        // The server says that its own knowledge is old.
+        feed.complete_as_of(long_ago());
+        assert!(feed.age().is_some_and(|age| age >= KEPT));
+        assert_eq!((feed.is_fresh(), feed.standing(id(1), id(2))), (false, Standing::Unknown));
     }
 
     #[test]
@@ -151,14 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_feed_is_trusted_and_age_never_grows_by_an_older_answer() {
-        let feed = Feed::new(Duration::from_mins(10));
-        std::thread::sleep(Duration::from_millis(1));
+    fn a_fresh_feed_is_trusted_also_after_an_older_answer() {
+        let feed = Feed::new(Duration::from_mins(1));
         feed.complete_as_of(Instant::now());
-        let before = feed.complete_as_of.load(Ordering::Relaxed);
-        feed.complete_as_of(feed.base);
-        assert_eq!(feed.complete_as_of.load(Ordering::Relaxed), before);
-        assert_eq!(feed.standing(id(1), id(2)), Standing::Live);
+        feed.complete_as_of(long_ago());
+        assert_eq!((feed.is_fresh(), feed.standing(id(1), id(2))), (true, Standing::Live));
     }
 
     #[test]
@@ -174,7 +171,7 @@ mod tests {
     #[test]
     fn an_id_goes_with_the_second_window_that_lacks_it() {
         let feed = Feed::new(BOUND);
-        let age = || feed.revoked.write().unwrap().started = Instant::now().checked_sub(KEPT);
+        let age = || feed.write().started = Some(long_ago());
         feed.add(&[id(1)], &[], true);
         for standing in [Standing::Revoked, Standing::Unknown] {
             age();

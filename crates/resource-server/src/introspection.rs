@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use auth_service_token::Id;
+use auth_service_token::{Id, Parties};
 use http::{HeaderValue, Method, header};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::{
     client::{Call, CallError, Client},
     refusal::Refusal,
-    settings::Expected,
     verified::VerifiedToken,
 };
 
@@ -49,7 +48,7 @@ impl Introspection {
     pub(crate) async fn verify(
         &self,
         token: &str,
-        expected: &Expected,
+        parties: &Parties,
         client: &Client,
     ) -> Result<VerifiedToken, Refusal> {
         // The characters of a JWT need no escape in a form.
@@ -57,7 +56,7 @@ impl Introspection {
             return Err(Refusal::Invalid);
         }
         match timeout(self.deadline, self.ask(token, client)).await {
-            Ok(Ok(introspected)) => introspected.judge(expected),
+            Ok(Ok(introspected)) => introspected.judge(parties),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a token could not be introspected");
                 Err(Refusal::Unavailable)
@@ -90,12 +89,12 @@ impl Introspection {
 }
 
 impl Introspected {
-    fn judge(self, expected: &Expected) -> Result<VerifiedToken, Refusal> {
+    fn judge(self, parties: &Parties) -> Result<VerifiedToken, Refusal> {
         if !self.active {
             return Err(Refusal::Invalid);
         }
         let is = |claim: &Option<String>, value: &str| claim.as_deref() == Some(value);
-        if !is(&self.iss, &expected.issuer) || !is(&self.aud, &expected.audience) {
+        if !is(&self.iss, &parties.issuer) || !is(&self.aud, &parties.audience) {
             return Err(Refusal::Invalid);
         }
         let Self { sub, sid, eid, jti, iat, exp, .. } = self;

@@ -1,23 +1,21 @@
 //! The keys of the server: fetched at the start, refreshed as `Cache-Control` asks, and at once for an unknown key.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use auth_service_token::Jwk;
-use http::{HeaderMap, header};
+use auth_service_token::{Jwk, KeySet, Keys, VerifyingKey};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex as AsyncMutex, Notify},
     time::sleep,
 };
 
 use crate::{
     client::{Call, CallError, Client},
     feed::Feed,
-    offline::{Offline, TrustedKeys},
-    settings::Expected,
 };
 
 const PATH: &str = "/.well-known/jwks.json";
@@ -29,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const COOL_DOWN: Duration = Duration::from_secs(10);
 /// After a failure, unless somebody asks earlier.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long after the revocation of a key the server is asked about tokens with unknown keys.
+const CHANGE: Duration = Duration::from_secs(30);
+/// After the revocation of a key, until [`CHANGE`] has passed.
+const RETRY_IN_CHANGE: Duration = Duration::from_secs(2);
 /// The bounds of `max-age`, and its value for an answer without it.
 const REFRESH: (Duration, Duration, Duration) =
     (Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(15));
@@ -36,15 +38,18 @@ const REFRESH: (Duration, Duration, Duration) =
 /// revoked keys, so this bound ends nothing but a fault in which the feed answers and the keys do not.
 const TRUSTED: Duration = Duration::from_hours(1);
 
-/// The keys, and the task that fetches them.
-pub(crate) struct Keys {
+/// Fetches the keys.
+pub(crate) struct KeySource {
     client: Arc<Client>,
     feed: Arc<Feed>,
-    expected: Expected,
-    trusted: RwLock<(Arc<TrustedKeys>, Instant)>,
+    keys: Keys,
+    /// One replacement at a time, so that no key comes back that the feed revokes meanwhile.
+    replacing: Mutex<()>,
     /// One fetch at a time. Whoever waits for the lock sees the outcome of the fetch that it has waited for.
-    last: Mutex<Option<Attempt>>,
+    last: AsyncMutex<Option<Attempt>>,
     key_revoked: Notify,
+    /// When the feed named a revoked key for the last time.
+    revoked_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy)]
@@ -59,20 +64,16 @@ struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 
-impl Keys {
-    pub(crate) fn new(client: Arc<Client>, feed: Arc<Feed>, expected: &Expected) -> Self {
-        let trusted = RwLock::new((Arc::new(TrustedKeys::new(expected.clone(), [])), Instant::now()));
-        Self { client, feed, expected: expected.clone(), trusted, last: Mutex::new(None), key_revoked: Notify::new() }
+impl KeySource {
+    /// `keys` are those of the check of tokens.
+    pub(crate) fn new(client: Arc<Client>, feed: Arc<Feed>, keys: Keys) -> Self {
+        let (replacing, last, key_revoked) = (Mutex::default(), AsyncMutex::default(), Notify::new());
+        Self { client, feed, keys, replacing, last, key_revoked, revoked_at: Mutex::default() }
     }
 
-    /// Verifies a token offline. The feed is not asked.
-    pub(crate) fn verify(&self, token: &str, now: u64) -> Offline {
-        let (keys, until) = {
-            let trusted = self.trusted.read().unwrap_or_else(PoisonError::into_inner);
-            (Arc::clone(&trusted.0), trusted.1)
-        };
-        // Without keys, the server must check the token.
-        if Instant::now() >= until { Offline::Stale } else { keys.verify(token, now) }
+    /// Whether the keys are there, and not too old.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.keys.read_at().is_some_and(|read_at| read_at.elapsed() <= TRUSTED)
     }
 
     /// Fetches the keys for the first time. The task tries again if this fails.
@@ -97,10 +98,18 @@ impl Keys {
 
     /// Stops trusting the revoked keys of the feed at once, and wakes the task.
     pub(crate) fn drop_revoked(&self) {
-        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
-        let left = trusted.0.without(|kid| self.feed.is_revoked_key(kid));
-        trusted.0 = Arc::new(left);
+        if let Some(read_at) = self.keys.read_at() {
+            let keys = self.keys.current();
+            self.replace(keys.jwks().iter().filter_map(Jwk::verifying_key), read_at);
+        }
+        *self.revoked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.key_revoked.notify_one();
+    }
+
+    /// Whether a key was revoked a moment ago. Another key signs already, but some servers may not publish this key yet.
+    pub(crate) fn are_changing(&self) -> bool {
+        let revoked_at = *self.revoked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked_at.is_some_and(|revoked_at| revoked_at.elapsed() <= CHANGE)
     }
 
     /// Fetches the keys again and again.
@@ -113,6 +122,7 @@ impl Keys {
                 () = self.key_revoked.notified() => {}
             }
             pause = match self.fetch(&mut *self.last.lock().await).await {
+                Ok(_) if self.are_changing() => RETRY_IN_CHANGE,
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::debug!(%error, "the keys could not be fetched");
@@ -127,19 +137,29 @@ impl Keys {
         let began = Instant::now();
         // Counts as a failure if the caller leaves in the middle.
         *last = Some(Attempt { began, succeeded: false });
-        let answer = self.client.send(&Call::get(PATH, LONGEST), PATIENCE).await?;
+        let mut call = Call::get(PATH, LONGEST);
+        // A cache on the way may have keys that the server no longer publishes.
+        call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let answer = self.client.send(&call, PATIENCE).await?;
         let malformed = |_| CallError::Malformed("it is not a set of keys");
         let set: JwkSet = serde_json::from_slice(&answer.body).map_err(malformed)?;
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()?.verifying_key());
-        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, so that no key comes back that the feed revokes meanwhile.
-        let keys: Vec<_> = keys.filter(|key| !self.feed.is_revoked_key(&key.kid())).collect();
-        if !trusted.0.has_exactly(&keys) {
-            trusted.0 = Arc::new(TrustedKeys::new(self.expected.clone(), keys));
-        }
-        trusted.1 = began + TRUSTED;
+        self.replace(keys, began);
         *last = Some(Attempt { began, succeeded: true });
         Ok(max_age(&answer.headers))
+    }
+
+    /// Replaces the keys, without those that the feed revokes.
+    fn replace(&self, keys: impl Iterator<Item = VerifyingKey>, read_at: Instant) {
+        let _one = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys: Vec<_> = keys.filter(|key| !self.feed.is_revoked_key(&key.kid())).collect();
+        let set = KeySet::new(&keys, None);
+        // The tokens that were verified under another set are forgotten.
+        if set.jwks() == self.keys.current().jwks() {
+            self.keys.confirm(read_at);
+        } else {
+            self.keys.replace(set, read_at);
+        }
     }
 }
 
@@ -155,8 +175,6 @@ fn max_age(headers: &HeaderMap) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

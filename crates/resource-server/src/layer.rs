@@ -89,7 +89,9 @@ async fn authorize<B>(verifier: &Verifier, optional: bool, request: &mut Request
         Presented::None if optional => return Ok(()),
         Presented::None => return Err(Problem::missing()),
         Presented::Ambiguous => return Err(Problem::ambiguous()),
-        Presented::Token(token) => verifier.verify(token).await?,
+        Presented::Token(token) => verifier.verify(token).await.inspect_err(|refusal| {
+            tracing::debug!(%refusal, "a request is refused");
+        })?,
     };
     request.extensions_mut().insert(verified);
     Ok(())

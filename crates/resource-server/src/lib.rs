@@ -87,7 +87,8 @@
 //!   access token can live, and those of the five to ten minutes after. An answer may have 16 MiB, which is half a
 //!   million ids.
 //! - Keys are fetched at the start, then as `Cache-Control` says (between one and fifteen minutes), and for an unknown
-//!   `kid` at most once in ten seconds, by one request at a time. In the meantime, a token with an unknown key is refused.
+//!   `kid` at most once in ten seconds, by one request at a time. In the meantime, a token with an unknown key is refused;
+//!   in the half minute after the revocation of a key, such a token is introspected.
 //! - `exp` is compared with the clock of this machine, with five seconds of leeway. A clock that is behind keeps expired
 //!   tokens alive for as long. Removed tokens stay refused as long as the clock is behind by less than five minutes.
 //! - HTTP/1.1 over TLS 1.2 or 1.3 by rustls with ring, which this crate never installs as the default of the process.
@@ -115,8 +116,7 @@ mod poller;
 mod presented;
 mod problem;
 mod refusal;
-mod seen;
-mod settings;
+mod start_error;
 mod tls;
 mod verified;
 mod verifier;
@@ -128,7 +128,7 @@ pub use self::{
     builder::Builder,
     layer::{TokenGuard, TokenLayer},
     refusal::Refusal,
-    settings::StartError,
+    start_error::StartError,
     verified::VerifiedToken,
     verifier::Verifier,
 };

@@ -8,12 +8,12 @@ use std::{
 use auth_service_token::{Id, Kid};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use crate::{
     client::{Answer, Call, CallError, Client},
     feed::Feed,
-    keys::Keys,
+    keys::KeySource,
     outage::Outage,
 };
 
@@ -30,7 +30,7 @@ const AGE: &str = "revocations-age-ms";
 pub(crate) struct Poller {
     client: Arc<Client>,
     feed: Arc<Feed>,
-    keys: Arc<Keys>,
+    keys: Arc<KeySource>,
     /// Where the next answer continues.
     place: Option<Place>,
     failures: u32,
@@ -53,7 +53,7 @@ struct Revocations {
 }
 
 impl Poller {
-    pub(crate) fn new(client: Arc<Client>, feed: Arc<Feed>, keys: Arc<Keys>) -> Self {
+    pub(crate) fn new(client: Arc<Client>, feed: Arc<Feed>, keys: Arc<KeySource>) -> Self {
         let outage = Outage::new("the revocation feed");
         Self { client, feed, keys, place: None, failures: 0, outage }
     }
@@ -73,9 +73,9 @@ impl Poller {
     /// Polls once.
     pub(crate) async fn poll(&mut self) -> Result<(), CallError> {
         let start = Instant::now();
-        // A stale feed costs nothing more, so a poll may take as long as the feed stays fresh without it.
+        // Time is left for a second poll, to another server, before the feed is stale.
         let patience = self.feed.bound() / 2;
-        let result = timeout(patience, self.ask(start, patience)).await.unwrap_or(Err(CallError::Timeout));
+        let result = self.ask(start, patience).await;
         match &result {
             Ok(()) => self.failures = 0,
             Err(error) => {

@@ -1,6 +1,6 @@
 //! The identity that a verified token gives to a request.
 
-use auth_service_token::Id;
+use auth_service_token::{CLIENT_ID, Id};
 use uuid::Uuid;
 
 /// The claims of a verified access token (RFC 9068, section 2.2). The layer puts them into the extensions of a request.
@@ -25,6 +25,6 @@ impl VerifiedToken {
     /// The `client_id` of the token. auth-service issues all tokens to its one client.
     #[must_use]
     pub fn client_id(&self) -> &'static str {
-        "auth-service"
+        CLIENT_ID
     }
 }

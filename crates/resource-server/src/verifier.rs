@@ -6,17 +6,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use auth_service_token::{Keys, Parties};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     client::{CallError, Client},
     feed::{Feed, Standing},
     introspection::Introspection,
-    keys::Keys,
-    offline::Offline,
+    keys::KeySource,
+    offline::{Offline, Tokens},
     poller::Poller,
     refusal::Refusal,
-    settings::{Expected, StartError},
+    start_error::StartError,
     verified::VerifiedToken,
 };
 
@@ -29,8 +30,9 @@ pub struct Verifier(Arc<Running>);
 
 struct Running {
     client: Arc<Client>,
-    expected: Expected,
-    keys: Arc<Keys>,
+    parties: Parties,
+    tokens: Tokens,
+    keys: Arc<KeySource>,
     feed: Arc<Feed>,
     introspection: Introspection,
     deadline: Duration,
@@ -41,7 +43,7 @@ struct Running {
 /// What a verifier is made of.
 pub(crate) struct Parts {
     pub(crate) client: Client,
-    pub(crate) expected: Expected,
+    pub(crate) parties: Parties,
     pub(crate) bound: Duration,
     pub(crate) deadline: Duration,
     pub(crate) introspections: usize,
@@ -49,9 +51,11 @@ pub(crate) struct Parts {
 
 impl Verifier {
     pub(crate) async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { client, expected, bound, deadline, introspections } = parts;
+        let Parts { client, parties, bound, deadline, introspections } = parts;
         let (client, feed) = (Arc::new(client), Arc::new(Feed::new(bound)));
-        let keys = Arc::new(Keys::new(Arc::clone(&client), Arc::clone(&feed), &expected));
+        let keys = Keys::default();
+        let tokens = Tokens::new(parties.clone(), keys.clone());
+        let keys = Arc::new(KeySource::new(Arc::clone(&client), Arc::clone(&feed), keys));
         let mut poller = Poller::new(Arc::clone(&client), Arc::clone(&feed), Arc::clone(&keys));
         let (polled, ()) = tokio::join!(poller.poll(), keys.fetch_first());
         if let Err(CallError::Credentials) = polled {
@@ -61,7 +65,7 @@ impl Verifier {
         tasks.spawn(poller.run());
         tasks.spawn(Arc::clone(&keys).run());
         let introspection = Introspection::new(introspections, deadline);
-        Ok(Self(Arc::new(Running { client, expected, keys, feed, introspection, deadline, _tasks: tasks })))
+        Ok(Self(Arc::new(Running { client, parties, tokens, keys, feed, introspection, deadline, _tasks: tasks })))
     }
 
     /// Whether tokens are checked offline: the feed is not older than its bound. For readiness checks and metrics.
@@ -81,7 +85,7 @@ impl Verifier {
     /// # Errors
     /// Every [`Refusal`].
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, Refusal> {
-        let Running { client, expected, keys, introspection, deadline, .. } = &*self.0;
+        let Running { client, parties, keys, introspection, deadline, .. } = &*self.0;
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::Invalid);
         }
@@ -95,14 +99,18 @@ impl Verifier {
         match offline {
             Offline::Accepted(verified) => Ok(verified),
             Offline::Refused(refusal) => Err(refusal),
-            Offline::UnknownKey => Err(Refusal::Invalid),
-            Offline::Stale => introspection.verify(token, expected, client).await,
+            Offline::UnknownKey if !keys.are_changing() => Err(Refusal::Invalid),
+            Offline::UnknownKey | Offline::Stale => introspection.verify(token, parties, client).await,
         }
     }
 
     /// The check without the server.
     fn check(&self, token: &str) -> Offline {
-        let offline = self.0.keys.verify(token, unix_seconds());
+        // Without keys, the server must check the token.
+        if !self.0.keys.is_trusted() {
+            return Offline::Stale;
+        }
+        let offline = self.0.tokens.verify(token, unix_seconds());
         let Offline::Accepted(VerifiedToken { sid, eid, .. }) = offline else { return offline };
         match self.0.feed.standing(sid, eid) {
             Standing::Live => offline,
@@ -119,7 +127,7 @@ fn unix_seconds() -> u64 {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Running { client, expected, .. } = &*self.0;
-        f.debug_struct("Verifier").field("client", client).field("expected", expected).finish_non_exhaustive()
+        let Running { client, parties, .. } = &*self.0;
+        f.debug_struct("Verifier").field("client", client).field("parties", parties).finish_non_exhaustive()
     }
 }

@@ -1,13 +1,6 @@
-//! What a verifier expects of tokens, and the settings that cannot work.
+//! Settings that cannot work.
 
 use std::fmt;
-
-/// The issuer and the audience of the tokens that are accepted. Both are compared exactly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Expected {
-    pub(crate) issuer: String,
-    pub(crate) audience: String,
-}
 
 /// Why a verifier does not start. An outage of the server is no reason: the verifier then answers 503 until it has heard
 /// from the server.
