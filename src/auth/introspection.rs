@@ -1,7 +1,7 @@
 //! The use case of resource servers that ask about a token.
 
 use auth_service_records::{error::Error, refusal::Refusal};
-use auth_service_token::{Algorithm, Claims, Jwk, NoSigningKey};
+use auth_service_token::{Algorithm, Claims, Jwk, NoSigningKey, Parties};
 
 use super::service::Auth;
 
@@ -33,6 +33,12 @@ impl Auth {
             return Err(NoSigningKey.into());
         }
         Ok(keys.current().jwks().to_vec())
+    }
+
+    /// The issuer and the audience of access tokens.
+    #[must_use]
+    pub fn parties(&self) -> &Parties {
+        self.parts.tokens.access.parties()
     }
 
     /// Tells whether a token is a live access token. Asks the store for each genuine token.

@@ -1,7 +1,7 @@
 //! Routes of OAuth: introspection (RFC 7662) and revocation (RFC 7009) of tokens.
 
 use auth_service_records::refusal::Refusal;
-use auth_service_token::{Claims, Id};
+use auth_service_token::{CLIENT_ID, Claims, Id, Parties};
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
@@ -17,9 +17,6 @@ use crate::{
     },
 };
 
-/// The `iss`, the `aud` and the `client_id` of every token.
-const SERVICE: &str = "auth-service";
-
 /// The form of both routes. The hint may come once and has no effect, because the server recognizes both kinds of
 /// token.
 #[derive(Deserialize, Default)]
@@ -32,12 +29,14 @@ pub(crate) struct TokenForm {
 
 /// RFC 7662, section 2.2.
 #[derive(Serialize)]
-struct ActiveBody {
+struct ActiveBody<'a> {
     active: bool,
-    iss: &'static str,
-    aud: &'static str,
+    iss: &'a str,
+    aud: &'a str,
     sub: Uuid,
     sid: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eid: Option<Id>,
     jti: Id,
     email: String,
     iat: u64,
@@ -66,7 +65,7 @@ pub(crate) async fn introspect(
 ) -> Result<Response, Problem> {
     let token = form.token()?;
     Ok(match app.read(|| app.auth.introspect(token)).await? {
-        Introspection::Active { claims, email } => active(&claims, email),
+        Introspection::Active { claims, email } => active(app.auth.parties(), &claims, email),
         Introspection::Inactive(refusal) => inactive(refusal),
     })
 }
@@ -85,19 +84,20 @@ pub(crate) async fn revoke(
     Ok(done("Token revoked"))
 }
 
-fn active(claims: &Claims, email: String) -> Response {
-    let Claims { sub, sid, jti, iat, exp, .. } = *claims;
+fn active(parties: &Parties, claims: &Claims, email: String) -> Response {
+    let Claims { sub, sid, eid, jti, iat, exp, .. } = *claims;
     let body = ActiveBody {
         active: true,
-        iss: SERVICE,
-        aud: SERVICE,
+        iss: &parties.issuer,
+        aud: &parties.audience,
         sub,
         sid,
+        eid,
         jti,
         email,
         iat,
         exp,
-        client_id: SERVICE,
+        client_id: CLIENT_ID,
         token_type: TOKEN_TYPE,
     };
     json(StatusCode::OK, &body)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, RedisServer,
     Store::{self, Embedded, Redis},
-    TestApp, wait_until,
+    TestApp, claims, wait_until,
 };
 
 const KEYS: &str = "/.well-known/jwks.json";
@@ -78,13 +78,50 @@ fn without_an_issuer_there_is_no_metadata(#[values(Redis, Embedded)] store: Stor
     }
 }
 
+/// All that RFC 8414 has for this server. Every address begins with the issuer.
+fn metadata(issuer: &str, base: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "introspection_endpoint": format!("{base}/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "revocation_endpoint": format!("{base}/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
+        "token_endpoint": format!("{base}/authenticate"),
+        "token_endpoint_auth_methods_supported": ["none"],
+        "grant_types_supported": [format!("{base}/authenticate")],
+        "response_types_supported": ["none"],
+    })
+}
+
+#[rstest]
+fn the_metadata_names_the_issuer_and_the_endpoints(#[values(Redis, Embedded)] store: Store) {
+    for (issuer, base, other_path) in [
+        ("https://auth.example.com", "https://auth.example.com", None),
+        ("https://example.com/auth/", "https://example.com/auth", Some("/auth")),
+    ] {
+        let app = TestApp::start_with(store, &[("ISSUER", issuer)]);
+        let body = metadata(issuer, base);
+        assert_cacheable(&app, METADATA, &body);
+        if let Some(path) = other_path {
+            assert_cacheable(&app, &format!("{METADATA}{path}"), &body);
+        }
+        for wrong in ["/", "/x", "/auth/x", "/auth/", "/AUTH", "//auth"] {
+            get(&app, &format!("{METADATA}{wrong}"), &[]).assert_error(404, "route_not_found");
+        }
+        assert_eq!(claims(&app.new_session().access_token)["iss"], issuer);
+    }
+}
+
 #[test]
 fn the_documents_are_served_while_redis_is_away() {
     let mut redis = RedisServer::start(&[]);
-    let app = TestApp::start_on(&redis.url(), &[]);
+    let issuer = "https://auth.example.com";
+    let app = TestApp::start_on(&redis.url(), &[("ISSUER", issuer)]);
     redis.kill();
     wait_until("the server notices the outage", || get(&app, "/readyz", &[]).status == 503);
     assert_document(&get(&app, KEYS, &[]), &json!({"keys": []}));
+    assert_document(&get(&app, METADATA, &[]), &metadata(issuer, issuer));
 }
 
 /// A page of an origin that CORS_ORIGINS does not name cannot read the documents either.
