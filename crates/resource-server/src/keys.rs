@@ -45,8 +45,9 @@ pub(crate) struct KeySource {
     keys: Keys,
     /// One replacement at a time, so that no key comes back that the feed revokes meanwhile.
     replacing: Mutex<()>,
-    /// One fetch at a time. Whoever waits for the lock sees the outcome of the fetch that it has waited for.
-    last: AsyncMutex<Option<Attempt>>,
+    /// One fetch for unknown keys at a time. Whoever waits for the lock sees the outcome of the fetch that it has waited
+    /// for.
+    last_unknown: AsyncMutex<Option<Attempt>>,
     key_revoked: Notify,
     /// When the feed named a revoked key for the last time.
     revoked_at: Mutex<Option<Instant>>,
@@ -67,8 +68,8 @@ struct JwkSet {
 impl KeySource {
     /// `keys` are those of the check of tokens.
     pub(crate) fn new(client: Arc<Client>, feed: Arc<Feed>, keys: Keys) -> Self {
-        let (replacing, last, key_revoked) = (Mutex::default(), AsyncMutex::default(), Notify::new());
-        Self { client, feed, keys, replacing, last, key_revoked, revoked_at: Mutex::default() }
+        let (replacing, last_unknown, key_revoked) = (Mutex::default(), AsyncMutex::default(), Notify::new());
+        Self { client, feed, keys, replacing, last_unknown, key_revoked, revoked_at: Mutex::default() }
     }
 
     /// Whether the keys are there, and not too old.
@@ -76,23 +77,20 @@ impl KeySource {
         self.keys.read_at().is_some_and(|read_at| read_at.elapsed() <= TRUSTED)
     }
 
-    /// Fetches the keys for the first time. The task tries again if this fails.
-    pub(crate) async fn fetch_first(&self) {
-        let _ = self.fetch(&mut *self.last.lock().await).await;
-    }
-
-    /// Fetches the keys because of an unknown key, unless they have just been fetched.
+    /// Fetches the keys because of an unknown key, unless an unknown key has caused a fetch a moment ago.
     pub(crate) async fn fetch_unknown(&self) -> Result<(), CallError> {
-        let mut last = self.last.lock().await;
+        let mut last = self.last_unknown.lock().await;
         match *last {
-            Some(Attempt { began, succeeded }) if began.elapsed() < COOL_DOWN => {
-                if succeeded {
-                    Ok(())
-                } else {
-                    Err(CallError::Timeout)
-                }
+            Some(Attempt { began, succeeded: true }) if began.elapsed() < COOL_DOWN => Ok(()),
+            Some(Attempt { began, succeeded: false }) if began.elapsed() < COOL_DOWN => Err(CallError::Timeout),
+            _ => {
+                let began = Instant::now();
+                // Counts as a failure if the caller leaves in the middle.
+                *last = Some(Attempt { began, succeeded: false });
+                self.fetch().await?;
+                *last = Some(Attempt { began, succeeded: true });
+                Ok(())
             }
-            _ => self.fetch(&mut last).await.map(|_| ()),
         }
     }
 
@@ -114,14 +112,13 @@ impl KeySource {
 
     /// Fetches the keys again and again.
     pub(crate) async fn run(self: Arc<Self>) {
-        // Fetches at once if the first fetch has failed.
-        let mut pause = if self.last.lock().await.is_some_and(|last| last.succeeded) { REFRESH.0 } else { RETRY };
+        let mut pause = if self.is_trusted() { REFRESH.0 } else { RETRY };
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.key_revoked.notified() => {}
             }
-            pause = match self.fetch(&mut *self.last.lock().await).await {
+            pause = match self.fetch().await {
                 Ok(_) if self.are_changing() => RETRY_IN_CHANGE,
                 Ok(pause) => pause,
                 Err(error) => {
@@ -133,10 +130,8 @@ impl KeySource {
     }
 
     /// Fetches the keys. Returns when to fetch them again.
-    async fn fetch(&self, last: &mut Option<Attempt>) -> Result<Duration, CallError> {
+    pub(crate) async fn fetch(&self) -> Result<Duration, CallError> {
         let began = Instant::now();
-        // Counts as a failure if the caller leaves in the middle.
-        *last = Some(Attempt { began, succeeded: false });
         let mut call = Call::get(PATH, LONGEST);
         // A cache on the way may have keys that the server no longer publishes.
         call.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -145,7 +140,6 @@ impl KeySource {
         let set: JwkSet = serde_json::from_slice(&answer.body).map_err(malformed)?;
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()?.verifying_key());
         self.replace(keys, began);
-        *last = Some(Attempt { began, succeeded: true });
         Ok(max_age(&answer.headers))
     }
 

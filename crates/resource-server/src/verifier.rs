@@ -57,7 +57,8 @@ impl Verifier {
         let tokens = Tokens::new(parties.clone(), keys.clone());
         let keys = Arc::new(KeySource::new(Arc::clone(&client), Arc::clone(&feed), keys));
         let mut poller = Poller::new(Arc::clone(&client), Arc::clone(&feed), Arc::clone(&keys));
-        let (polled, ()) = tokio::join!(poller.poll(), keys.fetch_first());
+        // The task fetches the keys again if this fails.
+        let (polled, _) = tokio::join!(poller.poll(), keys.fetch());
         if let Err(CallError::Credentials) = polled {
             return Err(StartError::Credentials);
         }
