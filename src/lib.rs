@@ -8,6 +8,7 @@
 //! | start | [`start`], `main.rs` | opens the store, starts the workers, binds, serves until a signal to stop |
 //! | interfaces | [`http`], [`cli`] | requests and commands; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
+//! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
 //! | base | [`config`], [`log`] | settings and log lines |
 //! | services | `crates/store`, `crates/password` | Redis and redb, password hashes: each outside crate in one place |
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
@@ -22,5 +23,6 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod http;
+mod keys;
 pub mod log;
 pub mod start;

@@ -48,7 +48,12 @@ impl Auth {
     pub async fn introspect(&self, token: &str) -> Result<Introspection, Error> {
         let claims = match self.parts.tokens.access.verify(token, self.now(), &self.seen) {
             Ok(claims) => claims,
-            Err(error) => return Ok(Introspection::Inactive(Refusal::Unverified(error))),
+            Err(error) => {
+                return match self.refusal(error) {
+                    error @ Error::Unavailable(_) => Err(error),
+                    _ => Ok(Introspection::Inactive(Refusal::Unverified(error))),
+                };
+            }
         };
         let access = self.store.check_access(claims.tag, claims.sid).await?;
         Ok(match access {

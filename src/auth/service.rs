@@ -1,6 +1,6 @@
 //! The type that has all use cases as methods, and its parts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use auth_service_password::Passwords;
 use auth_service_records::{
@@ -12,6 +12,10 @@ use auth_service_store::Store;
 use auth_service_token::{Claims, NoSigningKey, SeenTokens, TokenError, Tokens};
 
 use crate::audit::Audit;
+
+/// How long after a read of the keys this server knows every key that signs. A key is published for two seconds at
+/// least before it signs.
+const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 
 /// The parts that all runtimes share.
 #[derive(Clone)]
@@ -80,8 +84,23 @@ impl Auth {
     }
 
     /// The claims of a genuine access token, expired or not.
-    pub(super) fn verify_expired(&self, access_token: &str) -> Result<Claims, TokenError> {
-        self.parts.tokens.access.verify_expired(access_token, self.now(), &self.seen)
+    ///
+    /// # Errors
+    /// As [`Auth::refusal`].
+    pub(super) fn verify_expired(&self, access_token: &str) -> Result<Claims, Error> {
+        let verified = self.parts.tokens.access.verify_expired(access_token, self.now(), &self.seen);
+        verified.map_err(|error| self.refusal(error))
+    }
+
+    /// The error for an access token that is not valid. [`Error::Unavailable`] for an unknown key if this server could
+    /// not read the keys lately, because the key may be a new one: a client throws its session away on a 401.
+    pub(super) fn refusal(&self, error: TokenError) -> Error {
+        let knows_all_keys =
+            || self.parts.tokens.access.keys().read_at().is_some_and(|read_at| read_at.elapsed() < KEYS_ARE_KNOWN_FOR);
+        if error == TokenError::UnknownKey && !knows_all_keys() {
+            return Error::Unavailable(Outage::Unreachable);
+        }
+        error.into()
     }
 
     /// Seconds since the Unix epoch, by the clock of the store.

@@ -102,7 +102,8 @@ impl Auth {
         let refresh = refresh_token.map(|token| refresh.verify_expired(token, now)).transpose();
         let (access, refresh) = match (access, refresh) {
             (Ok(None), Ok(None)) => return Err(Error::TokenMissing),
-            (Err(error), Ok(None) | Err(_)) | (Ok(None), Err(error)) => return Err(error.into()),
+            (Err(error), Ok(None) | Err(_)) => return Err(error),
+            (Ok(None), Err(error)) => return Err(error.into()),
             (access, refresh) => (access.ok().flatten(), refresh.ok().flatten()),
         };
         if let Some(claims) = refresh {
@@ -127,6 +128,7 @@ impl Auth {
         }
         match self.verify_expired(token) {
             Ok(claims) => self.sign_out_of(caller, claims).await,
+            Err(error @ Error::Unavailable(_)) => Err(error),
             Err(_) => Ok(()),
         }
     }

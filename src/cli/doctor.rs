@@ -65,9 +65,11 @@ fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
     let secrets = Config::load_secrets(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
     on_backend(sources, async |backend| {
         let mut findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;
-        if let Some(secrets) = secrets {
+        if let Some(secrets) = &secrets {
             findings.extend(backend.compare_secrets(&secrets.tokens().check_values()).await);
         }
+        let sealing_keys = secrets.map(|secrets| secrets.sealing_keys()).unwrap_or_default();
+        findings.extend(backend.inspect_keys(&sealing_keys).await);
         Ok(Diagnosis { findings })
     })
 }

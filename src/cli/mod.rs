@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `doctor`, `export`, `health`, `import`, `secrets`, `sessions`, `tokens`, `user` | the commands |
+//! | `doctor`, `export`, `health`, `import`, `keys`, `secrets`, `sessions`, `tokens`, `user` | the commands |
 //! | `account_line` | the line of an account in a file of accounts |
 //! | `arguments` | arguments and help texts that several commands share |
 //! | `password` | new passwords from standard input |
@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 mod health;
 mod import;
+mod keys;
 mod output;
 mod password;
 mod progress;
@@ -61,6 +62,7 @@ pub fn run() -> Invocation {
         Some(("user", matches)) => user::run(matches, &sources),
         Some(("export", matches)) => export::run(matches, &sources),
         Some(("import", matches)) => import::run(matches, &sources),
+        Some(("keys", matches)) => keys::run(matches, &sources),
         Some(("secrets", matches)) => secrets::run(matches, &sources),
         Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
@@ -89,6 +91,7 @@ fn command() -> Command {
             user::command(),
             export::command(),
             import::command(),
+            keys::command(),
             secrets::command(),
             doctor::command(),
             health::command(),

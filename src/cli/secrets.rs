@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use super::{
     arguments::{self, group},
+    keys::remove_unopenable,
     output::{Failed, Report, WRONG_USAGE, report},
-    store::on_backend,
+    store::{connect, on_backend},
 };
 use crate::config::{Config, Sources};
 
@@ -117,9 +118,14 @@ impl Report for Adopted {
 fn adopt(sources: &Sources) -> Result<Adopted, Failed> {
     let secrets = Config::load_secrets(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
     let missing = || Failed::wrong_usage("set AUTH_SECRET_KEY and REFRESH_SECRET_KEY to the new secrets".to_owned());
-    let check = secrets.ok_or_else(missing)?.tokens().check_values();
+    let secrets = secrets.ok_or_else(missing)?;
+    let check = secrets.tokens().check_values();
     on_backend(sources, async |backend| {
         backend.adopt_secrets(&check).await.map_err(|reason| Failed::new("store_unreachable", reason))?;
+        // The tokens of the ES256 keys end too, because their sessions end.
+        if backend.is_shared() {
+            remove_unopenable(&connect(&backend).await?, &secrets.sealing_keys()).await?;
+        }
         Ok(Adopted { store: backend.describe() })
     })
 }

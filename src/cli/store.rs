@@ -69,7 +69,7 @@ pub(super) fn on_target<T>(
 }
 
 /// Fails if the store has not said its time, because a new account would then be created in 1970.
-async fn connect(backend: &Backend) -> Result<Store, Failed> {
+pub(super) async fn connect(backend: &Backend) -> Result<Store, Failed> {
     let store = backend.connect().await;
     if store.now_seconds() == 0 { Err(Error::Unavailable(Outage::Unreachable).into()) } else { Ok(store) }
 }

@@ -20,6 +20,7 @@ mod redis;
 mod resource_servers;
 mod secrets;
 mod settings;
+mod signing_keys;
 mod sources;
 mod tokens;
 
@@ -35,6 +36,7 @@ pub use self::{
     origins::Origins,
     passwords::PasswordSettings,
     settings::{SETTINGS, Setting},
+    signing_keys::SigningKeys,
     sources::{Sources, Warning},
 };
 
@@ -79,6 +81,8 @@ pub struct Config {
     /// The signing secrets, always given with Redis. `None`: the server reads them from the data directory, or
     /// generates them there.
     pub secrets: Option<Secrets>,
+    /// Where the ES256 keys come from, and when they are replaced.
+    pub signing_keys: SigningKeys,
     /// Life of an access token, in seconds.
     pub access_seconds: u64,
     /// Life of a refresh token, in seconds, not shorter than that of an access token.
@@ -183,6 +187,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         port: port(reader),
         store,
         secrets,
+        signing_keys: signing_keys::signing_keys(reader),
         access_seconds,
         refresh_seconds,
         access_algorithm: tokens::algorithm(reader),

@@ -54,6 +54,11 @@ impl<'a> Reader<'a> {
         self.warnings.push(Warning { setting: name.to_owned(), sentence: format!("{name} {rest}") });
     }
 
+    /// The number of problems so far.
+    pub(super) fn problems(&self) -> usize {
+        self.problems.len()
+    }
+
     /// The number of warnings so far.
     pub(super) fn warnings(&self) -> usize {
         self.warnings.len()

@@ -84,6 +84,22 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "Key that verifies refresh tokens beside REFRESH_SECRET_KEY and never signs, while the secrets are replaced",
     ),
+    setting(
+        "SIGNING_KEY_FILE",
+        "none",
+        "With ES256: private keys of P-256 in PEM (PKCS#8), of which the first signs; without a file, the servers make \
+         their keys",
+    ),
+    setting(
+        "SIGNING_KEY_ROTATION_DAYS",
+        "30",
+        "How long a key of ES256 signs, in days; 0: until `auth-service keys rotate` makes the next key",
+    ),
+    setting(
+        "SIGNING_KEY_LEAD_SECONDS",
+        "3600",
+        "How long a key of ES256 is published before it signs, so that verifiers have read the key",
+    ),
     setting("ACCESS_TOKEN_TTL_SECONDS", "60", "Life of an access token"),
     setting("REFRESH_TOKEN_TTL_SECONDS", "120", "Life of a refresh token, at least that of an access token"),
     setting(

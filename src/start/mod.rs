@@ -9,7 +9,7 @@ use std::{io, process::ExitCode, sync::Arc, thread};
 use auth_service_password::Passwords;
 use auth_service_records::{clock::Clock, session::SessionPolicy};
 use auth_service_store::backend::Backend;
-use auth_service_token::Keys;
+use auth_service_token::Tokens;
 use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
@@ -71,7 +71,11 @@ async fn serve(
         Err(code) => return Ok(code),
     };
     let cores = thread::available_parallelism()?.get();
-    let parts = parts(&config, trail, policy, clock.clone(), cores)?;
+    let tokens = match secrets::tokens(&config, &backend, clock.clone()).await? {
+        Ok(tokens) => tokens,
+        Err(sentence) => return Ok(cli::wrong_settings(&[sentence])),
+    };
+    let parts = parts(&config, tokens, trail, policy, clock.clone(), cores)?;
     let listener = bind(&config).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
@@ -101,7 +105,14 @@ async fn serve(
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
 }
 
-fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cores: usize) -> io::Result<Parts> {
+fn parts(
+    config: &Config,
+    tokens: Tokens,
+    trail: Trail,
+    policy: SessionPolicy,
+    clock: Clock,
+    cores: usize,
+) -> io::Result<Parts> {
     let hashing = auth_service_password::Settings {
         cost: config.passwords.cost,
         min_score: config.passwords.min_score,
@@ -110,12 +121,7 @@ fn parts(config: &Config, trail: Trail, policy: SessionPolicy, clock: Clock, cor
         deadline: config.request_timeout * 3 / 4,
     };
     Ok(Parts {
-        tokens: Arc::new(
-            secrets::of(config)?
-                .tokens()
-                .with_parties(config.parties.clone())
-                .with_keys(config.access_algorithm, Keys::default()),
-        ),
+        tokens: Arc::new(tokens),
         passwords: Passwords::start(hashing)?,
         policy,
         address_limit: config.address_limit,

@@ -1,18 +1,42 @@
-//! The signing secrets: from the settings, or from the data directory.
+//! The signing secrets, from the settings or from the data directory, and what they sign and verify.
 
 use std::io;
 
-use auth_service_records::secret::Secrets;
-use auth_service_store::settings::StoreSettings;
+use auth_service_records::{clock::Clock, secret::Secrets};
+use auth_service_store::{backend::Backend, settings::StoreSettings};
+use auth_service_token::Tokens;
 
-use crate::{audit, config::Config};
+use crate::{
+    audit,
+    config::Config,
+    keys::{self, Starting},
+};
+
+/// Both kinds of token, with the keys of ES256. The inner error is a sentence that says why the server must not start.
+///
+/// # Errors
+/// When the secrets of the data directory cannot be used.
+pub(super) async fn tokens(config: &Config, backend: &Backend, clock: Clock) -> io::Result<Result<Tokens, String>> {
+    let secrets = of(config)?;
+    let starting = Starting {
+        settings: &config.signing_keys,
+        algorithm: config.access_algorithm,
+        access_seconds: config.access_seconds,
+        secrets: &secrets,
+        backend,
+        clock,
+    };
+    let keys = keys::start(starting).await;
+    let tokens = secrets.tokens().with_parties(config.parties.clone());
+    Ok(keys.map(|keys| tokens.with_keys(config.access_algorithm, keys)))
+}
 
 /// The secrets from the settings, or else from the data directory. The open store holds the lock of the directory.
 ///
 /// # Errors
 /// When a file of the data directory cannot be read or written, is open to other users, or holds a secret that is easy
 /// to guess.
-pub(super) fn of(config: &Config) -> io::Result<Secrets> {
+fn of(config: &Config) -> io::Result<Secrets> {
     match (&config.secrets, &config.store) {
         (Some(secrets), _) => Ok(secrets.clone()),
         (None, StoreSettings::Redis(_)) => Err(io::Error::other("AUTH_SECRET_KEY and REFRESH_SECRET_KEY are required")),

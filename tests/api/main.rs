@@ -16,5 +16,6 @@ mod oauth;
 mod passwords;
 mod running;
 mod sessions;
+mod signing_keys;
 mod store;
 mod with_redis;

@@ -1,6 +1,6 @@
 //! Secrets and passwords that are replaced under load, by the procedures of docs/operations.md.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
     site::Site,
@@ -57,6 +57,55 @@ fn a_rotation_that_is_taken_back_signs_nobody_out() {
     roll(&mut site, &load, &SECRETS);
     let report = load.stop();
     eprintln!("rotation taken back: {report}");
+    report.assert_none_failed();
+}
+
+const ES256: [(&str, &str); 2] = [("ACCESS_TOKEN_ALGORITHM", "ES256"), ("SIGNING_KEY_LEAD_SECONDS", "2")];
+
+/// The ids of the published keys.
+fn published(site: &Site) -> Vec<String> {
+    let answer = site.send("GET", "/.well-known/jwks.json", &[], None);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Makes the next key, and returns its id.
+fn rotate(app: &TestApp) -> String {
+    let output = app.cli(&["keys", "rotate", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    json["kid"].as_str().unwrap_or_else(|| panic!("{json}")).to_owned()
+}
+
+/// The state of a key by `keys list`.
+fn state(app: &TestApp, kid: &str) -> String {
+    let output = app.cli(&["keys", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let key = json["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid).cloned();
+    key.map_or_else(String::new, |key| key["state"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn rotating_the_signing_keys_refuses_no_request() {
+    let mut site = Site::start(0);
+    for n in 1..=3 {
+        site.start_replica_with(Ipv4Addr::new(127, 0, 0, n), &ES256);
+    }
+    let load = Load::start_with(site.port, Duration::from_secs(2));
+    let mut numbers = vec![published(&site).len()];
+    for round in 0..5 {
+        // A replica that starts in the middle of the rotation, and is killed while the next key takes over.
+        let mut passing = TestApp::start_on(&site.redis.url(), &ES256);
+        let next = rotate(&site.replicas[round % 3].1);
+        wait_until("the next key is published", || published(&site).contains(&next));
+        numbers.push(published(&site).len());
+        wait_until("the next key signs", || state(&site.replicas[0].1, &next) == "signing");
+        passing.kill();
+        load.wait_for_new_tokens();
+        load.wait_for_more();
+        numbers.push(published(&site).len());
+    }
+    let report = load.stop();
+    eprintln!("rotation of the signing keys: {report}, {numbers:?} published keys");
     report.assert_none_failed();
 }
 

@@ -121,6 +121,14 @@ impl Backend {
         }
     }
 
+    /// The place of the store, as findings name it.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Redis(backend) => backend.address().to_owned(),
+            Self::Embedded(embedded) => embedded.directory().display().to_string(),
+        }
+    }
+
     /// A description for people, without credentials.
     #[must_use]
     pub fn describe(&self) -> String {

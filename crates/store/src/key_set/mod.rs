@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `record` | the record in the store: JSON with a version |
 //! | `rules` | which key signs, when the next key is made, and when a key goes |
+//! | `inspect` | the inspection by `doctor` |
 //! | `operations` | reading and replacing the record in both stores |
 
+mod inspect;
 mod operations;
 mod record;
 mod rules;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod clock;
+mod key_set;
 mod limits;
 mod scene;
 mod sessions;
