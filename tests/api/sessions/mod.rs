@@ -2,6 +2,7 @@
 
 mod ending;
 mod forged_claims;
+mod forged_es256;
 mod forged_texts;
 mod lifetimes;
 mod listing;

@@ -16,6 +16,7 @@ use super::{
     command::{SECRETS, SERVER, Settings, add_certificates, command, with_defaults},
     process::{Process, program, signal},
     shared::Shared,
+    signing_key::add_signing_key,
     store::Store,
     wait::wait_longer,
 };
@@ -120,6 +121,7 @@ impl TestApp {
     fn run(directory: Arc<TempDir>, mut settings: Settings, command: fn(&Path, &Settings) -> Command) -> Self {
         assert!(published_port().is_none(), "only tests in contract/ can run on a deployment");
         let certificates = add_certificates(&mut settings);
+        add_signing_key(&mut settings, directory.path());
         let mut command = command(directory.path(), &settings);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(command);

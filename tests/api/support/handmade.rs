@@ -10,6 +10,7 @@ use super::{
     command::{ACCESS_SECRET, REFRESH_SECRET, SECRETS},
     raw::Answer,
     session::Session,
+    signing_key::with_known_key,
     store::Store,
     wait::unix_seconds,
 };
@@ -147,9 +148,9 @@ pub(crate) fn for_both_kinds(store: Store, check: impl Fn(&TestApp, &Kind)) {
     }
 }
 
-/// Signs and verifies tokens like a server with the secrets of the tests.
+/// Signs with HS256 and verifies tokens, like a server with the secrets and the ES256 key of the tests.
 pub(crate) fn tokens() -> Tokens {
-    Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes())
+    with_known_key(Tokens::new(ACCESS_SECRET.as_bytes(), REFRESH_SECRET.as_bytes()))
 }
 
 /// The session's access token, as if it had expired ten seconds ago. The server must have the secrets of the tests.

@@ -24,6 +24,7 @@ mod scenes;
 mod sentinels;
 mod session;
 mod shared;
+mod signing_key;
 mod store;
 mod wait;
 
@@ -60,5 +61,6 @@ pub(crate) use scenes::{MovingSlot, cluster_scene, key, sentinel_scene, wait_for
 pub(crate) use sentinels::{LoneSentinel, SERVICE, Sentinels};
 pub(crate) use session::{Session, assert_accepted, claims, number, replicas, text, time};
 pub(crate) use shared::{ACL, Shared};
+pub(crate) use signing_key::{known_signing_key, sign_with_known_key};
 pub(crate) use store::Store;
 pub(crate) use wait::{alone, not_beside_load, unix_seconds, wait_longer, wait_until, wait_until_after};
