@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS,
+    Answer, HS256, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS,
     Store::{self, Embedded, Redis},
     TestApp, claims, expired_access_token, kinds, replicas, text, unix_seconds, wait_until,
 };
@@ -84,7 +84,7 @@ fn a_removed_token_is_inactive_at_once_on_every_replica(
 
 #[rstest]
 fn anything_but_a_live_access_token_is_inactive_and_the_log_says_why(#[values(Redis, Embedded)] store: Store) {
-    let app = TestApp::start_with(store, &[&SECRETS[..], &[RESOURCE_SERVERS]].concat());
+    let app = TestApp::start_with(store, &[&SECRETS[..], &[HS256, RESOURCE_SERVERS]].concat());
     let session = app.new_session();
     let [access, _] = kinds(&session);
     let removed = app.new_session();

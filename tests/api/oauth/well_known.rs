@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, RedisServer,
+    Answer, HS256, RedisServer,
     Store::{self, Embedded, Redis},
     TestApp, claims, wait_until,
 };
@@ -63,7 +63,7 @@ fn assert_cacheable(app: &TestApp, path: &str, body: &Value) {
 
 #[rstest]
 fn with_hs256_the_set_of_keys_is_empty(#[values(Redis, Embedded)] store: Store) {
-    let app = TestApp::start(store);
+    let app = TestApp::start_with(store, &[HS256]);
     assert_cacheable(&app, KEYS, &json!({"keys": []}));
 }
 
@@ -117,7 +117,7 @@ fn the_metadata_names_the_issuer_and_the_endpoints(#[values(Redis, Embedded)] st
 fn the_documents_are_served_while_redis_is_away() {
     let mut redis = RedisServer::start(&[]);
     let issuer = "https://auth.example.com";
-    let app = TestApp::start_on(&redis.url(), &[("ISSUER", issuer)]);
+    let app = TestApp::start_on(&redis.url(), &[HS256, ("ISSUER", issuer)]);
     redis.kill();
     wait_until("the server notices the outage", || get(&app, "/readyz", &[]).status == 503);
     assert_document(&get(&app, KEYS, &[]), &json!({"keys": []}));
@@ -127,7 +127,7 @@ fn the_documents_are_served_while_redis_is_away() {
 /// A page of an origin that CORS_ORIGINS does not name cannot read the documents either.
 #[test]
 fn pages_of_named_origins_can_read_the_documents() {
-    let app = TestApp::start_with(Embedded, &[("CORS_ORIGINS", "https://app.example")]);
+    let app = TestApp::start_with(Embedded, &[HS256, ("CORS_ORIGINS", "https://app.example")]);
     for (origin, allowed) in [("https://app.example", Some("https://app.example")), ("https://other.example", None)] {
         let answer = get(&app, KEYS, &[("Origin", origin)]);
         let tag = assert_document(&answer, &json!({"keys": []}));

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ACCESS_SECRET, REFRESH_SECRET,
+    ACCESS_SECRET, HS256, REFRESH_SECRET,
     Store::{self, Embedded, Redis},
     TestApp, assert_refusal, for_both_kinds, kinds, sign, start, unix_seconds,
 };
@@ -111,6 +111,7 @@ fn tokens_of_other_issuers_and_audiences_are_refused(#[values(Redis, Embedded)] 
         return;
     }
     let settings = [
+        HS256,
         ("AUTH_SECRET_KEY", "the other instance's own access secret"),
         ("REFRESH_SECRET_KEY", "the other instance's own refresh secret"),
         // Replicas with one prefix must have the same secrets.

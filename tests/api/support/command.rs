@@ -18,6 +18,9 @@ pub(crate) const REFRESH_SECRET: &str = "a refresh secret of the tests, 32+ byte
 pub(crate) const SECRETS: [(&str, &str); 2] =
     [("AUTH_SECRET_KEY", ACCESS_SECRET), ("REFRESH_SECRET_KEY", REFRESH_SECRET)];
 
+/// For a test of HS256 tokens, which also runs with `TEST_ACCESS_TOKEN_ALGORITHM=ES256`.
+pub(crate) const HS256: (&str, &str) = ("ACCESS_TOKEN_ALGORITHM", "HS256");
+
 /// One hash takes longer than the deadline of a request. So a 503 `deadline_exceeded` shows that the server hashed.
 /// While all hashing threads are busy, further requests get 503 `overloaded`.
 pub(crate) const SLOW_HASH: [(&str, &str); 3] =

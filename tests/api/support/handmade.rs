@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     app::TestApp,
-    command::{ACCESS_SECRET, REFRESH_SECRET, SECRETS},
+    command::{ACCESS_SECRET, HS256, REFRESH_SECRET, SECRETS},
     raw::Answer,
     session::Session,
     signing_key::with_known_key,
@@ -25,9 +25,9 @@ pub(crate) struct Kind {
     pub(crate) ask: fn(&TestApp, &str) -> Answer,
 }
 
-/// A server whose secrets the tests know.
+/// A server whose secrets the tests know, and which signs with HS256 as the tests do.
 pub(crate) fn start(store: Store) -> TestApp {
-    TestApp::start_with(store, &SECRETS)
+    TestApp::start_with(store, &[&SECRETS[..], &[HS256]].concat())
 }
 
 /// Both kinds, with the tokens of a session.

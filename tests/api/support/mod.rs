@@ -34,7 +34,7 @@ pub(crate) use certificates::Certificates;
 pub(crate) use client::{PASSWORD, unique_address, unique_email};
 pub(crate) use cluster::Cluster;
 pub(crate) use command::{
-    ACCESS_SECRET, REFRESH_SECRET, SECRETS, SLOW_HASH, assert_says, command, refused, refused_in, run_to_end,
+    ACCESS_SECRET, HS256, REFRESH_SECRET, SECRETS, SLOW_HASH, assert_says, command, refused, refused_in, run_to_end,
 };
 pub(crate) use dns::NameServer;
 pub(crate) use fake_clock::FakeClock;
