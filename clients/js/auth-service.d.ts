@@ -4,11 +4,11 @@ export type ErrorCode =
     | "validation_failed" | "invalid_json" | "invalid_body" | "query_not_allowed" | "ambiguous_token" | "invalid_host" | "invalid_request"
     // 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431
     | "invalid_credentials" | "invalid_client" | "token_missing" | "invalid_token" | "token_expired" | "token_reused" | "wrong_password"
-    | "not_owner" | "token_not_found" | "user_not_found" | "session_not_found" | "route_not_found"
+    | "not_owner" | "token_not_found" | "user_not_found" | "session_not_found" | "route_not_found" | "issuer_not_set"
     | "method_not_allowed" | "request_timeout" | "email_taken" | "body_too_large" | "unsupported_media_type"
     | "unsupported_encoding" | "too_many_attempts" | "too_many_headers" | "bad_request"
     // 500 to 504
-    | "internal_error" | "issuer_not_set" | "unsupported_transfer_coding" | "overloaded" | "hashing_unavailable" | "deadline_exceeded"
+    | "internal_error" | "unsupported_transfer_coding" | "overloaded" | "no_signing_key" | "hashing_unavailable" | "deadline_exceeded"
     | "shutting_down" | "store_unreachable" | "store_timeout" | "store_loading" | "store_read_only"
     | "store_out_of_memory" | "store_disk_failed" | "store_not_replicated" | "store_refused" | "store_not_permitted"
     | "store_busy" | "store_cluster_down" | "store_newer_version" | "store_unavailable" | "not_replicated"
@@ -72,7 +72,10 @@ export interface Options {
     origins?: readonly (string | URL)[];
     /** The default is a new `memoryStorage()`. */
     storage?: SessionStorage;
-    /** How long one try of a request to auth-service may take, in ms. The default is 10,000. */
+    /**
+     * How long each try of the client's own requests to auth-service may take, in ms. The default is 10,000. The method
+     * `fetch` limits a refresh only: give it a signal.
+     */
     timeout?: number;
     /** For how long failed tries are repeated, in ms. The default is 20,000. */
     retryFor?: number;
@@ -123,7 +126,8 @@ export class AuthClient {
      * Like the global `fetch`, but adds the access token to requests to `url` and `origins`, refreshes an expired token,
      * and repeats a request once after a 401. GET, HEAD and OPTIONS are also repeated after 429, 502, 503, 504 and
      * network errors. Rejects with an `AuthError` if no answer arrives, if a needed refresh fails, or with the code
-     * `redirected` if the server redirects a request that carries the token. A session that is over gives the 401.
+     * `redirected` if the server redirects a request that carries the token. A session that is over gives the 401. A
+     * request that gets no token is a request of the global `fetch`.
      */
     fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
     /** Calls `listener` after each change of the session. Returns a function that ends this. */
