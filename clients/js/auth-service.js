@@ -1,6 +1,6 @@
 // A client of auth-service for browsers and Node 20. README.md shows how to use it, auth-service.d.ts documents each name.
 
-import { AuthError, abortable, isTemporary, persist, sendSecret } from "./requests.js";
+import { AuthError, abortable, answerOf, isTemporary, persist, sendSecret, timeLimit } from "./requests.js";
 import { memoryStorage, parse, queued, webStorage } from "./storage.js";
 
 export { AuthError, memoryStorage, webStorage };
@@ -66,7 +66,9 @@ export class AuthClient {
     }
 
     async user({ signal } = {}) {
-        return (await this.#ask("/user", { signal })).data;
+        const { data } = await this.#ask("/user", { signal });
+        if (!data) throw new AuthError("The answer has no profile", { code: "unreadable" });
+        return data;
     }
 
     async changePassword(current_password, new_password, { signal } = {}) {
@@ -84,19 +86,7 @@ export class AuthClient {
     }
 
     async fetch(input, init) {
-        const request = new Request(input, init);
-        const mayCarry = this.#origins.has(new URL(request.url).origin) && !request.headers.has("Authorization");
-        const session = mayCarry ? await this.#usable(request.signal) : null;
-        if (!session) return this.#fetch(request);
-        let response = await this.#send(request, session.access_token);
-        if (response.status === 401) {
-            const renewed = await abortable(this.#refresh(session.access_token), request.signal);
-            if (!renewed) return response;
-            await response.body?.cancel();
-            response = await this.#send(request, renewed.access_token);
-        }
-        await this.#takeOver(session.id, request.url, response);
-        return response;
+        return this.#fetchOwn(new Request(input, init));
     }
 
     onChange(listener) {
@@ -109,12 +99,29 @@ export class AuthClient {
         this.#listeners.clear();
     }
 
-    /** Sends a request with the token. Repeats it after a temporary failure if its method is safe. */
-    #send(request, token) {
+    /** Sends a request with the token, if its origin may get the token. `timeout`, if given, limits each try. */
+    async #fetchOwn(request, timeout) {
+        const mayCarry = this.#origins.has(new URL(request.url).origin) && !request.headers.has("Authorization");
+        const session = mayCarry ? await this.#usable(request.signal) : null;
+        if (!session) return timeout === undefined ? this.#fetch(request) : sendSecret(this.#fetch, request, timeout);
+        let response = await this.#send(request, session.access_token, timeout);
+        if (response.status === 401) {
+            const renewed = await abortable(this.#refresh(session.access_token), request.signal);
+            // Another session may belong to another user, who has not asked for this.
+            if (renewed?.id !== session.id) return response;
+            await response.body?.cancel();
+            response = await this.#send(request, renewed.access_token, timeout);
+        }
+        await this.#takeOver(session.id, request.url, response);
+        return response;
+    }
+
+    /** Sends a request with this token. Repeats it after a temporary failure if its method is safe. */
+    #send(request, token, timeout) {
         const attempt = () => {
             const copy = request.clone();
             copy.headers.set("Authorization", `Bearer ${token}`);
-            return sendSecret(this.#fetch, copy);
+            return sendSecret(this.#fetch, copy, timeout);
         };
         const mayRepeat = (outcome) => SAFE_METHODS.includes(request.method) && isTemporary(outcome);
         return persist(attempt, mayRepeat, this.#bound, request.signal);
@@ -123,9 +130,8 @@ export class AuthClient {
     /** The JSON answer of a route that needs an access token. */
     async #ask(path, init) {
         if (!(await this.#session())) throw new AuthError("Sign in first", { status: 401, code: "not_signed_in" });
-        const response = await this.fetch(this.#base + path, init);
-        if (!response.ok) throw await AuthError.of(response);
-        return response.json();
+        const request = new Request(this.#base + path, init);
+        return answerOf(await this.#fetchOwn(request, this.#timeout), init.signal);
     }
 
     /** The JSON answer of a route that takes no access token. */
@@ -134,7 +140,6 @@ export class AuthClient {
     }
 
     async #postOnce(path, body, signal) {
-        const timeout = AbortSignal.timeout(this.#timeout);
         const request = new Request(this.#base + path, {
             method: "POST",
             headers: { "Content-Type": "application/json" },
@@ -142,18 +147,9 @@ export class AuthClient {
             credentials: "omit",
             // A sign-out survives the page that closes.
             keepalive: path === "/signout",
-            signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+            signal,
         });
-        try {
-            const response = await sendSecret(this.#fetch, request);
-            if (!response.ok) throw await AuthError.of(response);
-            return await response.json();
-        } catch (error) {
-            signal?.throwIfAborted();
-            if (error instanceof AuthError) throw error;
-            const code = timeout.aborted ? "timeout" : "unreadable";
-            throw new AuthError("No complete answer of the server arrived; try again later", { code, cause: error });
-        }
+        return answerOf(await sendSecret(this.#fetch, request, this.#timeout), signal);
     }
 
     /** The session with an access token that is not about to expire. Null without a session. */
@@ -205,15 +201,17 @@ export class AuthClient {
         const access_token = url.startsWith(`${this.#base}/`) && response.headers.get("Access-Token");
         if (!access_token) return;
         const at = performance.now();
-        await this.#lock(async () => {
+        const write = async () => {
             const session = await this.#session();
             if (session?.id === id) await this.#write(session, { access_token }, at);
-        });
+        };
+        // The request has succeeded, so a storage that fails must not hide the answer. The next 401 brings a refresh.
+        await this.#lock(write).catch(() => {});
     }
 
     /** Runs one function at a time over all clients of the storage, because a write must not undo another one. */
     async #lock(run) {
-        const signal = AbortSignal.timeout(this.#bound + this.#timeout);
+        const signal = timeLimit(this.#bound + this.#timeout);
         try {
             return await (this.#storage.lock ? this.#storage.lock(run, signal) : queued(this.#storage, run));
         } catch (cause) {

@@ -1,5 +1,7 @@
 // Requests, their errors, and when to repeat them.
 
+/** The longest time of a timer, in ms. A longer timer would end at once. */
+const LONGEST = 2 ** 31 - 1;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export class AuthError extends Error {
@@ -38,24 +40,31 @@ export function abortable(promise, signal) {
     });
 }
 
+/** A signal that aborts after this time, which may be infinite. */
+export const timeLimit = (ms) => AbortSignal.timeout(Math.min(ms, LONGEST));
+
 export function sleep(ms, signal) {
     let timer;
-    const slept = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+    const slept = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(ms, LONGEST))));
     return abortable(slept, signal).finally(() => clearTimeout(timer));
 }
 
 /**
  * Sends a request that carries a secret. Follows no redirect: a browser may send the body or the headers of a redirected
- * request to another origin, and does not tell where a redirect leads.
+ * request to another origin, and does not tell where a redirect leads. `timeout`, if given, limits the time until the
+ * whole answer has arrived, in ms.
  */
-export async function sendSecret(send, request) {
+export async function sendSecret(send, request, timeout) {
     const follows = request.redirect === "follow";
+    const limit = timeout === undefined ? null : timeLimit(timeout);
+    const signal = limit ? AbortSignal.any([request.signal, limit]) : request.signal;
     let response;
     try {
-        response = await send(follows ? new Request(request, { redirect: "manual" }) : request);
+        response = await send(follows ? new Request(request, { redirect: "manual", signal }) : request);
     } catch (cause) {
-        if (request.signal.aborted) throw request.signal.reason;
-        throw new AuthError("The server cannot be reached; try again later", { cause });
+        request.signal.throwIfAborted();
+        const code = limit?.aborted ? "timeout" : "unreachable";
+        throw new AuthError("The server cannot be reached; try again later", { code, cause });
     }
     const { type, status } = response;
     if (follows && (type === "opaqueredirect" || REDIRECTS.has(status))) {
@@ -64,6 +73,21 @@ export async function sendSecret(send, request) {
         throw new AuthError(message, { status: status || 302, code: "redirected" });
     }
     return response;
+}
+
+/** The JSON object of an answer of auth-service. Throws the error that the answer reports. */
+export async function answerOf(response, signal) {
+    try {
+        if (!response.ok) throw await AuthError.of(response);
+        const answer = await response.json();
+        if (answer && typeof answer === "object") return answer;
+        throw new AuthError("The answer is no JSON object", { code: "unreadable" });
+    } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof AuthError) throw error;
+        const code = error?.name === "TimeoutError" ? "timeout" : "unreadable";
+        throw new AuthError("No complete answer of the server arrived; try again later", { code, cause: error });
+    }
 }
 
 /**
@@ -75,8 +99,8 @@ export async function persist(attempt, mayRepeat, bound, signal) {
     for (let n = 0; ; n++) {
         const { answer, error } = await attempt().then((answer) => ({ answer }), (error) => ({ error }));
         signal?.throwIfAborted();
-        const pause = mayRepeat(error ?? answer ?? {}) ? pauseAfter(error, answer, n) : Infinity;
-        if (performance.now() - start + pause > bound) {
+        const pause = mayRepeat(error ?? answer ?? {}) ? pauseAfter(error, answer, n) : null;
+        if (pause === null || performance.now() - start + pause > bound) {
             if (error) throw error;
             return answer;
         }

@@ -152,6 +152,64 @@ test("a server that never answers is a timeout, and the tokens stay", async () =
     assert.ok(scene.kept());
 });
 
+test("a profile that never comes is a timeout, and is asked for again", async () => {
+    let lost = 1;
+    const never = new Promise(() => {});
+    const { url, sent } = await proxy({ fault: ({ path }) => (path === "/user" && lost-- > 0 ? never : null) });
+    const storage = memoryStorage();
+    const { email } = await signedIn(url, { storage });
+    const { client } = clientOf(url, { storage, timeout: 500 });
+    assert.equal((await client.user()).email, email);
+    assert.ok(sent("/user").length >= 2);
+    lost = Infinity;
+    const { client: impatient } = clientOf(url, { storage, timeout: 100, retryFor: 50 });
+    await assert.rejects(impatient.user(), { name: "AuthError", status: 0, code: "timeout" });
+    await assert.rejects(client.user({ signal: AbortSignal.timeout(20) }), { name: "TimeoutError" });
+});
+
+for (const body of ["<html>Welcome</html>", "{}", "null", "7"]) {
+    test(`a profile that is ${body} is an error`, async () => {
+        const { url } = await proxy({ fault: ({ path }) => (path === "/user" ? { status: 200, body } : null) });
+        const { client } = await signedIn(url);
+        await assert.rejects(client.user(), { name: "AuthError", status: 0, code: "unreadable" });
+        assert.equal(await client.signedIn(), true);
+    });
+}
+
+test("without a bound, the client repeats for ever only what it may repeat", async () => {
+    let count = 0;
+    const scene = await stale(() => (count++ < 2 ? overloaded() : null), { retryFor: Infinity, timeout: Infinity });
+    assert.equal((await scene.client.user()).email, scene.email);
+    await assert.rejects(scene.client.changePassword("a wrong password", "another password"), { code: "wrong_password" });
+});
+
+test("a storage that fails does not hide an answer with a new token", async () => {
+    const storage = memoryStorage();
+    const renewing = { status: 200, headers: { "Access-Token": "a.b.c" }, body: JSON.stringify({ data: { email: "of the answer" } }) };
+    const { url } = await proxy({ fault: ({ path }) => (path === "/user" ? renewing : null) });
+    const { client } = await signedIn(url, { storage });
+    storage.set = () => assert.fail("the storage is full");
+    assert.equal((await client.user()).email, "of the answer");
+});
+
+test("a request of an ended session is not repeated in the session that replaced it", async () => {
+    const { url } = await proxy();
+    const storage = memoryStorage();
+    const bodies = [];
+    const api = await service(async (request, response) => {
+        bodies.push(Buffer.concat(await request.toArray()).toString());
+        await other.client.signIn(other.email, PASSWORD);
+        response.writeHead(401).end();
+    });
+    const other = await signedIn(url, { storage });
+    const { client, email } = await signedIn(url, { storage, origins: [api] });
+    assert.notEqual(email, other.email);
+    const answer = await client.fetch(api, { method: "POST", body: "a secret of the first user" });
+    assert.equal(answer.status, 401);
+    assert.equal(bodies.length, 1);
+    assert.equal((await client.user()).email, other.email);
+});
+
 test("a sign-out during a refresh and during an outage leaves no tokens here", async () => {
     let release;
     const held = new Promise((resolve) => (release = resolve));
