@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     site::Site,
-    support::{Answer, Connection, PASSWORD, new_session, raw, wait_until},
+    support::{Answer, Connection, PASSWORD, new_session, not_beside_load, raw, wait_until},
 };
 
 /// Signs in on this connection with these headers. Returns the address that the server has recorded.
@@ -25,7 +25,7 @@ fn address_of_sign_in(site: &Site, connection: &mut Connection, headers: &[(&str
 fn forged_headers_do_not_change_the_address_of_the_client() {
     // The lists of compose are empty by default.
     for lists in [&[][..], &[("FRONT_PROXIES", ""), ("CORS_ORIGINS", "")], &[("FRONT_PROXIES", "192.0.2.0/24")]] {
-        let site = Site::start_with(1, lists);
+        let site = Site::start_with(not_beside_load(), 1, lists);
         let mut connection = Connection::open_at(("::1", site.port)).unwrap();
         let forged = [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")];
         assert_eq!(address_of_sign_in(&site, &mut connection, &forged), "::1");
@@ -34,7 +34,7 @@ fn forged_headers_do_not_change_the_address_of_the_client() {
 
 #[test]
 fn a_proxy_in_front_names_the_client_if_its_network_is_named() {
-    let site = Site::start_with(1, &[("FRONT_PROXIES", "127.0.0.5 127.0.1.0/24 ::1")]);
+    let site = Site::start_with(not_beside_load(), 1, &[("FRONT_PROXIES", "127.0.0.5 127.0.1.0/24 ::1")]);
     for front in [Ipv4Addr::new(127, 0, 0, 5), Ipv4Addr::new(127, 0, 1, 9)] {
         let mut connection = Connection::open_from(front, site.port);
         // Requests of several clients share a connection.
@@ -60,7 +60,7 @@ fn a_proxy_in_front_names_the_client_if_its_network_is_named() {
 
 #[test]
 fn a_get_request_with_a_body_passes_and_no_secret_is_logged() {
-    let site = Site::start(1);
+    let site = Site::start_with(not_beside_load(), 1, &[]);
     let session = new_session(site.port);
     let account = json!({"email": session.email, "password": PASSWORD}).to_string();
     let json = ("Content-Type", "application/json");
@@ -80,7 +80,7 @@ fn a_get_request_with_a_body_passes_and_no_secret_is_logged() {
 
 #[test]
 fn without_a_replica_the_answer_is_503_in_the_form_of_the_api() {
-    let mut site = Site::start(1);
+    let mut site = Site::start_with(not_beside_load(), 1, &[]);
     site.stop_replica(0);
     let answer = site.send("GET", "/user", &[("X-Request-Id", "mine")], None);
     assert_eq!(answer.header("x-request-id"), Some("mine"), "{answer:?}");
@@ -92,7 +92,7 @@ fn without_a_replica_the_answer_is_503_in_the_form_of_the_api() {
 /// Whatever a client sends, each of its requests has one line, and each line has the same fields.
 #[test]
 fn no_client_can_forge_a_line_of_the_log() {
-    let site = Site::start(1);
+    let site = Site::start_with(not_beside_load(), 1, &[]);
     let forgery = r#"x","status":200,"forged":"yes"#;
     let behind_comma = format!("good,{forgery}");
     let long = "x".repeat(65);
@@ -139,7 +139,7 @@ fn no_client_can_forge_a_line_of_the_log() {
 /// HAProxy 2.6 sends a page of its own for a head that it cannot read, so the test checks only the status there.
 #[test]
 fn haproxy_refuses_what_it_cannot_read() {
-    let site = Site::start(1);
+    let site = Site::start_with(not_beside_load(), 1, &[]);
     let head = |line: &str, headers: &str| format!("{line}\r\nHost: localhost\r\n{headers}\r\n").into_bytes();
     let long = "x".repeat(20_000);
     for (request, status) in [
@@ -167,7 +167,7 @@ fn pages_of_named_origins_read_errors_of_haproxy() {
         answer
     };
     let list = "https://app.example.com, http://localhost:5173,capacitor://localhost";
-    let site = Site::start_with(0, &[("CORS_ORIGINS", list)]);
+    let site = Site::start_with(not_beside_load(), 0, &[("CORS_ORIGINS", list)]);
     for origin in list.split(',').map(str::trim) {
         let answer = asks(&site, &[origin]);
         assert_eq!((answer.header(ALLOWED), answer.header("vary")), (Some(origin), Some("Origin")), "{answer:?}");
@@ -181,7 +181,7 @@ fn pages_of_named_origins_read_errors_of_haproxy() {
     assert_eq!(asks(&site, &["https://evil.example.com", "https://app.example.com"]).header(ALLOWED), None);
     drop(site);
     for (list, allowed) in [("", None), ("*", Some("https://app.example.com"))] {
-        let site = Site::start_with(0, &[("CORS_ORIGINS", list)]);
+        let site = Site::start_with(not_beside_load(), 0, &[("CORS_ORIGINS", list)]);
         assert_eq!(asks(&site, &["https://app.example.com"]).header(ALLOWED), allowed, "{list:?}");
     }
 }

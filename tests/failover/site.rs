@@ -5,11 +5,13 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::Path,
     process::Stdio,
-    sync::{Arc, Mutex, RwLockWriteGuard},
+    sync::{Arc, Mutex},
     thread,
 };
 
-use crate::support::{Answer, NameServer, Process, RedisServer, TestApp, alone, free_port, program, raw, wait_until};
+use crate::support::{
+    Answer, NameServer, Process, RedisServer, TestApp, Turn, alone, free_port, program, raw, wait_until,
+};
 
 /// HAProxy, Redis, a name server, and replicas at 127.0.0.1, 127.0.0.2 and so on, all on the same port.
 pub(super) struct Site {
@@ -21,17 +23,16 @@ pub(super) struct Site {
     pub(super) redis: RedisServer,
     pub(super) replicas: Vec<(Ipv4Addr, TestApp)>,
     /// The tests fail if a request is late, so no other test may load the machine.
-    _alone: RwLockWriteGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Site {
     pub(super) fn start(replicas: u8) -> Self {
-        Self::start_with(replicas, &[])
+        Self::start_with(alone(), replicas, &[])
     }
 
     /// `settings` are for HAProxy.
-    pub(super) fn start_with(replicas: u8, settings: &[(&str, &str)]) -> Self {
-        let alone = alone();
+    pub(super) fn start_with(turn: Turn, replicas: u8, settings: &[(&str, &str)]) -> Self {
         let (names, port, replica_port) = (NameServer::start(), free_port(), free_port());
         let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/haproxy/haproxy.cfg");
         let mut command = program("haproxy");
@@ -55,7 +56,7 @@ impl Site {
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| sink.lock().unwrap().push(line)));
         let redis = RedisServer::start(&["--appendonly", "yes"]);
         let mut site =
-            Self { port, replica_port, _haproxy: haproxy, log, names, redis, replicas: Vec::new(), _alone: alone };
+            Self { port, replica_port, _haproxy: haproxy, log, names, redis, replicas: Vec::new(), _turn: turn };
         for n in 1..=replicas {
             site.start_replica(Ipv4Addr::new(127, 0, 0, n));
         }

@@ -63,4 +63,4 @@ pub(crate) use session::{Session, assert_accepted, claims, number, replicas, tex
 pub(crate) use shared::{ACL, Shared};
 pub(crate) use signing_key::{known_signing_key, sign_with_known_key};
 pub(crate) use store::Store;
-pub(crate) use wait::{alone, not_beside_load, unix_seconds, wait_longer, wait_until, wait_until_after};
+pub(crate) use wait::{Turn, alone, not_beside_load, unix_seconds, wait_longer, wait_until, wait_until_after};

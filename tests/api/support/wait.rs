@@ -38,13 +38,19 @@ pub(crate) fn wait_until_after(seconds: u64) {
 
 static TURN: RwLock<()> = RwLock::new(());
 
+/// Ends when dropped.
+pub(crate) enum Turn {
+    Alone(#[expect(dead_code, reason = "held until the turn ends")] RwLockWriteGuard<'static, ()>),
+    NotBesideLoad(#[expect(dead_code, reason = "held until the turn ends")] RwLockReadGuard<'static, ()>),
+}
+
 /// A lock for tests that load or need the whole machine: only one of these tests runs at a time.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    TURN.write().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn alone() -> Turn {
+    Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A lock for tests that fail if an answer is late, but mostly wait: they may run beside each other, and not beside a
 /// test that is [`alone`].
-pub(crate) fn not_beside_load() -> RwLockReadGuard<'static, ()> {
-    TURN.read().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn not_beside_load() -> Turn {
+    Turn::NotBesideLoad(TURN.read().unwrap_or_else(PoisonError::into_inner))
 }

@@ -5,16 +5,15 @@ mod identity;
 mod outages;
 mod requests;
 
-use std::{
-    sync::{Mutex, RwLockWriteGuard},
-    thread,
-};
+use std::{sync::Mutex, thread};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::proxy_programs::Proxy;
-use crate::support::{Answer, Connection, Process, RedisServer, Session, TestApp, alone, free_port, raw};
+use crate::support::{
+    Answer, Connection, Process, RedisServer, Session, TestApp, Turn, free_port, not_beside_load, raw,
+};
 
 const PROXIES: [(Proxy, &[&str]); 5] = [
     (Proxy::Nginx, &["forward-auth/nginx/forward-auth.conf"]),
@@ -39,13 +38,12 @@ struct Site {
     app: TestApp,
     redis: RedisServer,
     session: Session,
-    /// The tests of failover need the machine for themselves.
-    _alone: RwLockWriteGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Site {
     fn start() -> Self {
-        let alone = alone();
+        let turn = not_beside_load();
         let redis = RedisServer::start(&["--appendonly", "yes"]);
         let settings = [
             ("TRUSTED_PROXIES", "127.0.0.1"),
@@ -66,7 +64,7 @@ impl Site {
             }
         });
         let gateways = gateways.into_inner().unwrap();
-        Self { gateways, app, redis, session, _alone: alone }
+        Self { gateways, app, redis, session, _turn: turn }
     }
 
     /// Runs a check for all proxies at the same time.
