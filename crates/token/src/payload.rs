@@ -1,5 +1,7 @@
 //! The payload of a token: its claims as JSON, with the issuer and the audience.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,8 +37,11 @@ impl Default for Parties {
 
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
-    iss: &'a str,
-    aud: &'a str,
+    /// Owned if JSON escapes a character, as it does in `urn:"example"`.
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    #[serde(borrow)]
+    aud: Cow<'a, str>,
     sub: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     client_id: Option<&'a str>,
@@ -55,7 +60,7 @@ impl Parties {
     /// The claims as JSON.
     pub(crate) fn encode(&self, claims: &Claims, client_id: Option<&str>) -> Vec<u8> {
         let Claims { sub, tag, sid, eid, jti, iat, exp } = *claims;
-        let (iss, aud) = (self.issuer.as_str(), self.audience.as_str());
+        let (iss, aud) = (Cow::from(&self.issuer), Cow::from(&self.audience));
         let payload = Payload { iss, aud, sub, client_id, tag, sid, eid, jti, iat, exp, nbf: None };
         let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
         // A struct of text and numbers always serializes.
@@ -82,5 +87,23 @@ impl Parties {
             return Err(TokenError::NotYetValid);
         }
         Ok(Claims { sub, tag, sid, eid, jti, iat, exp })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parties_with_characters_that_json_escapes_are_read_back_and_compared_exactly() {
+        let id = Id::digest(b"id");
+        let claims = Claims { sub: Uuid::nil(), tag: id, sid: id, eid: Some(id), jti: id, iat: 0, exp: 0 };
+        let ours = Parties { issuer: "a\\b".to_owned(), audience: "urn:\"example\"".to_owned() };
+        let json = ours.encode(&claims, Some(CLIENT_ID));
+        assert_eq!(ours.decode(&json, 0), Ok(claims));
+        let other = Parties { issuer: "a\\\\b".to_owned(), ..ours.clone() };
+        assert_eq!(other.decode(&json, 0), Err(TokenError::WrongIssuer));
+        let other = Parties { audience: "urn:example".to_owned(), ..ours };
+        assert_eq!(other.decode(&json, 0), Err(TokenError::WrongAudience));
     }
 }
