@@ -14,7 +14,7 @@ use std::{
 
 use auth_service::{
     audit::Audit,
-    auth::{Auth, Parts},
+    auth::{Auth, Parts, RevocationFeed},
     config::{ClientAddressHeader, LogFormat, TokenRemoval},
     http::{self, App, AppState, Phase, Proxies, Service},
     log::{self, Log},
@@ -72,9 +72,8 @@ fn user(now: u64) -> User {
 impl Scene {
     async fn new(store: &StoreSettings, log: &Log) -> Self {
         let clock = Clock::new();
-        let backend = Backend::open(store, POLICY, clock.clone()).ok().unwrap();
+        let store = Backend::open(store, POLICY, clock.clone()).ok().unwrap().connect().await;
         let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
-        let store = backend.connect().await;
         let random = || Id::random().unwrap();
         let user = user(clock.now_seconds());
         let (id, tag, now) = (user.id, Email::parse(&user.email).unwrap().tag(), user.created_at);
@@ -82,7 +81,7 @@ impl Scene {
         let stored = store.find_user(tag).await.unwrap().unwrap();
         let origin = Origin { ip: "127.0.0.1".to_owned(), user_agent: "curl/7.88.1".to_owned() };
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
-        assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap());
+        assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap().is_some());
         let access = Claims {
             sub: id,
             tag,
@@ -103,6 +102,7 @@ impl Scene {
             policy: POLICY,
             address_limit: 100,
             signup_limit_per_hour: 0,
+            revocations: RevocationFeed::new(POLICY.access_seconds),
             audit: Audit { emails: false, trail: log.trail() },
             clock,
         };

@@ -93,21 +93,22 @@ impl Auth {
         }
     }
 
-    /// Replaces the caller's password, and ends every other session in the same step. A change that is repeated after a
-    /// lost answer succeeds again.
+    /// Replaces the caller's password, and ends every other session in the same step. Returns the caller with a new access
+    /// token. A change that is repeated after a lost answer succeeds again.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], [`Error::WeakPassword`], [`Error::Throttled`], [`Error::Overloaded`],
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::NoSigningKey`], or an error of the store.
     pub async fn change_password(
         &self,
         caller: &Caller,
-        by: &Authorized,
+        by: Authorized,
         current: &Password,
         new: Password,
-    ) -> Result<(), Error> {
+    ) -> Result<Authorized, Error> {
+        self.check_signing()?;
         let epoch = Id::random()?;
-        let Verified { stored, guess, .. } = match self.verify_own_password(caller, by, current).await {
+        let Verified { stored, guess, .. } = match self.verify_own_password(caller, &by, current).await {
             Err(Error::WrongPassword) => return self.change_password_again(caller, by, &new, epoch).await,
             verified => verified?,
         };
@@ -136,17 +137,17 @@ impl Auth {
     async fn change_password_again(
         &self,
         caller: &Caller,
-        by: &Authorized,
+        by: Authorized,
         new: &Password,
         epoch: Id,
-    ) -> Result<(), Error> {
+    ) -> Result<Authorized, Error> {
         let stored = self.store.find_user(by.claims.tag).await?;
         let latest = stored.and_then(|stored| stored.user.password_change);
         let is_own = |change: PasswordChange| change.sid == by.claims.sid && self.now() < change.at + REPEAT_SECONDS;
         if !latest.is_some_and(is_own) {
             return Err(Error::WrongPassword);
         }
-        let Verified { stored, guess, .. } = self.verify_own_password(caller, by, new).await?;
+        let Verified { stored, guess, .. } = self.verify_own_password(caller, &by, new).await?;
         // The first guess, at the former password, was no failure. `store_password` closes the second one.
         self.withdraw(guess).await;
         // Writes the same account again, because too few replicas may have the first change.
@@ -157,15 +158,15 @@ impl Auth {
     async fn store_password(
         &self,
         caller: &Caller,
-        by: &Authorized,
+        by: Authorized,
         epoch: Id,
         guess: Guess,
         change: Change<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Authorized, Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
-        self.settle(by, guess, outcome).await?;
+        self.settle(&by, guess, outcome).await?;
         self.parts.audit.record(Event::PasswordChanged, caller, by.subject());
-        Ok(())
+        self.moved(by, epoch)
     }
 
     /// Deletes the caller's account and everything that the store holds about the user.

@@ -1,6 +1,10 @@
 //! The caller of a protected request: the access token, and its renewal by a refresh token.
 
-use auth_service_records::{error::Error, refusal::Refusal, session::Renewed};
+use auth_service_records::{
+    error::Error,
+    refusal::Refusal,
+    session::{Renewed, eid},
+};
 use auth_service_token::{Claims, Id};
 
 use super::service::Auth;
@@ -10,7 +14,8 @@ use crate::audit::{Caller, Event, Subject};
 pub struct Authorized {
     /// The claims of the access token.
     pub claims: Claims,
-    /// The new access token, if the one in the request had expired.
+    /// The new access token, if the one in the request had expired, or if the request has moved the session to another
+    /// epoch.
     pub renewed: Option<String>,
 }
 
@@ -59,8 +64,9 @@ impl Auth {
         self.check_signing()?;
         let subject = Subject::session(claims.sub, claims.sid);
         match self.store.renew(claims.tag, claims.sid, refresh.jti).await? {
-            Renewed::Live { access_seconds } => {
-                let claims = Claims { jti: Id::random()?, iat: now, exp: now + access_seconds, ..*claims };
+            Renewed::Live { access_seconds, epoch } => {
+                let (eid, exp) = (Some(eid(epoch)), now + access_seconds);
+                let claims = Claims { eid, jti: Id::random()?, iat: now, exp, ..*claims };
                 self.parts.audit.record(Event::Renewed, caller, subject);
                 Ok(Authorized { claims, renewed: Some(self.parts.tokens.access.issue(&claims)?) })
             }
@@ -70,6 +76,19 @@ impl Auth {
                 Err(Error::TokenReused)
             }
         }
+    }
+
+    /// The caller with an access token of the new `epoch`, to which the store has moved the session. Verifiers elsewhere
+    /// refuse the tokens of the former epoch. The token expires with the one that it replaces.
+    ///
+    /// # Errors
+    /// [`Error::NoSigningKey`].
+    pub(super) fn moved(&self, mut by: Authorized, epoch: Id) -> Result<Authorized, Error> {
+        by.claims.eid = Some(eid(epoch));
+        by.claims.iat = self.now().min(by.claims.exp);
+        by.claims.jti = Id::random()?;
+        by.renewed = Some(self.parts.tokens.access.issue(&by.claims)?);
+        Ok(by)
     }
 
     /// The error if the store has no live access entry for the caller. If the token has expired, its entry has expired

@@ -1,9 +1,12 @@
-//! The use case of resource servers that ask about a token.
+//! The use cases of resource servers, which ask about a token or about revocations.
 
-use auth_service_records::{error::Error, refusal::Refusal};
+use auth_service_records::{
+    error::{Error, Outage},
+    refusal::Refusal,
+};
 use auth_service_token::{Algorithm, Claims, Jwk, NoSigningKey, Parties};
 
-use super::service::Auth;
+use super::{revocations::Revocations, service::Auth};
 
 /// The answer about a token.
 pub enum Introspection {
@@ -19,6 +22,14 @@ pub enum Introspection {
 }
 
 impl Auth {
+    /// What was revoked after `cursor`, which an earlier answer has given. Without a cursor, everything that matters.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] before the first read of the feed.
+    pub fn revocations(&self, cursor: Option<&str>) -> Result<Revocations, Error> {
+        self.parts.revocations.after(cursor).ok_or(Error::Unavailable(Outage::Unreachable))
+    }
+
     /// The public keys that verify access tokens, for verifiers elsewhere. None with HS256, whose secret verifies.
     ///
     /// # Errors

@@ -7,12 +7,14 @@
 //! | `guard` | the limits on guesses at a password, and on calls from one address |
 //! | `identity` | the answer to a proxy that asks who sends a request |
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
+//! | `revocations` | the feed of revocations, and the task that reads it |
 
 mod accounts;
 mod authorize;
 mod guard;
 mod identity;
 mod introspection;
+mod revocations;
 mod service;
 mod sessions;
 mod tokens;
@@ -21,6 +23,7 @@ pub use self::{
     authorize::{Authorization, Authorized},
     identity::Identity,
     introspection::Introspection,
+    revocations::{RevocationFeed, Revocations},
     service::{Auth, Parts},
     sessions::SessionList,
     tokens::{RefreshedTokens, SignedIn},

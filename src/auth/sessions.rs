@@ -71,18 +71,20 @@ impl Auth {
         Ok(())
     }
 
-    /// Ends all of the caller's sessions except the session of the request.
+    /// Ends all of the caller's sessions except the session of the request. Returns the caller with a new access token.
     ///
     /// # Errors
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
-    pub async fn end_other_sessions(&self, caller: &Caller, by: &Authorized) -> Result<(), Error> {
-        match self.store.keep_only(by.claims.tag, by.claims.sid, Id::random()?, None).await? {
+    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], [`Error::NoSigningKey`], or an error of the store.
+    pub async fn end_other_sessions(&self, caller: &Caller, by: Authorized) -> Result<Authorized, Error> {
+        self.check_signing()?;
+        let epoch = Id::random()?;
+        match self.store.keep_only(by.claims.tag, by.claims.sid, epoch, None).await? {
             Outcome::Done => {}
-            Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
+            Outcome::NotThere | Outcome::Refused => return Err(self.refused(&by)),
         }
         let subject = Subject { user_id: Some(by.claims.sub), ..Subject::default() };
         self.parts.audit.record(Event::SessionEnded, caller, subject);
-        Ok(())
+        self.moved(by, epoch)
     }
 
     /// Ends the sessions of all genuine tokens of the request, expired or not. It is not an error if a session has

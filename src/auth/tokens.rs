@@ -4,7 +4,7 @@ use auth_service_password::Password;
 use auth_service_records::{
     error::Error,
     refusal::Refusal,
-    session::{NewSession, Origin, Outcome, Refreshed},
+    session::{NewSession, Origin, Outcome, Refreshed, eid},
     throttle::{Counter, known_address_name},
     user::Email,
 };
@@ -65,13 +65,13 @@ impl Auth {
             // Reads the clock before the store sets the expiry of the entries, so that no token outlives its entry.
             let now = self.now();
             match self.open_session(caller, tag, &verified, &session).await {
-                Ok(true) => {
+                Ok(Some(epoch)) => {
                     self.succeeded(guess).await;
                     let subject = Subject { email: Some(email), ..Subject::session(user_id, sid) };
                     self.parts.audit.record(Event::SignedIn, caller, subject);
-                    return self.issue_both(user_id, tag, sid, refresh_id, now);
+                    return self.issue_both(user_id, tag, sid, epoch, refresh_id, now);
                 }
-                Ok(false) => self.withdraw(guess).await,
+                Ok(None) => self.withdraw(guess).await,
                 Err(error) => {
                     self.withdraw(guess).await;
                     return Err(error);
@@ -81,14 +81,14 @@ impl Auth {
         Err(Error::Overloaded)
     }
 
-    /// Opens the session and updates the account: a stronger hash if there is one, and the address once a day.
+    /// Opens the session, returns its epoch, and updates the account: a stronger hash if there is one, and the address once a day.
     async fn open_session(
         &self,
         caller: &Caller,
         tag: Id,
         verified: &Verified,
         session: &NewSession,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Id>, Error> {
         let Verified { stored, upgrade, guess } = verified;
         let mut user = stored.user.clone();
         let mut changed = user.known_addresses.remember(known_address_name(user.id, caller.address), self.now());
@@ -112,10 +112,10 @@ impl Auth {
         self.check_signing()?;
         let next_id = if self.parts.policy.rotation { Some(Id::random()?) } else { None };
         match self.store.refresh(tag, sid, jti, next_id).await? {
-            Refreshed::Live { access_seconds, successor } => {
+            Refreshed::Live { access_seconds, epoch, successor } => {
                 self.parts.audit.record(Event::Refreshed, caller, subject);
-                let claims =
-                    Claims { sub, tag, sid, eid: None, jti: Id::random()?, iat: now, exp: now + access_seconds };
+                let (eid, exp) = (Some(eid(epoch)), now + access_seconds);
+                let claims = Claims { sub, tag, sid, eid, jti: Id::random()?, iat: now, exp };
                 let access_token = self.parts.tokens.access.issue(&claims)?;
                 let refresh = successor.map(|next| {
                     let claims =
@@ -181,12 +181,13 @@ impl Auth {
         Ok(())
     }
 
-    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, refresh_id: Id, now: u64) -> Result<SignedIn, Error> {
+    fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, epoch: Id, refresh_id: Id, now: u64) -> Result<SignedIn, Error> {
         let policy = self.parts.policy;
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
         let (expires_in, refresh_expires_in) =
             (policy.access_seconds.min(longest), policy.refresh_seconds.min(longest));
-        let access = Claims { sub, tag, sid, eid: None, jti: Id::random()?, iat: now, exp: now + expires_in };
+        let (eid, exp) = (Some(eid(epoch)), now + expires_in);
+        let access = Claims { sub, tag, sid, eid, jti: Id::random()?, iat: now, exp };
         let refresh = Claims { eid: None, jti: refresh_id, exp: now + refresh_expires_in, ..access };
         Ok(SignedIn {
             access_token: self.parts.tokens.access.issue(&access)?,

@@ -32,19 +32,19 @@ impl Document {
     /// 15.4.5).
     pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let caching = [(header::CACHE_CONTROL, FIVE_MINUTES), (header::ETAG, self.tag.clone())];
-        if self.is_named_in(headers) {
+        if is_tag_named(headers, &self.tag) {
             return (StatusCode::NOT_MODIFIED, caching).into_response();
         }
         (caching, [(header::CONTENT_TYPE, JSON)], self.bytes.clone()).into_response()
     }
+}
 
-    /// Whether `If-None-Match` has the tag, or the `*` that stands for every tag. A proxy that compresses answers marks
-    /// the tag as weak, and the comparison ignores this mark (RFC 9110, section 13.1.2).
-    fn is_named_in(&self, headers: &HeaderMap) -> bool {
-        let values = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
-        // Our tags have no comma, so a comma always separates two tags, or is in the tag of somebody else.
-        let tags = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-        let unmarked = tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag));
-        unmarked.into_iter().any(|tag| tag == self.tag.as_bytes() || tag == b"*")
-    }
+/// Whether `If-None-Match` has the tag, or the `*` that stands for every tag. A proxy that compresses answers marks the
+/// tag as weak, and the comparison ignores this mark (RFC 9110, section 13.1.2).
+pub(super) fn is_tag_named(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
+    // Our tags have no comma, so a comma always separates two tags, or is in the tag of somebody else.
+    let tags = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let unmarked = tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag));
+    unmarked.into_iter().any(|named| named == tag.as_bytes() || named == b"*")
 }

@@ -56,7 +56,7 @@ use self::{
     envelope::{Encodings, Envelope},
     methods::{every, only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, forward_auth::forward_auth, health, oauth, sessions, tokens, well_known},
+    routes::{accounts, forward_auth::forward_auth, health, oauth, revocations, sessions, tokens, well_known},
 };
 use crate::config::TokenRemoval;
 
@@ -82,6 +82,7 @@ pub fn service(app: AppState) -> Service {
         .route("/signout", only("POST", post(sessions::sign_out)))
         .route("/introspect", only("POST", post(oauth::introspect)))
         .route("/revoke", only("POST", post(oauth::revoke)))
+        .route("/revocations", only("GET", get(revocations::revocations)))
         .route("/.well-known/jwks.json", safe(get(well_known::keys)))
         .route("/.well-known/oauth-authorization-server", safe(get(well_known::metadata)))
         .route("/.well-known/oauth-authorization-server/{*issuer_path}", safe(get(well_known::metadata)))

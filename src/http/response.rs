@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::auth::Authorized;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// Carries the access token that the request has renewed.
+/// Carries the access token that replaces the one of the request.
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
 
 /// Enough for most bodies, so that the buffer rarely grows.
@@ -22,7 +22,7 @@ pub(super) struct Done {
     pub(super) result: &'static str,
 }
 
-/// A body with the access token that the request has renewed.
+/// A body with the access token that replaces the one of the request.
 #[derive(Serialize)]
 struct Renewed<'a, B> {
     #[serde(flatten)]

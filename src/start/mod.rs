@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     audit::{self, Audit},
-    auth::{Auth, Parts},
+    auth::{Auth, Parts, RevocationFeed},
     cli,
     config::{Config, TokenRemoval},
     http::{
@@ -76,6 +76,7 @@ async fn serve(
         Err(sentence) => return Ok(cli::wrong_settings(&[sentence])),
     };
     let parts = parts(&config, tokens, trail, policy, clock.clone(), cores)?;
+    follow_revocations(&config, &backend, &parts);
     let listener = bind(&config).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
@@ -126,9 +127,18 @@ fn parts(
         policy,
         address_limit: config.address_limit,
         signup_limit_per_hour: config.signup_limit_per_hour,
+        revocations: RevocationFeed::new(policy.access_seconds),
         audit: Audit { emails: config.audit_emails, trail },
         clock,
     })
+}
+
+/// Reads the feed of revocations in the background, if anybody may ask for it.
+fn follow_revocations(config: &Config, backend: &Backend, parts: &Parts) {
+    if config.resource_servers.count() > 0 {
+        let (feed, backend) = (parts.revocations.clone(), backend.clone());
+        tokio::spawn(async move { feed.follow(backend.connect().await).await });
+    }
 }
 
 async fn bind(config: &Config) -> io::Result<TcpListener> {

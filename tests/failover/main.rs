@@ -19,6 +19,7 @@ mod proxies;
 mod proxy_programs;
 mod recorder;
 mod recording;
+mod revocations;
 mod rotations;
 mod site;
 mod topologies;

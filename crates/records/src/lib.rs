@@ -9,6 +9,7 @@
 //! | [`resource_servers`] | the services that may ask about tokens |
 //! | [`error`] | the errors that a client can get |
 //! | [`refusal`] | why a token is refused |
+//! | [`revocation`] | entries of the feed of revocations |
 //! | [`clock`] | the time of the store |
 //! | [`mod@file`] | the content of files that settings name |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
@@ -18,6 +19,7 @@ pub mod error;
 pub mod file;
 pub mod refusal;
 pub mod resource_servers;
+pub mod revocation;
 pub mod secret;
 pub mod session;
 pub mod throttle;

@@ -32,6 +32,13 @@ pub struct NewSession {
     pub origin: Origin,
 }
 
+/// The `eid` of access tokens with this epoch. Verifiers elsewhere refuse the tokens of an epoch by its `eid`. A digest,
+/// so that the feed of revocations does not show what the store holds.
+#[must_use]
+pub fn eid(epoch: Id) -> Id {
+    Id::digest(epoch.as_str().as_bytes())
+}
+
 /// Where a sign-in came from, so that a person can recognise a session.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -82,6 +89,8 @@ pub enum Refreshed {
     Live {
         /// Life of the new access token, in seconds.
         access_seconds: u64,
+        /// The epoch of the session.
+        epoch: Id,
         /// With rotation: the refresh token that replaces the spent one.
         successor: Option<Successor>,
     },
@@ -111,6 +120,8 @@ pub enum Renewed {
     Live {
         /// Life of the new access token, in seconds.
         access_seconds: u64,
+        /// The epoch of the session.
+        epoch: Id,
     },
     /// The session does not exist or has ended.
     Gone,

@@ -6,6 +6,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
+//! | `revocations` | the feed of revocations |
 //! | `users` | the list of all accounts |
 //! | [`backend`] | the opening and the inspection of a store |
 //! | `record`, `access` | the user record, and the token check on two entries, for both stores |
@@ -28,6 +29,7 @@ mod limits;
 mod open_error;
 mod record;
 mod redis;
+mod revocations;
 mod secrets;
 mod sessions;
 pub mod settings;

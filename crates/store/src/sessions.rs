@@ -12,8 +12,8 @@ use crate::{change::Change, record::StoredUser, store::Store};
 impl Store {
     /// Opens a session if the account still equals `expected`. Replaces the account with `changed`, if given. Ends the
     /// oldest sessions beyond the limit of the policy. Resets the failures of the account: the shared count, and the
-    /// count of the `known` address. Returns `false` and changes nothing if the account has changed or no longer
-    /// exists.
+    /// count of the `known` address. Returns the epoch of the session. Returns `None` and changes nothing if the account
+    /// has changed or no longer exists.
     ///
     /// # Errors
     /// See [`Store`].
@@ -24,7 +24,7 @@ impl Store {
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Id>, Error> {
         match self {
             Self::Redis(redis) => redis.open_session(tag, expected, changed, session, known).await,
             Self::Embedded(embedded) => embedded.open_session(tag, expected, changed, session, known).await,

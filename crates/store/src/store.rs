@@ -9,6 +9,9 @@ use crate::{embedded, redis};
 /// A store and its operations. Each operation is atomic with respect to all other operations on the same user, on every
 /// replica. An operation that returns `Ok` has happened.
 ///
+/// An operation that ends tokens first adds their `eid` or their session to the feed of revocations. If that fails, the
+/// operation has ended nothing, and the caller can repeat it.
+///
 /// # Errors
 /// A read that fails has changed nothing. A write that fails with [`Error::Unavailable`] may have happened, because
 /// only the answer may be lost. Such a write never happens in part. A write that fails with [`Error::NotReplicated`]

@@ -110,8 +110,7 @@ pub(crate) async fn change_password(
     Json(body): Json<ChangePasswordBody>,
 ) -> Result<Response, Problem> {
     let (current, new) = body.validate(app.password_min_length)?;
-    let by =
-        app.write(async move |app| app.auth.change_password(&caller, &by, &current, new).await.map(|()| by)).await?;
+    let by = app.write(async move |app| app.auth.change_password(&caller, by, &current, new).await).await?;
     Ok(json_for(&by, &Done { result: "Password changed, all other sessions ended" }))
 }
 

@@ -5,6 +5,7 @@ pub(super) mod forward_auth;
 pub(super) mod health;
 pub(super) mod oauth;
 mod owner;
+pub(super) mod revocations;
 pub(super) mod sessions;
 pub(super) mod tokens;
 pub(super) mod well_known;

@@ -151,7 +151,7 @@ pub(crate) async fn end_sessions(
             Ok(done(RESULT))
         }
         Ok(Some("current")) => {
-            let by = app.write(async move |app| app.auth.end_other_sessions(&caller, &by).await.map(|()| by)).await?;
+            let by = app.write(async move |app| app.auth.end_other_sessions(&caller, by).await).await?;
             Ok(json_for(&by, &Done { result: RESULT }))
         }
         Ok(Some(_)) | Err(_) => Err(Problem::QUERY),

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, Data, PASSWORD, PROXY, SECRETS, Session,
     Store::{self, Embedded, Redis},
-    TestApp, assert_accepted, expired_access_token, guess_until_throttled, replicas, text, unique_address,
-    unique_email,
+    TestApp, assert_accepted, assert_moved, expired_access_token, guess_until_throttled, replicas, text,
+    unique_address, unique_email,
 };
 
 const NEW: &str = "battery staple";
+const CHANGED: &str = "Password changed, all other sessions ended";
 
 #[track_caller]
 fn wrong_password(answer: &Answer) {
@@ -90,8 +91,7 @@ fn a_change_ends_all_other_sessions_and_keeps_the_current_one(#[values(Redis, Em
         let refreshed = text(&app.refresh_access_token(&kept.refresh_token), "access_token");
         // The server accepts any access token of the session.
         let token = if n == 1 { &refreshed } else { &kept.access_token };
-        let expected = json!({"result": "Password changed, all other sessions ended"});
-        app.change_password(token, &old, &new).assert(200, &expected);
+        assert_moved(&app.change_password(token, &old, &new), CHANGED);
         for session in &others {
             session.assert_dead(&replicas);
         }
@@ -113,9 +113,8 @@ fn a_change_ends_all_other_sessions_and_keeps_the_current_one(#[values(Redis, Em
 fn a_repeated_change_succeeds_like_the_first(#[values(Redis, Embedded)] store: Store) {
     let replicas = replicas(store, &[SECRETS[0], SECRETS[1]]);
     let kept = replicas[0].new_session();
-    let changed = json!({"result": "Password changed, all other sessions ended"});
     for app in replicas.iter().cycle().take(7) {
-        app.change_password(&kept.access_token, PASSWORD, NEW).assert(200, &changed);
+        assert_moved(&app.change_password(&kept.access_token, PASSWORD, NEW), CHANGED);
     }
     let app = replicas.last().unwrap();
     // The access token may have expired in the meantime.
@@ -123,11 +122,11 @@ fn a_repeated_change_succeeds_like_the_first(#[values(Redis, Embedded)] store: S
     let headers = [("Authorization", expired.as_str()), ("Refresh-Token", &kept.refresh_token)];
     let body = json!({"current_password": PASSWORD, "new_password": NEW}).to_string();
     let renewed = app.send("PUT", "/user/password", &headers, Some(&body));
-    assert_eq!((renewed.status, &renewed.json()["result"]), (200, &changed["result"]), "{renewed:?}");
+    assert_eq!((renewed.status, &renewed.json()["result"]), (200, &json!(CHANGED)), "{renewed:?}");
     kept.assert_lives(&replicas);
     // The result says that all other sessions are ended.
     let other = app.sign_in(&kept.email, NEW);
-    app.change_password(&kept.access_token, PASSWORD, NEW).assert(200, &changed);
+    assert_moved(&app.change_password(&kept.access_token, PASSWORD, NEW), CHANGED);
     other.assert_dead(&replicas);
     app.authenticate(&kept.email, PASSWORD).assert_error(401, "invalid_credentials");
     assert_eq!(app.authenticate(&kept.email, NEW).status, 200);

@@ -65,7 +65,7 @@ fn delete_user_wins_over_concurrent_sign_ins(#[values(Redis, Embedded)] store: O
                 if n == 10 {
                     store.delete_user(tag, &stored, None).await.map(|outcome| outcome == Outcome::Done)
                 } else {
-                    store.open_session(tag, &stored, None, &session, None).await
+                    store.open_session(tag, &stored, None, &session, None).await.map(|epoch| epoch.is_some())
                 }
             }
         });

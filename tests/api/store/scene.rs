@@ -89,7 +89,7 @@ impl Scene {
     }
 
     pub(super) fn open_session(&self, expected: &StoredUser, changed: Option<&User>, session: &NewSession) -> bool {
-        self.run(async |store| store.open_session(self.tag, expected, changed, session, None).await)
+        self.run(async |store| store.open_session(self.tag, expected, changed, session, None).await).is_some()
     }
 
     pub(super) fn refresh(&self, sid: Id) -> bool {

@@ -117,10 +117,8 @@ fn neither_refresh_nor_renewal_ends_an_access_token_before_its_time(#[values(Red
     let sids = [scene.sign_in(), scene.sign_in()];
     scene.open(policy(1, 120));
     assert!(scene.refresh(sids[0]));
-    assert_eq!(
-        scene.run(async |store| store.renew(scene.tag, sids[1], sids[1]).await),
-        Renewed::Live { access_seconds: 1 }
-    );
+    let renewed = scene.run(async |store| store.renew(scene.tag, sids[1], sids[1]).await);
+    assert!(matches!(renewed, Renewed::Live { access_seconds: 1, .. }), "{renewed:?}");
     let short = scene.sign_in();
     wait_until("the access token with a TTL of 1 s expires", || !scene.lives(short));
     assert!(sids.iter().all(|sid| scene.lives(*sid)), "access tokens with a TTL of 60 s keep it");

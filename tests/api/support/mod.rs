@@ -59,7 +59,7 @@ pub(crate) use redis_server::RedisServer;
 pub(crate) use resource_server::{CREDENTIALS, FORM, RESOURCE_SERVERS};
 pub(crate) use scenes::{MovingSlot, cluster_scene, key, sentinel_scene, wait_for_replicas};
 pub(crate) use sentinels::{LoneSentinel, SERVICE, Sentinels};
-pub(crate) use session::{Session, assert_accepted, claims, number, replicas, text, time};
+pub(crate) use session::{Session, assert_accepted, assert_moved, claims, number, replicas, text, time};
 pub(crate) use shared::{ACL, Shared};
 pub(crate) use signing_key::{known_signing_key, sign_with_known_key};
 pub(crate) use store::Store;

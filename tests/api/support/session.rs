@@ -87,3 +87,11 @@ pub(crate) fn assert_accepted(app: &TestApp, access_token: &str, email: &str) {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["data"]["email"], email, "{answer:?}");
 }
+
+/// Asserts that the answer has this result, and another access token for the session, in the header and in the body.
+#[track_caller]
+pub(crate) fn assert_moved(answer: &Answer, result: &str) {
+    let token = text(answer, "access_token");
+    assert_eq!(answer.header("access-token"), Some(token.as_str()), "{answer:?}");
+    answer.assert(200, &serde_json::json!({"result": result, "access_token": token}));
+}

@@ -46,12 +46,12 @@ impl Embedded {
     pub(crate) async fn replace_user(&self, tag: Id, expected: &StoredUser, user: &User) -> Result<Outcome, Error> {
         let (revision, record) = (expected.revision.clone(), encode_changed_user(user, expected));
         let outcome = self
-            .write(move |tables, _| {
+            .write(move |tables, now| {
                 if tables.record(tag)?.is_none_or(|found| found != revision) {
                     return Ok(Outcome::NotThere);
                 }
                 tables.put_user(tag, &record)?;
-                tables.remove_epoch(tag)?;
+                tables.end_epoch(tag, now)?;
                 tables.remove_sessions(tag)?;
                 Ok(Outcome::Done)
             })
@@ -78,7 +78,7 @@ impl Embedded {
                     return Ok(Outcome::NotThere);
                 }
                 tables.remove_user(tag)?;
-                tables.remove_epoch(tag)?;
+                tables.end_epoch(tag, now)?;
                 tables.remove_sessions(tag)?;
                 Ok(Outcome::Done)
             })

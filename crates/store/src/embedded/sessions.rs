@@ -2,7 +2,7 @@
 
 use auth_service_records::{
     error::Error,
-    session::{Access, NewSession, Origin, Outcome, Page, Session, SessionPolicy},
+    session::{Access, NewSession, Origin, Outcome, Page, Session, SessionPolicy, eid},
     user::User,
 };
 use auth_service_token::Id;
@@ -25,7 +25,7 @@ impl Embedded {
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Id>, Error> {
         let opening = Opening {
             tag,
             expected: expected.revision.clone(),
@@ -36,7 +36,7 @@ impl Embedded {
             policy: self.policy,
         };
         let opened = self.write(move |tables, now| opening.carry_out(tables, now)).await?;
-        if opened {
+        if opened.is_some() {
             self.counts.forget_guesses(tag, known);
         }
         Ok(opened)
@@ -82,7 +82,7 @@ impl Embedded {
             if !tables.may_ask(tag, Some(caller), now)? {
                 return Ok(Outcome::Refused);
             }
-            tables.remove_epoch(tag)?;
+            tables.end_epoch(tag, now)?;
             tables.remove_sessions(tag)?;
             Ok(Outcome::Done)
         })
@@ -119,7 +119,7 @@ impl Embedded {
             if !tables.epoch_lives(tag, now)? {
                 return Ok(Outcome::NotThere);
             }
-            tables.remove_epoch(tag)?;
+            tables.end_epoch(tag, now)?;
             Ok(Outcome::Done)
         })
         .await
@@ -140,11 +140,11 @@ struct Opening {
 }
 
 impl Opening {
-    /// Opens the session. Returns `false` if the account no longer equals `expected`.
-    fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<bool, Failure> {
+    /// Opens the session and returns its epoch. Returns `None` if the account no longer equals `expected`.
+    fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<Option<Id>, Failure> {
         let Self { tag, expected, changed, email, created_at, session, policy } = self;
         if tables.record(tag)?.is_none_or(|record| record != expected) {
-            return Ok(false);
+            return Ok(None);
         }
         let (mut epoch, sessions) = match tables.live_epoch(tag, now)? {
             Some(epoch) => {
@@ -158,6 +158,7 @@ impl Opening {
             }
         };
         for oldest in sessions.iter().take((sessions.len() + 1).saturating_sub(policy.max_sessions)) {
+            tables.publish(oldest.sid.as_str(), epoch.expiry, now)?;
             tables.remove_session(tag, oldest.sid)?;
         }
         if let Some(record) = changed {
@@ -171,7 +172,7 @@ impl Opening {
         tables.put_epoch(tag, &epoch)?;
         tables.put_access(tag, session.sid, &Live { expiry: access_expiry, entry: AccessEntry::of(&refresh.entry) })?;
         tables.put_refresh(tag, session.sid, &refresh)?;
-        Ok(true)
+        Ok(Some(id))
     }
 }
 
@@ -217,6 +218,7 @@ fn keep_only(
         tables.put_user(tag, &record)?;
         epoch.entry.email = email;
     }
+    tables.publish(eid(epoch.entry.epoch).as_str(), epoch.expiry, now)?;
     tables.remove_sessions(tag)?;
     epoch.entry.epoch = new_epoch;
     epoch.expiry = access.expiry;

@@ -29,8 +29,10 @@ impl Embedded {
             };
             let successor = next_id.map(|next_id| session.rotate(next_id));
             let latest_expiry = session.refresh.entry.cut(u64::MAX);
+            let epoch = session.epoch.entry.epoch;
             let access_seconds = session.grant_access(tables, latest_expiry)?;
-            Ok(access_seconds.map_or(Refreshed::Gone, |access_seconds| Refreshed::Live { access_seconds, successor }))
+            let live = |access_seconds| Refreshed::Live { access_seconds, epoch, successor };
+            Ok(access_seconds.map_or(Refreshed::Gone, live))
         })
         .await
     }
@@ -44,8 +46,9 @@ impl Embedded {
                 Found::Reused => return Ok(Renewed::Reused),
             };
             let latest_expiry = session.refresh.expiry;
+            let epoch = session.epoch.entry.epoch;
             let access_seconds = session.grant_access(tables, latest_expiry)?;
-            Ok(access_seconds.map_or(Renewed::Gone, |access_seconds| Renewed::Live { access_seconds }))
+            Ok(access_seconds.map_or(Renewed::Gone, |access_seconds| Renewed::Live { access_seconds, epoch }))
         })
         .await
     }

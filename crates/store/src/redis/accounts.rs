@@ -24,8 +24,8 @@ const AT_ONCE: usize = 256;
 const WAITING_AT_ONCE: usize = 8;
 
 static CREATE_USER: LazyLock<Script> = script!("create_user");
-static REPLACE_USER: LazyLock<Script> = script!("entries", "replace_user");
-static DELETE_USER: LazyLock<Script> = script!("entries", "delete_user");
+static REPLACE_USER: LazyLock<Script> = script!("entries", "ending", "replace_user");
+static DELETE_USER: LazyLock<Script> = script!("entries", "ending", "delete_user");
 
 impl Redis {
     pub(crate) async fn create_user(&self, tag: Id, user: &User) -> Result<bool, Error> {
@@ -101,8 +101,8 @@ impl Redis {
         let names = self.keys();
         let mut keys = vec![names.user(tag), names.epoch(tag), names.failures(tag, None)];
         keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
-        let call = Request::call(&REPLACE_USER, &keys);
-        self.run_outcome(tag, &call.arg(&expected.revision).arg(encode_changed_user(user, expected))).await
+        let record = encode_changed_user(user, expected);
+        self.end(tag, || Request::call(&REPLACE_USER, &keys).arg(&expected.revision).arg(&record)).await
     }
 
     pub(crate) async fn delete_user(
@@ -116,7 +116,7 @@ impl Redis {
         keys.extend([names.failures(tag, None), names.unacknowledged(tag), names.waited_for(tag)]);
         keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
         keys.extend(caller.map(|sid| names.access(tag, sid)));
-        let call = Request::call(&DELETE_USER, &keys).arg(&expected.revision).arg(u8::from(caller.is_some()));
-        self.run_outcome(tag, &call).await
+        let has_caller = u8::from(caller.is_some());
+        self.end(tag, || Request::call(&DELETE_USER, &keys).arg(&expected.revision).arg(has_caller)).await
     }
 }

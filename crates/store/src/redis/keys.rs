@@ -26,6 +26,7 @@ pub(super) enum Tag {
 
 impl Tag {
     pub(super) const KEY_SET: Self = Self::Single("keys");
+    pub(super) const REVOCATIONS: Self = Self::Single("revocations");
 }
 
 impl From<Id> for Tag {
@@ -151,6 +152,11 @@ impl Keys {
     /// Check values of the signing secrets; never expires.
     pub(super) fn secrets(&self) -> String {
         format!("{}secrets", self.prefix)
+    }
+
+    /// The feed of revocations: a stream, which never expires as a whole.
+    pub(super) fn revocations(&self) -> Key<'_> {
+        Key { prefix: &self.prefix, tag: Tag::REVOCATIONS, kind: "", of: None }
     }
 
     /// Written by each readiness check, to see that writes succeed.

@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
+//! | `revocations` | the feed of revocations, and what every script that ends tokens needs |
 //! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
 //! | `backend`, `check`, `diagnosis` | the opening of the store, and the checks of the servers |
@@ -21,6 +22,7 @@ mod key_set;
 mod keys;
 mod limits;
 mod net;
+mod revocations;
 mod script;
 mod secrets;
 mod sessions;

@@ -11,7 +11,7 @@ use auth_service_token::Id;
 use redis::Script;
 
 use super::{
-    net::request::Request,
+    net::request::{Mode, Request},
     script::script,
     store::{Redis, unreadable},
 };
@@ -21,12 +21,12 @@ use crate::{
     record::{StoredUser, encode_changed_user},
 };
 
-static OPEN_SESSION: LazyLock<Script> = script!("entries", "open_session");
+static OPEN_SESSION: LazyLock<Script> = script!("entries", "ending", "open_session");
 static LIST_SESSIONS: LazyLock<Script> = script!("entries", "list_sessions");
-static END_SESSION: LazyLock<Script> = script!("entries", "end_session");
-static END_SESSIONS: LazyLock<Script> = script!("entries", "end_sessions");
-static KEEP_ONLY: LazyLock<Script> = script!("entries", "keep_only");
-static REMOVE_TOKENS: LazyLock<Script> = script!("entries", "remove_tokens");
+static END_SESSION: LazyLock<Script> = script!("entries", "ending", "end_session");
+static END_SESSIONS: LazyLock<Script> = script!("entries", "ending", "end_sessions");
+static KEEP_ONLY: LazyLock<Script> = script!("entries", "ending", "keep_only");
+static REMOVE_TOKENS: LazyLock<Script> = script!("entries", "ending", "remove_tokens");
 
 impl Redis {
     pub(crate) async fn open_session(
@@ -36,33 +36,39 @@ impl Redis {
         changed: Option<&User>,
         session: &NewSession,
         known: Option<Id>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Id>, Error> {
         let NewSession { sid, epoch, refresh_id, origin } = session;
         let (names, policy, now) = (self.keys(), self.policy(), self.now_seconds());
         let longest = policy.max_age_seconds.unwrap_or(u64::MAX);
+        let ends_at = policy.max_age_seconds.map(|longest| now.saturating_add(longest).to_string()).unwrap_or_default();
+        let now = now.to_string();
         let mut keys = vec![names.user(tag), names.epoch(tag), names.access(tag, *sid), names.refresh(tag, *sid)];
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
         let forgotten = known.into_iter().chain(no_longer_known(&expected.user, changed));
         keys.extend(forgotten.map(|address| names.failures(tag, Some(address))));
         let User { email, created_at, .. } = changed.unwrap_or(&expected.user);
-        let mut call = Request::call(&OPEN_SESSION, &keys)
-            .arg(&expected.revision)
-            .arg(changed.map(|user| encode_changed_user(user, expected)).unwrap_or_default())
-            .arg(access::new_epoch(*epoch, email, *created_at))
-            .arg(epoch.as_str())
-            .arg(sid.as_str())
-            .arg(policy.access_seconds.min(longest))
-            .arg(policy.refresh_seconds.min(longest))
-            .arg(policy.max_sessions)
-            .arg(&["id", refresh_id.as_str(), "address", &origin.ip])
-            .arg(("last_used", now));
-        if let Some(longest) = policy.max_age_seconds {
-            call = call.arg(("ends_at", now.saturating_add(longest)));
+        let record = changed.map(|user| encode_changed_user(user, expected)).unwrap_or_default();
+        let mut fields = vec!["id", refresh_id.as_str(), "address", &origin.ip, "last_used", &now];
+        if !ends_at.is_empty() {
+            fields.extend(["ends_at", &ends_at]);
         }
         if !origin.user_agent.is_empty() {
-            call = call.arg(&["agent", &origin.user_agent]);
+            fields.extend(["agent", &origin.user_agent]);
         }
-        self.run(tag, &call).await
+        let call = || {
+            Request::call(&OPEN_SESSION, &keys)
+                .arg(&expected.revision)
+                .arg(&record)
+                .arg(access::new_epoch(*epoch, email, *created_at))
+                .arg(epoch.as_str())
+                .arg(sid.as_str())
+                .arg(policy.access_seconds.min(longest))
+                .arg(policy.refresh_seconds.min(longest))
+                .arg(policy.max_sessions)
+                .arg(&fields)
+        };
+        let opened: Option<String> = self.run_ending(tag, Mode::Shared, call).await?;
+        opened.map(|epoch| Id::parse(&epoch).ok_or_else(|| unreadable("an epoch entry"))).transpose()
     }
 
     /// One command on two keys, however many sessions the user has.
@@ -98,12 +104,12 @@ impl Redis {
         let names = self.keys();
         let mut keys = vec![names.epoch(tag), names.access(tag, sid), names.refresh(tag, sid)];
         keys.extend(caller.map(|sid| names.access(tag, sid)));
-        self.run_outcome(tag, &Request::call(&END_SESSION, &keys).arg(sid.as_str())).await
+        self.end(tag, || Request::call(&END_SESSION, &keys).arg(sid.as_str())).await
     }
 
     pub(crate) async fn end_sessions(&self, tag: Id, caller: Id) -> Result<Outcome, Error> {
         let keys = [self.keys().epoch(tag), self.keys().sessions(tag), self.keys().access(tag, caller)];
-        self.run_outcome(tag, &Request::call(&END_SESSIONS, &keys)).await
+        self.end(tag, || Request::call(&END_SESSIONS, &keys)).await
     }
 
     pub(crate) async fn keep_only(
@@ -118,24 +124,17 @@ impl Redis {
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
         let known = change.and_then(|change| change.known);
         keys.extend(known.map(|known| names.failures(tag, Some(known))));
-        let call = Request::call(&KEEP_ONLY, &keys).arg(epoch.as_str()).arg(sid.as_str());
-        let call = match change {
-            Some(Change { expected, user, .. }) => {
-                call.arg(&expected.revision).arg(encode_changed_user(user, expected))
-            }
-            None => call.arg("").arg(""),
-        };
-        self.run_outcome(tag, &call).await
+        let record =
+            change.map(|Change { expected, user, .. }| encode_changed_user(user, expected)).unwrap_or_default();
+        let revision = change.map(|change| change.expected.revision.as_slice()).unwrap_or_default();
+        let call = || Request::call(&KEEP_ONLY, &keys).arg(epoch.as_str()).arg(sid.as_str()).arg(revision).arg(&record);
+        self.end(tag, call).await
     }
 
     pub(crate) async fn remove_tokens(&self, tag: Id, caller: Option<Id>) -> Result<Outcome, Error> {
-        let epoch = self.keys().epoch(tag);
-        if let Some(sid) = caller {
-            let keys = [epoch, self.keys().access(tag, sid)];
-            return self.run_outcome(tag, &Request::call(&REMOVE_TOKENS, &keys)).await;
-        }
-        let removed: bool = self.run_lasting(tag, &Request::command("DEL").arg(epoch)).await?;
-        Ok(if removed { Outcome::Done } else { Outcome::NotThere })
+        let mut keys = vec![self.keys().epoch(tag)];
+        keys.extend(caller.map(|sid| self.keys().access(tag, sid)));
+        self.end(tag, || Request::call(&REMOVE_TOKENS, &keys)).await
     }
 }
 

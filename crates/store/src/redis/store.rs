@@ -5,9 +5,8 @@ use std::sync::Arc;
 use auth_service_records::{
     clock::Clock,
     error::{Error, Outage},
-    session::{Outcome, SessionPolicy},
+    session::SessionPolicy,
 };
-use auth_service_token::Id;
 use redis::{FromRedisValue, RedisError, Value};
 
 use super::{
@@ -36,7 +35,7 @@ pub(super) struct Shared {
 /// The store of one runtime.
 pub struct Redis {
     pub(super) shared: Arc<Shared>,
-    servers: Servers,
+    pub(super) servers: Servers,
 }
 
 /// The servers behind the address.
@@ -74,21 +73,20 @@ impl Redis {
         request: &Request<'_>,
     ) -> Result<T, Error> {
         let tag = tag.into();
-        let mode = self.shared.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag));
-        self.run_in(tag, request, mode).await
+        self.run_in(tag, request, self.lasting(tag)).await
     }
 
-    /// Runs a lasting script. The script returns 1 if done, 0 if there was nothing to do, and -1 if the caller's
-    /// session has no live access entry.
-    pub(super) async fn run_outcome(&self, tag: Id, request: &Request<'_>) -> Result<Outcome, Error> {
-        Ok(match self.run_lasting(tag, request).await? {
-            1 => Outcome::Done,
-            0 => Outcome::NotThere,
-            _ => Outcome::Refused,
-        })
+    /// The mode of a write that a failover must not undo after the acknowledgement.
+    pub(super) fn lasting(&self, tag: Tag) -> Mode {
+        self.shared.wait.map_or(Mode::Shared, |wait| Mode::Replicated(wait, tag))
     }
 
-    async fn run_in<T: FromRedisValue>(&self, tag: Tag, request: &Request<'_>, mode: Mode) -> Result<T, Error> {
+    pub(super) async fn run_in<T: FromRedisValue>(
+        &self,
+        tag: Tag,
+        request: &Request<'_>,
+        mode: Mode,
+    ) -> Result<T, Error> {
         self.check_clock()?;
         let answer = match &self.servers {
             Servers::One(link) => link.run(request, mode, false).await?,

@@ -10,7 +10,8 @@ use std::{
 
 use auth_service_records::{
     clock::Clock,
-    session::{NewSession, Origin, Page, Refreshed, SessionPolicy},
+    revocation::StreamId,
+    session::{NewSession, Origin, Page, Refreshed, Renewed, SessionPolicy, Successor},
     throttle::KnownAddresses,
     user::{Email, User},
 };
@@ -21,6 +22,7 @@ use auth_service_store::{
 };
 use auth_service_token::Id;
 use redis::FromRedisValue;
+use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -131,10 +133,10 @@ impl Scene {
         self.key(&format!("r:{sid}"))
     }
 
-    /// The part of each key after the tag, sorted.
+    /// The part of each key of the user after the tag, sorted.
     pub(crate) fn kinds(&self) -> Vec<String> {
         let prefix = self.key("");
-        let keys: Vec<String> = self.redis(&["KEYS", "*"]);
+        let keys: Vec<String> = self.redis(&["KEYS", "as:{*"]);
         let mut kinds: Vec<_> = keys.iter().map(|key| key.strip_prefix(&prefix).unwrap().to_owned()).collect();
         kinds.sort_unstable();
         kinds
@@ -158,7 +160,7 @@ impl Scene {
     /// Opens a session whose refresh token has the same id as the session.
     pub(crate) async fn sign_in(&self) -> Id {
         let session = session();
-        assert!(self.store.open_session(self.tag, &self.find().await, None, &session, None).await.unwrap());
+        assert!(self.store.open_session(self.tag, &self.find().await, None, &session, None).await.unwrap().is_some());
         session.sid
     }
 
@@ -167,7 +169,36 @@ impl Scene {
     }
 
     pub(crate) async fn refresh(&self, sid: Id, refresh_id: Id, next_id: Option<Id>) -> Refreshed {
-        self.store.refresh(self.tag, sid, refresh_id, next_id).await.unwrap()
+        match self.store.refresh(self.tag, sid, refresh_id, next_id).await.unwrap() {
+            Refreshed::Live { access_seconds, epoch, successor } => {
+                assert_eq!(self.epoch(), Some(epoch));
+                refreshed(access_seconds, successor)
+            }
+            ended => ended,
+        }
+    }
+
+    pub(crate) async fn renew(&self, sid: Id, refresh_id: Id) -> Renewed {
+        match self.store.renew(self.tag, sid, refresh_id).await.unwrap() {
+            Renewed::Live { access_seconds, epoch } => {
+                assert_eq!(self.epoch(), Some(epoch));
+                renewed(access_seconds)
+            }
+            ended => ended,
+        }
+    }
+
+    /// The user's epoch.
+    pub(crate) fn epoch(&self) -> Option<Id> {
+        let entry: Option<Vec<u8>> = self.redis(&["GET", &self.key("e")]);
+        let entry: Value = serde_json::from_slice(&entry?).unwrap();
+        Id::parse(entry["epoch"].as_str().unwrap())
+    }
+
+    /// All ids in the feed of revocations, oldest first.
+    pub(crate) async fn revoked(&self) -> Vec<String> {
+        let feed = self.store.revocations(StreamId::default()).await.unwrap();
+        feed.into_iter().flat_map(|entry| entry.revoked).collect()
     }
 
     pub(crate) async fn listed(&self, after: Option<Id>, limit: usize) -> Vec<Id> {
@@ -204,4 +235,19 @@ pub(crate) fn session() -> NewSession {
     let sid = id();
     let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: "curl/8.5.0".to_owned() };
     NewSession { sid, epoch: id(), refresh_id: sid, origin }
+}
+
+/// The epoch in the results of the scene, whose calls have compared the real one.
+fn any_epoch() -> Id {
+    Id::digest(b"any epoch")
+}
+
+/// A refresh that the session survives.
+pub(crate) fn refreshed(access_seconds: u64, successor: Option<Successor>) -> Refreshed {
+    Refreshed::Live { access_seconds, epoch: any_epoch(), successor }
+}
+
+/// A renewal that the session survives.
+pub(crate) fn renewed(access_seconds: u64) -> Renewed {
+    Renewed::Live { access_seconds, epoch: any_epoch() }
 }

@@ -6,14 +6,12 @@ use auth_service_records::session::{Outcome, Refreshed, Renewed, SessionPolicy, 
 use auth_service_token::Id;
 use tokio::task::JoinSet;
 
-use crate::scene::{POLICY, Scene, id};
-
-const PLAIN: Refreshed = Refreshed::Live { access_seconds: 60, successor: None };
+use crate::scene::{POLICY, Scene, id, refreshed, renewed};
 
 /// The successor that a refresh returns.
 fn successor(refreshed: Refreshed) -> Successor {
     match refreshed {
-        Refreshed::Live { access_seconds: 60, successor: Some(successor) } => successor,
+        Refreshed::Live { access_seconds: 60, successor: Some(successor), .. } => successor,
         other => panic!("{other:?}"),
     }
 }
@@ -35,14 +33,14 @@ async fn a_refresh_renews_the_access_entry_and_extends_the_epoch() {
     for key in [scene.refresh_key(sid), scene.key("e"), scene.key("s")] {
         scene.expire(&key, 20);
     }
-    assert_eq!(scene.refresh(sid, sid, None).await, PLAIN);
+    assert_eq!(scene.refresh(sid, sid, None).await, refreshed(60, None));
     assert!(scene.lives(sid).await);
     assert_eq!(scene.ttl(&scene.refresh_key(sid)), 20);
     for key in [scene.access(sid), scene.key("e"), scene.key("s")] {
         assert_eq!(scene.ttl(&key), 60, "{key}");
     }
     scene.expire(&scene.access(sid), 90);
-    assert_eq!(scene.refresh(sid, sid, None).await, PLAIN);
+    assert_eq!(scene.refresh(sid, sid, None).await, refreshed(60, None));
     assert_eq!(scene.ttl(&scene.access(sid)), 90, "an older access token keeps its lifetime");
     assert_eq!(scene.refresh(id(), sid, None).await, Refreshed::Gone);
     assert_eq!(scene.refresh(sid, id(), None).await, Refreshed::Reused);
@@ -55,14 +53,14 @@ async fn no_token_outlives_the_longest_life_of_the_session() {
     let sid = scene.sign_in().await;
     let now = scene.clock.now_seconds();
     match scene.refresh(sid, sid, Some(id())).await {
-        Refreshed::Live { access_seconds: 39..=40, successor: Some(Successor { exp, .. }) } => {
+        Refreshed::Live { access_seconds: 39..=40, successor: Some(Successor { exp, .. }), .. } => {
             assert!((now + 39..=now + 41).contains(&exp), "{exp}");
         }
         other => panic!("{other:?}"),
     }
     let _: u8 = scene.redis(&["HSET", &scene.refresh_key(sid), "ends_at", &now.to_string()]);
     assert_eq!(scene.refresh(sid, sid, None).await, Refreshed::Gone);
-    assert_eq!(scene.store.renew(scene.tag, sid, sid).await.unwrap(), Renewed::Gone);
+    assert_eq!(scene.renew(sid, sid).await, Renewed::Gone);
 }
 
 #[tokio::test]
@@ -76,7 +74,7 @@ async fn a_spent_token_gives_the_same_successor_within_the_grace() {
     assert_eq!(scene.ttl(&scene.refresh_key(sid)), 120);
     scene.expire(&scene.refresh_key(sid), 100);
     // A refresh uses the successor.
-    assert_eq!(scene.refresh(sid, next, None).await, PLAIN);
+    assert_eq!(scene.refresh(sid, next, None).await, refreshed(60, None));
     assert_eq!(successor(scene.refresh(sid, sid, Some(id())).await), first);
     assert_eq!(scene.ttl(&scene.refresh_key(sid)), 100, "a repeated successor keeps its expiry");
     scene.spent_before(sid, 11);
@@ -91,7 +89,7 @@ async fn a_spent_token_gives_its_successor_until_that_is_used() {
     scene.refresh(sid, sid, Some(next)).await;
     scene.spent_before(sid, 100);
     assert_eq!(successor(scene.refresh(sid, sid, Some(id())).await).refresh_id, next);
-    assert_eq!(scene.store.renew(scene.tag, sid, sid).await.unwrap(), Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(60));
     // After a second rotation, the first token is two generations old.
     scene.refresh(sid, next, Some(last)).await;
     scene.spent_before(sid, 100);
@@ -106,15 +104,15 @@ async fn a_renewal_needs_the_current_refresh_token_and_does_not_outlive_it() {
     let (store, tag) = (&scene.store, scene.tag);
     let (sid, next) = (scene.sign_in().await, id());
     let _: u8 = scene.redis(&["DEL", &scene.access(sid)]);
-    assert_eq!(store.renew(tag, sid, sid).await.unwrap(), Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(60));
     assert_eq!(scene.ttl(&scene.access(sid)), 60);
     scene.refresh(sid, sid, Some(next)).await;
     scene.expire(&scene.refresh_key(sid), 30);
-    let renewed = store.renew(tag, sid, next).await.unwrap();
-    assert!(matches!(renewed, Renewed::Live { access_seconds: 29..=30 }), "{renewed:?}");
+    let cut = scene.renew(sid, next).await;
+    assert!(matches!(cut, Renewed::Live { access_seconds: 29..=30, .. }), "{cut:?}");
     scene.spent_before(sid, 11);
-    assert_eq!(store.renew(tag, sid, sid).await.unwrap(), Renewed::Reused);
-    assert_eq!(store.renew(tag, sid, next).await.unwrap(), Renewed::Gone);
+    assert_eq!(scene.renew(sid, sid).await, Renewed::Reused);
+    assert_eq!(scene.renew(sid, next).await, Renewed::Gone);
     assert_eq!(store.remove_tokens(tag, None).await.unwrap(), Outcome::NotThere);
 }
 

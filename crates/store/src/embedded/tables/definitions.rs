@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use auth_service_records::revocation::StreamId;
 use auth_service_token::Id;
 use redb::TableDefinition;
 
@@ -13,6 +14,8 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition
 pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
 /// Maps a [`session_key`] to the refresh entry, which expires with the session's refresh token.
 pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
+/// The feed of revocations: maps a [`feed_key`] to the revoked id, which expires with the last token that it concerns.
+pub(super) const REVOCATIONS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("revocations");
 /// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, to the boot of
 /// the machine, and to the milliseconds since the boot. The boot is empty if it is not known.
 pub(super) const TIMES: TableDefinition<'_, &str, TimeValue> = TableDefinition::new("time");
@@ -21,7 +24,7 @@ pub(super) const KEY_SETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// The expiry of an entry, in milliseconds since the Unix epoch, and its JSON with a version.
+/// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, or an id.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
 
 /// The value of [`TIMES`].
@@ -61,6 +64,11 @@ impl fmt::Display for FormatError {
             Self::Storage(error) => error.fmt(f),
         }
     }
+}
+
+/// The key of an entry of the feed. All keys have the same length, so that they are in the order of the ids.
+pub(super) fn feed_key(id: StreamId) -> String {
+    format!("{:020}-{:020}", id.millis, id.number)
 }
 
 /// The key of a session's entries.

@@ -20,6 +20,12 @@ pub(in crate::embedded) struct EpochEntry {
     unknown_fields: Map<String, Value>,
 }
 
+/// The epoch alone. An epoch entry of any version has this field.
+#[derive(Deserialize)]
+pub(super) struct EpochId {
+    pub(super) epoch: Id,
+}
+
 /// The session's access entry. It also stores when and in which order the session was opened, because the access entry
 /// may outlive the refresh entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]

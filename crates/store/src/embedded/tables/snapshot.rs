@@ -1,13 +1,19 @@
 //! Reads the last committed state, and creates the tables of a new file.
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
+use auth_service_records::{
+    error::Error,
+    revocation::{Revocation, StreamId},
+};
+use redb::{AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, REFRESH, TIMES, USERS,
+        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, REFRESH, REVOCATIONS, TIMES,
+        USERS, feed_key,
     },
     reads::Reads,
 };
+use crate::embedded::failure::Failure;
 
 /// The tables as they were after one commit.
 pub(in crate::embedded) struct Snapshot {
@@ -16,6 +22,7 @@ pub(in crate::embedded) struct Snapshot {
     access: ReadOnlyTable<&'static str, EntryValue>,
     refresh: ReadOnlyTable<&'static str, EntryValue>,
     key_sets: ReadOnlyTable<&'static str, &'static [u8]>,
+    revocations: ReadOnlyTable<&'static str, EntryValue>,
 }
 
 impl Snapshot {
@@ -27,8 +34,25 @@ impl Snapshot {
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
             key_sets: transaction.open_table(KEY_SETS)?,
+            revocations: transaction.open_table(REVOCATIONS)?,
         })
     }
+
+    /// Up to `limit` entries of the feed from `from` on, oldest first.
+    pub(in crate::embedded) fn revocations(&self, from: StreamId, limit: usize) -> Result<Vec<Revocation>, Failure> {
+        let rows = self.revocations.range(feed_key(from).as_str()..)?.take(limit);
+        let revocation = |row: Result<(AccessGuard<'_, &str>, AccessGuard<'_, EntryValue>), redb::StorageError>| {
+            let (key, value) = row?;
+            let id = StreamId::parse(key.value()).ok_or_else(unreadable)?;
+            let revoked = String::from_utf8(value.value().1.to_vec()).map_err(|_| unreadable())?;
+            Ok(Revocation { id, revoked: vec![revoked] })
+        };
+        rows.map(revocation).collect()
+    }
+}
+
+fn unreadable() -> Error {
+    Error::Internal("a revocation cannot be read".to_owned())
 }
 
 impl Reads for Snapshot {
@@ -70,7 +94,7 @@ pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatErro
     transaction.open_table(USERS)?;
     transaction.open_table(KEY_SETS)?;
     transaction.open_table(TIMES)?;
-    for entries in [EPOCHS, ACCESS, REFRESH] {
+    for entries in [EPOCHS, ACCESS, REFRESH, REVOCATIONS] {
         transaction.open_table(entries)?;
     }
     Ok(transaction.commit()?)

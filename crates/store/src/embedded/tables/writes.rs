@@ -1,14 +1,18 @@
 //! Writes entries inside a transaction.
 
-use auth_service_token::Id;
+use auth_service_records::{
+    revocation::{MARGIN_SECONDS, StreamId},
+    session::eid,
+};
+use auth_service_token::{Id, LEEWAY_SECONDS};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, REFRESH, TIME_KEY, TIMES, TimeValue, USERS, session_key,
-        session_keys,
+        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, REFRESH, REVOCATIONS, TIME_KEY, TIMES, TimeValue, USERS,
+        feed_key, session_key, session_keys,
     },
-    entries::{AccessEntry, EpochEntry, RefreshEntry, encode},
+    entries::{AccessEntry, EpochEntry, EpochId, RefreshEntry, encode},
     reads::{Live, Reads},
 };
 use crate::embedded::{
@@ -23,6 +27,7 @@ pub(in crate::embedded) struct Tables<'t> {
     access: Table<'t, &'static str, EntryValue>,
     refresh: Table<'t, &'static str, EntryValue>,
     key_sets: Table<'t, &'static str, &'static [u8]>,
+    revocations: Table<'t, &'static str, EntryValue>,
     times: Table<'t, &'static str, TimeValue>,
     /// Whether anything was written.
     pub(in crate::embedded) changed: bool,
@@ -38,6 +43,7 @@ impl<'t> Tables<'t> {
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
             key_sets: transaction.open_table(KEY_SETS)?,
+            revocations: transaction.open_table(REVOCATIONS)?,
             times: transaction.open_table(TIMES)?,
             changed: false,
         })
@@ -79,6 +85,33 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Adds an id to the feed of revocations. `tokens_expire` is the time at which the last token that the id concerns
+    /// expires.
+    pub(in crate::embedded) fn publish(&mut self, id: &str, tokens_expire: u64, now: u64) -> Result<()> {
+        self.changed = true;
+        let last = self.revocations.last()?.and_then(|(key, _)| StreamId::parse(key.value()));
+        // The clock may show an earlier time than before a restart.
+        let place = StreamId { millis: now, number: 0 }.max(last.map(StreamId::next).unwrap_or_default());
+        let expiry = tokens_expire.saturating_add((LEEWAY_SECONDS + MARGIN_SECONDS) * 1_000);
+        self.revocations.insert(feed_key(place).as_str(), (expiry, id.as_bytes()))?;
+        Ok(())
+    }
+
+    /// Removes the epoch, and publishes its end in the same transaction. Decodes as little of the entry as possible, so
+    /// that an entry of a later version ends too.
+    pub(in crate::embedded) fn end_epoch(&mut self, tag: Id, now: u64) -> Result<()> {
+        let found = self.epochs.get(tag.as_str())?.map(|found| {
+            let (expiry, json) = found.value();
+            (expiry, serde_json::from_slice::<EpochId>(json).ok())
+        });
+        if let Some((expiry, Some(EpochId { epoch }))) = found
+            && expiry > now
+        {
+            self.publish(eid(epoch).as_str(), expiry, now)?;
+        }
+        self.remove_epoch(tag)
+    }
+
     /// Removes both entries of one session.
     pub(in crate::embedded) fn remove_session(&mut self, tag: Id, sid: Id) -> Result<()> {
         self.changed = true;
@@ -107,6 +140,7 @@ impl<'t> Tables<'t> {
         now: u64,
     ) -> Result<()> {
         let sessions = self.live_sessions(tag, epoch.entry.epoch, now)?;
+        self.publish(sid.as_str(), epoch.expiry, now)?;
         let others_expiry = sessions.iter().filter(|session| session.sid != sid).map(|session| session.expiry).max();
         self.remove_session(tag, sid)?;
         match others_expiry {
@@ -151,18 +185,23 @@ impl<'t> Tables<'t> {
         Ok(false)
     }
 
-    /// Removes the entries of all users.
+    /// Removes the entries of all users. The feed stays, because verifiers elsewhere have a clock of their own.
     pub(in crate::embedded) fn remove_all_sessions(&mut self) -> std::result::Result<(), redb::StorageError> {
         self.changed = true;
-        for table in self.expiring() {
+        for table in self.entries() {
             table.retain(|_, _| false)?;
         }
         Ok(())
     }
 
-    /// The tables whose entries expire.
-    pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
+    /// The tables of epochs and sessions.
+    pub(in crate::embedded) fn entries(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 3] {
         [&mut self.epochs, &mut self.access, &mut self.refresh]
+    }
+
+    /// The tables whose entries expire.
+    pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 4] {
+        [&mut self.epochs, &mut self.access, &mut self.refresh, &mut self.revocations]
     }
 }
 

@@ -4,7 +4,8 @@ use std::{cell::Cell, sync::Arc, time::Instant};
 
 use auth_service_records::{
     clock::Clock,
-    session::{NewSession, Origin, Page, Refreshed, Renewed, SessionPolicy},
+    revocation::StreamId,
+    session::{NewSession, Origin, Page, Refreshed, Renewed, SessionPolicy, Successor},
     throttle::KnownAddresses,
     user::User,
 };
@@ -81,7 +82,7 @@ impl Scene {
         self.store.create_user(self.tag, &user()).await.unwrap();
         let session = session();
         self.set_clock();
-        assert!(self.store.open_session(self.tag, &self.find(), None, &session, None).await.unwrap());
+        assert!(self.store.open_session(self.tag, &self.find(), None, &session, None).await.unwrap().is_some());
         session.sid
     }
 
@@ -91,12 +92,36 @@ impl Scene {
 
     pub(super) async fn refresh(&self, sid: Id, refresh_id: Id, next_id: Option<Id>) -> Refreshed {
         self.set_clock();
-        self.store.refresh(self.tag, sid, refresh_id, next_id).await.unwrap()
+        match self.store.refresh(self.tag, sid, refresh_id, next_id).await.unwrap() {
+            Refreshed::Live { access_seconds, epoch, successor } => {
+                assert_eq!(self.epoch(), Some(epoch));
+                refreshed(access_seconds, successor)
+            }
+            ended => ended,
+        }
     }
 
     pub(super) async fn renew(&self, sid: Id, refresh_id: Id) -> Renewed {
         self.set_clock();
-        self.store.renew(self.tag, sid, refresh_id).await.unwrap()
+        match self.store.renew(self.tag, sid, refresh_id).await.unwrap() {
+            Renewed::Live { access_seconds, epoch } => {
+                assert_eq!(self.epoch(), Some(epoch));
+                renewed(access_seconds)
+            }
+            ended => ended,
+        }
+    }
+
+    /// The user's epoch.
+    pub(super) fn epoch(&self) -> Option<Id> {
+        let epoch = self.store.read(|snapshot, now| snapshot.live_epoch(self.tag, now)).unwrap();
+        epoch.map(|epoch| epoch.entry.epoch)
+    }
+
+    /// All ids in the feed of revocations, oldest first.
+    pub(super) fn revoked(&self) -> Vec<String> {
+        let feed = self.store.revocations(StreamId::default()).unwrap();
+        feed.into_iter().flat_map(|entry| entry.revoked).collect()
     }
 
     /// Ids of the listed sessions, newest first.
@@ -122,7 +147,7 @@ impl Scene {
     pub(super) async fn edit(&self, edit: impl Fn(&mut Value) + Send + 'static) {
         self.store
             .write(move |tables: &mut Tables<'_>, _| {
-                for table in tables.expiring() {
+                for table in tables.entries() {
                     for (key, expiry, mut json) in rows_of(table) {
                         edit(&mut json);
                         table.insert(key.as_str(), (expiry, json.to_string().as_bytes()))?;
@@ -164,4 +189,19 @@ pub(super) fn session() -> NewSession {
     let sid = id();
     let origin = Origin { ip: "192.0.2.1".to_owned(), user_agent: "tests".to_owned() };
     NewSession { sid, epoch: id(), refresh_id: sid, origin }
+}
+
+/// The epoch in the results of the scene, whose calls have compared the real one.
+fn any_epoch() -> Id {
+    Id::digest(b"any epoch")
+}
+
+/// A refresh that the session survives.
+pub(super) fn refreshed(access_seconds: u64, successor: Option<Successor>) -> Refreshed {
+    Refreshed::Live { access_seconds, epoch: any_epoch(), successor }
+}
+
+/// A renewal that the session survives.
+pub(super) fn renewed(access_seconds: u64) -> Renewed {
+    Renewed::Live { access_seconds, epoch: any_epoch() }
 }

@@ -6,11 +6,11 @@ use auth_service_records::session::{Outcome, Refreshed, Renewed, SessionPolicy, 
 use auth_service_token::Id;
 use tokio::task::JoinSet;
 
-use super::scene::{POLICY, START, Scene, id};
+use super::scene::{POLICY, START, Scene, id, refreshed, renewed};
 
 fn live(refresh_id: Id, spent_after: u64) -> Refreshed {
     let iat = START + spent_after;
-    Refreshed::Live { access_seconds: 60, successor: Some(Successor { refresh_id, iat, exp: iat + 120 }) }
+    refreshed(60, Some(Successor { refresh_id, iat, exp: iat + 120 }))
 }
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn a_refresh_without_rotation_extends_the_access_entry_alone() {
     let scene = Scene::new(POLICY);
     let sid = scene.sign_in().await;
     scene.at(100_000);
-    assert_eq!(scene.refresh(sid, sid, None).await, Refreshed::Live { access_seconds: 60, successor: None });
+    assert_eq!(scene.refresh(sid, sid, None).await, refreshed(60, None));
     let [epochs, access, refresh] = scene.rows();
     let ends_after = |expiry: u64| (expiry - START * 1_000) / 1_000;
     assert_eq!((ends_after(access[0].1), ends_after(refresh[0].1), ends_after(epochs[0].1)), (160, 120, 160));
@@ -34,11 +34,11 @@ async fn an_older_access_token_keeps_its_end() {
     let scene = Scene::new(SessionPolicy { max_age_seconds: Some(90), ..POLICY });
     let sid = scene.sign_in().await;
     scene.at(80_100);
-    assert_eq!(scene.refresh(sid, sid, None).await, Refreshed::Live { access_seconds: 10, successor: None });
+    assert_eq!(scene.refresh(sid, sid, None).await, refreshed(10, None));
     let expiry = scene.rows()[1][0].1;
     assert_eq!(expiry, (START + 90) * 1_000, "the session's end");
     scene.at(20_000);
-    assert_eq!(scene.renew(sid, sid).await, Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(60));
     assert_eq!(scene.rows()[1][0].1, expiry);
 }
 
@@ -51,7 +51,7 @@ async fn a_spent_token_gives_its_successor_while_that_is_unused_or_for_the_grace
     scene.at(50_000);
     assert_eq!(scene.refresh(sid, sid, Some(id())).await, live(second, 1), "unused, long after the grace");
     assert_eq!(scene.refresh(sid, second, Some(third)).await, live(third, 50));
-    assert_eq!(scene.renew(sid, third).await, Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, third).await, renewed(60));
     scene.at(59_000);
     assert_eq!(scene.refresh(sid, second, Some(id())).await, live(third, 50), "used, within the grace");
     scene.at(61_000);
@@ -76,14 +76,14 @@ async fn a_renewal_follows_the_rules_of_a_refresh() {
     let scene = Scene::new(POLICY);
     let (sid, second) = (scene.sign_in().await, id());
     scene.at(100_000);
-    assert_eq!(scene.renew(sid, sid).await, Renewed::Live { access_seconds: 20 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(20));
     let [_, access, refresh] = scene.rows();
     assert!(access[0].1 <= refresh[0].1, "no longer than the refresh token");
     assert_eq!(scene.refresh(sid, sid, Some(second)).await, live(second, 100));
-    assert_eq!(scene.renew(sid, sid).await, Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(60));
     scene.at(150_000);
-    assert_eq!(scene.renew(sid, sid).await, Renewed::Live { access_seconds: 60 }, "still unused");
-    assert_eq!(scene.renew(sid, second).await, Renewed::Live { access_seconds: 60 });
+    assert_eq!(scene.renew(sid, sid).await, renewed(60), "still unused");
+    assert_eq!(scene.renew(sid, second).await, renewed(60));
     assert_eq!(scene.renew(sid, sid).await, Renewed::Reused);
     assert!(!scene.lives(sid));
     assert_eq!(scene.renew(sid, second).await, Renewed::Gone);
@@ -95,7 +95,7 @@ async fn no_entry_outlives_the_longest_life_of_a_session() {
     let (sid, second) = (scene.sign_in().await, id());
     scene.at(50_100);
     let successor = Some(Successor { refresh_id: second, iat: START + 50, exp: START + 100 });
-    assert_eq!(scene.refresh(sid, sid, Some(second)).await, Refreshed::Live { access_seconds: 50, successor });
+    assert_eq!(scene.refresh(sid, sid, Some(second)).await, refreshed(50, successor));
     assert!(scene.rows().iter().flatten().all(|(_, expiry, _)| *expiry == (START + 100) * 1_000));
     scene.at(99_100);
     assert!(matches!(scene.refresh(sid, second, Some(id())).await, Refreshed::Live { access_seconds: 1, .. }));

@@ -26,6 +26,7 @@ impl Probe {
         probe.add_text_commands(&key("text"));
         probe.add_hash_commands(&key("hash"));
         probe.add_set_commands(&key("set"));
+        probe.add_stream_commands(&key("stream"));
         probe.add("TIME", "", &[], None);
         if needs.wait.is_some() {
             probe.add("WAIT", "0", &["1"], None);
@@ -71,6 +72,14 @@ impl Probe {
         self.add("HINCRBY", key, &["field", "1"], int(2));
         // Also deletes the key, because the field is the last one.
         self.add("HDEL", key, &["field"], int(1));
+    }
+
+    fn add_stream_commands(&mut self, key: &str) {
+        self.add("XADD", key, &["*", "id", "1"], None);
+        self.add("EXPIRE", key, &[SECONDS], int(1));
+        self.add("XTRIM", key, &["MINID", "0"], int(0));
+        self.add("XRANGE", key, &["-", "+", "COUNT", "1"], None);
+        self.add("DEL", key, &[], int(1));
     }
 
     fn add_set_commands(&mut self, key: &str) {

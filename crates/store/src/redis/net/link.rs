@@ -81,6 +81,11 @@ impl Link {
         let _ = self.tried.clone().wait_for(|tried| *tried).await;
     }
 
+    /// The serial of the current connection, which no other connection of this link has.
+    pub(in crate::redis) fn connection(&self) -> Result<u64, Error> {
+        Ok(self.state.current()?.serial)
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.state.current().is_ok()
     }
@@ -112,6 +117,9 @@ impl Link {
         asking: bool,
     ) -> Result<Value, Failure> {
         let current = self.state.current().map_err(Failure::Error)?;
+        if request.connection.is_some_and(|serial| serial != current.serial) {
+            return Err(Failure::Error(Error::Unavailable(Outage::Unreachable)));
+        }
         match mode {
             Mode::Shared => {
                 let answer = request.send(&mut current.connection.clone(), asking).await;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, connection_config, no_primary, set_name, timed_out},
-    request::Request,
+    request::{Request, is_unpublished},
     server::Server,
 };
 use crate::{
@@ -115,6 +115,9 @@ impl Exclusive {
                 return Written::Failed(error);
             }
         };
+        if is_unpublished(&answer) {
+            return Written::Replicated(answer);
+        }
         let changed = !matches!(answer, Value::Nil | Value::Int(..=0));
         let replicas = timeout_at(deadline, self.replicas(&mut connection, asking, tag, changed)).await;
         match replicas.unwrap_or_else(|_| Err(timed_out())) {

@@ -12,6 +12,8 @@ pub(in crate::redis) struct Request<'a> {
     command: Cmd,
     /// The script of a call. If the server does not know the script, we load it and repeat the call.
     script: Option<&'a Script>,
+    /// The serial of the only connection that may send the request.
+    pub(super) connection: Option<u64>,
 }
 
 impl<'a> Request<'a> {
@@ -20,7 +22,7 @@ impl<'a> Request<'a> {
         // Enough room for a token check.
         let mut command = Cmd::with_capacity(6, 160);
         command.arg(name);
-        Self { command, script: None }
+        Self { command, script: None, connection: None }
     }
 
     /// Starts a call of a script. `arg` adds its arguments.
@@ -28,11 +30,17 @@ impl<'a> Request<'a> {
         // Enough room for most calls.
         let mut command = Cmd::with_capacity(16, 512);
         command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys);
-        Self { command, script: Some(script) }
+        Self { command, script: Some(script), connection: None }
     }
 
     pub(in crate::redis) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    /// Lets the link send the request only while it has this connection, so only to the same process of the same server.
+    pub(in crate::redis) fn on(mut self, connection: Option<u64>) -> Self {
+        self.connection = connection;
         self
     }
 
@@ -73,4 +81,12 @@ pub(in crate::redis) enum Mode {
     /// keys. The answer must be nil or a number below 1 if the request changes nothing, and must be anything else if it
     /// changes something.
     Replicated(Wait, Tag),
+}
+
+/// The first element of the answer of a script that ends nothing before the end is published.
+const PUBLISH: &[u8] = b"publish";
+
+/// Whether a script has changed nothing, because what it ends is not published yet.
+pub(in crate::redis) fn is_unpublished(answer: &Value) -> bool {
+    matches!(answer, Value::Array(items) if matches!(items.first(), Some(Value::BulkString(first)) if first == PUBLISH))
 }

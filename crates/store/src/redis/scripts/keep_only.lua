@@ -1,8 +1,9 @@
 -- Ends all sessions except one, and moves this session to a new epoch. Can also replace the record of the account.
--- Needs entries.lua.
+-- Needs entries.lua and ending.lua.
 -- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address, if there is one.
--- ARGV: new epoch id, session id, expected record or '' for no change, new record.
+-- ARGV: new epoch id, session id, expected record or '' for no change, new record, what is published.
 -- Returns 1 if done, 0 if the account has changed since it was read, -1 if the session has no live access entry.
+-- Returns what to publish if the former epoch is not published.
 local base = string.sub(KEYS[2], 1, -2)
 local epoch_value, access_value = redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 local epoch, access = decode(epoch_value), decode(access_value)
@@ -19,8 +20,11 @@ end
 epoch_value, access_value = moved(epoch_value), moved(access_value)
 if failure then return redis.error_reply(failure) end
 
+if ARGV[3] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[3] then return 0 end
+must_publish_epoch(epoch.epoch)
+if must_wait() then return unpublished end
+
 if ARGV[3] ~= '' then
-  if redis.call('GET', KEYS[1]) ~= ARGV[3] then return 0 end
   redis.call('SET', KEYS[1], ARGV[4])
   redis.call('DEL', unpack(KEYS, 6))
 end

@@ -1,13 +1,40 @@
--- Opens a session if the account still has the expected record. Needs entries.lua.
+-- Opens a session if the account still has the expected record. Needs entries.lua and ending.lua.
 -- KEYS: user, epoch, access, refresh, sessions, then the counts of failures to reset.
 -- ARGV: expected record, new record or '' for no change, epoch entry if the user has none, its epoch id, session id,
---       access TTL, refresh TTL, session limit, then the names and values of the fields of the refresh entry.
--- Returns 1, or 0 if the account has changed.
+--       access TTL, refresh TTL, session limit, then the names and values of the fields of the refresh entry, and last what is
+--       published.
+-- Returns the epoch of the session, or nil if the account has changed. Returns what to publish if the limit ends
+-- sessions whose end is not published.
 local base, sessions = string.sub(KEYS[2], 1, -2), KEYS[5]
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 local epoch = decode(redis.call('GET', KEYS[2]))
 if failure then return redis.error_reply(failure) end
 local ttl = math.max(tonumber(ARGV[6]), tonumber(ARGV[7]))
+
+-- The sessions to delete: the ended ones among the eight oldest, which usually end first, and as many as exceed the
+-- limit, the ended ones before the oldest live ones.
+local dropped = {}
+if epoch then
+  local listed, live = redis.call('ZRANGE', sessions, 0, 7), {}
+  for _, sid in ipairs(listed) do
+    if session_exists(base, sid) then break end
+    dropped[#dropped + 1] = sid
+  end
+  local excess = redis.call('ZCARD', sessions) - #dropped - ARGV[8] + 1
+  for _, sid in ipairs(excess > 0 and redis.call('ZRANGE', sessions, #dropped, -1) or {}) do
+    if excess > 0 and not session_exists(base, sid) then
+      dropped[#dropped + 1], excess = sid, excess - 1
+    else
+      live[#live + 1] = sid
+    end
+  end
+  for n = 1, math.min(excess, #live) do
+    must_publish_session(live[n])
+    dropped[#dropped + 1] = live[n]
+  end
+end
+if must_wait() then return unpublished end
+
 if not epoch then
   -- Deletes the entries that the removal of an earlier epoch has orphaned.
   delete_sessions(base)
@@ -18,31 +45,17 @@ else
 end
 local epoch_id = epoch and epoch.epoch or ARGV[4]
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2]) end
-
--- Removes ended sessions from the list. The oldest usually end first, so checks of the eight oldest find most of them.
-for _, sid in ipairs(redis.call('ZRANGE', sessions, 0, 7)) do
-  if session_exists(base, sid) then break end
+for _, sid in ipairs(dropped) do
+  delete_session(base, sid)
   redis.call('ZREM', sessions, sid)
 end
-local excess = redis.call('ZCARD', sessions) - ARGV[8] + 1
--- Drops up to `excess` sessions, the oldest first. Drops live sessions only with `even_live`.
-local function drop(even_live)
-  for _, sid in ipairs(excess > 0 and redis.call('ZRANGE', sessions, 0, -1) or {}) do
-    if excess > 0 and (even_live or not session_exists(base, sid)) then
-      delete_session(base, sid)
-      excess = excess - redis.call('ZREM', sessions, sid)
-    end
-  end
-end
-drop(false)
-drop(true)
 
 set_access(KEYS[3], epoch_id, ARGV[6])
-redis.call('HSET', KEYS[4], 'v', VERSION, 'epoch', epoch_id, unpack(ARGV, 9))
+redis.call('HSET', KEYS[4], 'v', VERSION, 'epoch', epoch_id, unpack(ARGV, 9, #ARGV - 1))
 redis.call('EXPIRE', KEYS[4], ARGV[7])
 -- The score is text, because Lua would round a number with this many digits.
 local time = redis.call('TIME')
 redis.call('ZADD', sessions, time[1] .. string.format('%06d', time[2]), ARGV[5])
 redis.call('PEXPIRE', sessions, redis.call('PTTL', KEYS[2]))
 redis.call('DEL', unpack(KEYS, 6))
-return 1
+return epoch_id

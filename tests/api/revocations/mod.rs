@@ -1,0 +1,4 @@
+//! The feed of revocations.
+
+mod feed;
+mod producers;
