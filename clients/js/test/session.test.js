@@ -160,11 +160,14 @@ test("a token in the header Access-Token is taken over from auth-service alone",
 });
 
 test("after a password change, this session goes on and the others end", async () => {
-    const { url } = await proxy();
-    const { client, email, changes } = await signedIn(url);
+    const { url, sent } = await proxy();
+    const storage = memoryStorage();
+    const { client, email, changes } = await signedIn(url, { storage });
     const other = clientOf(url);
     await other.client.signIn(email, PASSWORD);
     await client.changePassword(PASSWORD, "another password");
+    // Services that follow the revocation feed refuse the access token from before the change.
+    assert.equal(tokens(storage).access_token, JSON.parse(sent("/user/password")[0].answered.body).access_token);
     assert.equal((await client.user()).email, email);
     const answer = await other.client.fetch(`${url}/user`);
     assert.equal(answer.status, 401);
