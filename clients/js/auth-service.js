@@ -200,10 +200,10 @@ export class AuthClient {
     async #takeOver(id, url, response) {
         const access_token = url.startsWith(`${this.#base}/`) && response.headers.get("Access-Token");
         if (!access_token) return;
-        const at = performance.now();
         const write = async () => {
             const session = await this.#session();
-            if (session?.id === id) await this.#write(session, { access_token }, at);
+            // The new token may expire together with the one that it replaces, so it counts as just as old.
+            if (session?.id === id) await this.#write(session, { access_token }, performance.now() - this.#age(session));
         };
         // The request has succeeded, so a storage that fails must not hide the answer. The next 401 brings a refresh.
         await this.#lock(write).catch(() => {});

@@ -95,7 +95,7 @@ impl NodeTest {
 
 #[test]
 fn a_session_works_in_node() {
-    Scene::start().run("session.test.js").assert_passed(10);
+    Scene::start().run("session.test.js").assert_passed(11);
 }
 
 #[test]

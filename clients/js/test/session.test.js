@@ -159,6 +159,22 @@ test("a token in the header Access-Token is taken over from auth-service alone",
     assert.deepEqual(changes, ["signed-in"]);
 });
 
+test("a token that is taken over is no younger than the one that it replaces", async () => {
+    const { url, sent } = await proxy({
+        fault: ({ path }) => (path === "/user" ? { status: 200, headers: { "Access-Token": "a.b.c" }, body: "{}" } : null),
+    });
+    const storage = memoryStorage();
+    await signedIn(url, { storage });
+    storage.set(JSON.stringify({ ...tokens(storage), life: 60_000, at: Date.now() - 40_000 }));
+    const { client } = clientOf(url, { storage });
+    await client.fetch(`${url}/user`);
+    assert.equal(tokens(storage).access_token, "a.b.c");
+    assert.ok(Date.now() - tokens(storage).at >= 40_000);
+    assert.equal(sent(REFRESH).length, 0);
+    storage.set(JSON.stringify({ ...tokens(storage), at: Date.now() - 59_000 }));
+    assert.notEqual(await clientOf(url, { storage }).client.accessToken(), "a.b.c");
+});
+
 test("after a password change, this session goes on and the others end", async () => {
     const { url, sent } = await proxy();
     const storage = memoryStorage();
