@@ -54,7 +54,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::TokenInvalid`] for a refresh token of another session, [`Error::TokenExpired`] for an expired or
-    /// removed one, [`Error::TokenReused`] for one that was already spent, [`Error::NoSigningKey`], or an error of the store.
+    /// removed one, [`Error::TokenReused`] for one that was already spent, [`Error::NoSigningKey`], or an error of the
+    /// store.
     pub async fn renew(&self, caller: &Caller, claims: &Claims, refresh_token: &str) -> Result<Authorized, Error> {
         let now = self.now();
         let refresh = self.parts.tokens.refresh.verify(refresh_token, now)?;

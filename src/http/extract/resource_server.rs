@@ -8,8 +8,8 @@ use axum::{
 use super::caller::Client;
 use crate::http::{problem_response::Problem, state::AppState};
 
-/// A caller with the credentials of a resource server. `Option<ResourceServer>` is for a route that may be called without credentials:
-/// `None` only if the request has no `Authorization` header.
+/// A caller with the credentials of a resource server. `Option<ResourceServer>` is for a route that may be called without
+/// credentials: `None` only if the request has no `Authorization` header.
 pub(crate) struct ResourceServer;
 
 impl OptionalFromRequestParts<AppState> for ResourceServer {

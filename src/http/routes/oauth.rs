@@ -70,8 +70,8 @@ pub(crate) async fn introspect(
     })
 }
 
-/// Credentials are optional, because who has a token may end its session. Wrong ones are refused nevertheless (RFC 7009,
-/// section 2.1).
+/// Credentials are optional, because everybody who has a token may end its session. Wrong ones are refused nevertheless
+/// (RFC 7009, section 2.1).
 pub(crate) async fn revoke(
     State(app): State<AppState>,
     _: NoQuery,
