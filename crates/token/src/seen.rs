@@ -19,6 +19,9 @@ type Digest = [u8; 32];
 
 /// A bounded map from tokens to their claims. Each thread that verifies tokens should have its own.
 ///
+/// A map must serve one verifier only. For another issuer, audience or key set, the map would pass tokens that the other
+/// verifier refuses.
+///
 /// The map knows nothing of time: whoever uses the claims compares `exp` with the time.
 #[derive(Default)]
 pub struct SeenTokens(Mutex<Maps>);
