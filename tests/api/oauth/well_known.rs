@@ -1,15 +1,17 @@
 //! The public documents: the keys and the metadata.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
     Answer, HS256, RedisServer,
     Store::{self, Embedded, Redis},
-    TestApp, claims, wait_until,
+    TestApp, claims, replicas, wait_until,
 };
 
 const KEYS: &str = "/.well-known/jwks.json";
+const ES256: (&str, &str) = ("ACCESS_TOKEN_ALGORITHM", "ES256");
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 fn get(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -113,15 +115,58 @@ fn the_metadata_names_the_issuer_and_the_endpoints(#[values(Redis, Embedded)] st
     }
 }
 
-#[test]
-fn the_documents_are_served_while_redis_is_away() {
+/// A public key as RFC 7517 and RFC 7518, section 6.2 describe it, without a private part.
+#[track_caller]
+fn assert_public_key(key: &Value) {
+    let members = ["alg", "crv", "kid", "kty", "use", "x", "y"];
+    let mut named: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+    named.sort_unstable();
+    assert_eq!(named, members, "{key}");
+    let text = |name: &str| key[name].as_str().unwrap();
+    assert_eq!((text("kty"), text("crv"), text("use"), text("alg")), ("EC", "P-256", "sig", "ES256"), "{key}");
+    assert!(["x", "y", "kid"].iter().all(|name| text(name).len() == 43), "{key}");
+}
+
+#[rstest]
+fn with_es256_every_replica_publishes_the_key_of_the_tokens(#[values(Redis, Embedded)] store: Store) {
+    let replicas = replicas(store, &[ES256]);
+    let token = replicas[0].new_session().access_token;
+    let header: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
+    for app in &replicas {
+        let body = get(app, KEYS, &[]).json();
+        assert_cacheable(app, KEYS, &body);
+        let keys = body["keys"].as_array().unwrap();
+        keys.iter().for_each(assert_public_key);
+        assert!(keys.iter().any(|key| key["kid"] == header["kid"]), "{header} {body}");
+    }
+}
+
+#[rstest]
+fn the_documents_are_served_while_redis_is_away(#[values("HS256", "ES256")] algorithm: &str) {
     let mut redis = RedisServer::start(&[]);
     let issuer = "https://auth.example.com";
-    let app = TestApp::start_on(&redis.url(), &[HS256, ("ISSUER", issuer)]);
+    let app = TestApp::start_on(&redis.url(), &[("ISSUER", issuer), ("ACCESS_TOKEN_ALGORITHM", algorithm)]);
+    let keys = get(&app, KEYS, &[]).json();
+    assert_eq!(keys["keys"].as_array().unwrap().is_empty(), algorithm == "HS256", "{keys}");
     redis.kill();
     wait_until("the server notices the outage", || get(&app, "/readyz", &[]).status == 503);
-    assert_document(&get(&app, KEYS, &[]), &json!({"keys": []}));
+    assert_document(&get(&app, KEYS, &[]), &keys);
     assert_document(&get(&app, METADATA, &[]), &metadata(issuer, issuer));
+}
+
+/// A cache would keep an empty set for five minutes, so that verifiers would refuse good tokens.
+#[test]
+fn the_keys_are_503_until_they_were_read_once() {
+    let mut redis = RedisServer::start(&[]);
+    redis.kill();
+    let app = TestApp::start_on(&redis.url(), &[ES256]);
+    get(&app, KEYS, &[]).assert_error(503, "no_signing_key");
+    redis.restart();
+    wait_until("the keys are read", || get(&app, KEYS, &[]).status == 200);
+    let body = get(&app, KEYS, &[]).json();
+    assert!(!body["keys"].as_array().unwrap().is_empty(), "{body}");
+    assert_cacheable(&app, KEYS, &body);
 }
 
 /// A page of an origin that CORS_ORIGINS does not name cannot read the documents either.
