@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark panics at the step that fails")]
 
+mod api;
 mod floors;
 mod generator;
 mod parts;
@@ -43,10 +44,15 @@ fn main() -> ExitCode {
         // cargo passes this flag to every benchmark.
         .arg(flag("bench").hide(true))
         .subcommand(floor)
+        .subcommand(clap::Command::new("api").hide(true).arg(Arg::new("server").required(true)))
         .get_matches();
     if let Some(("floor", matches)) = matches.subcommand() {
         let [floor, shape, redis] = ["floor", "shape", "redis"].map(|name| matches.get_one::<String>(name).unwrap());
         floors::serve(floor, shape.parse().unwrap(), redis);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(("api", matches)) = matches.subcommand() {
+        api::serve(matches.get_one::<String>("server").unwrap());
         return ExitCode::SUCCESS;
     }
     let earlier = matches

@@ -152,14 +152,23 @@ pub(crate) fn milliseconds_until_ready(settings: &[(&str, &str)]) -> (f64, Proce
 
 /// A floor, see [`crate::floors`].
 pub(crate) fn floor(floor: Floor, shape: Shape, redis: &Redis) -> Process {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["floor", floor.word(), shape.word(), &redis.url()]).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let process = Process { child, port: line.trim().parse().unwrap() };
+    let process = itself(&["floor", floor.word(), shape.word(), &redis.url()]);
     process.wait_until_ready();
     process
+}
+
+/// An API behind the middleware, see [`crate::api`].
+pub(crate) fn api(server: &str) -> Process {
+    itself(&["api", server])
+}
+
+/// This program with these arguments. It prints its port when it listens.
+fn itself(arguments: &[&str]) -> Process {
+    let mut command = Command::new(env::current_exe().unwrap());
+    let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    Process { child, port: line.trim().parse().unwrap() }
 }
 
 /// The Go server.

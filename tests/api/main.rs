@@ -14,6 +14,7 @@ mod contract;
 mod http;
 mod oauth;
 mod passwords;
+mod resource_server;
 mod revocations;
 mod running;
 mod sessions;

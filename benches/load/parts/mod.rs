@@ -5,6 +5,7 @@ mod bench;
 mod checks;
 mod passwords;
 mod sizes;
+mod verifiers;
 
 pub(crate) use self::bench::Bench;
 
@@ -12,7 +13,7 @@ pub(crate) use self::bench::Bench;
 pub(crate) type Part = (&'static str, fn(&mut Bench));
 
 /// All parts, in the order in which they run.
-pub(crate) const PARTS: [Part; 10] = [
+pub(crate) const PARTS: [Part; 11] = [
     ("user", Bench::user),
     ("sessions", Bench::sessions),
     ("embedded", Bench::embedded),
@@ -23,4 +24,5 @@ pub(crate) const PARTS: [Part; 10] = [
     ("size", Bench::size),
     ("start", Bench::start),
     ("runtimes", Bench::runtimes),
+    ("verifiers", Bench::verifiers),
 ];

@@ -1,0 +1,53 @@
+//! What a verifier costs the server: two polls a second, whatever the load, and nothing after its end.
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime;
+
+use super::{
+    filter::Filter,
+    shop::{Shop, server, verifier},
+};
+use crate::support::{Store::Embedded, wait_longer, wait_until};
+
+#[test]
+fn a_check_costs_the_server_no_request() {
+    let app = server(Embedded, &[]);
+    let filter = Filter::start(app.port());
+    let shop = Shop::open(verifier(filter.port()));
+    let tokens: Vec<_> = (0..10).map(|_| app.new_session().access_token).collect();
+    wait_until("the feed is fresh", || shop.verifier.is_fresh());
+    let (start, before) = (Instant::now(), filter.count(""));
+    let mut checks = 0;
+    while start.elapsed() < Duration::from_secs(3) {
+        for token in &tokens {
+            assert_eq!(shop.orders(token).status, 200);
+            checks += 1;
+        }
+    }
+    let (asked, seconds) = (filter.count("") - before, start.elapsed().as_secs_f64());
+    eprintln!("{checks} checks in {seconds:.1} s, {asked} requests to the server");
+    assert!(checks > 100, "{checks} checks");
+    // Two polls a second. A few more only if a busy machine makes polls fail or the feed stale.
+    assert!(asked as f64 <= 2.0 * seconds + 4.0, "{asked} requests in {seconds} s");
+}
+
+#[test]
+fn polls_end_with_the_last_clone_of_the_verifier() {
+    let app = server(Embedded, &[]);
+    let filter = Filter::start(app.port());
+    // The runtime goes on, so only the verifier can end the polls.
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime.block_on(verifier(filter.port()).start()).unwrap();
+    let (clone, layer) = (first.clone(), first.layer());
+    for last in [Box::new(first) as Box<dyn Send>, Box::new(clone), Box::new(layer)] {
+        let before = filter.count("GET /revocations");
+        wait_longer(20, "the verifier polls", || filter.count("GET /revocations") > before + 1);
+        drop(last);
+    }
+    wait_until("the polls have ended", || {
+        let before = filter.count("");
+        std::thread::sleep(Duration::from_millis(1500));
+        filter.count("") == before
+    });
+}
