@@ -84,6 +84,8 @@ pub(super) fn revoke(matches: &ArgMatches, sources: &Sources) -> Result<Revoked,
         while access.store.now_seconds() < successor_signs_from {
             sleep(WAIT_INTERVAL).await;
         }
+        // Before the key goes, so that verifiers elsewhere drop the key, whatever their caches say.
+        access.store.publish(&[kid.as_str()]).await?;
         change(&access.store, |record, now| {
             record.remove(kid);
             Ok(Revoked { result: "key_revoked", kid, signing: record.signing(now).map(KeyRecord::kid) })
@@ -92,8 +94,13 @@ pub(super) fn revoke(matches: &ArgMatches, sources: &Sources) -> Result<Revoked,
     })
 }
 
-/// Removes the keys that none of the secrets opens.
+/// Removes the keys that none of the secrets opens, and tells verifiers elsewhere.
 pub(in crate::cli) async fn remove_unopenable(store: &Store, secrets: &[SealingKey]) -> Result<(), Failed> {
+    let record = store.key_set().await?.record;
+    let unopenable = record.keys().iter().filter(|key| key.open(secrets).is_none());
+    for key in unopenable {
+        store.publish(&[key.kid().as_str()]).await?;
+    }
     change(store, |record, _| {
         record.remove_unopenable(secrets);
         Ok(())

@@ -4,7 +4,7 @@ use super::{
     filter::Filter,
     shop::{Shop, server, server_on, verifier},
 };
-use crate::support::{Answer, RedisServer, Session, Store::Embedded, TestApp, free_port, wait_longer, wait_until};
+use crate::support::{Answer, RedisServer, Session, Store::Embedded, free_port, wait_longer, wait_until};
 
 /// Waits until the token cannot be checked. Asserts that the answer says when to try again.
 #[track_caller]
