@@ -65,10 +65,10 @@ impl Keys {
 }
 
 impl RedisServer {
-    /// All keys except the key that readiness checks write, sorted.
+    /// All keys of users and addresses, sorted.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.command(&["KEYS", "*"]);
-        keys.retain(|key| !key.ends_with("probe") && !key.ends_with(":secrets"));
+        keys.retain(|key| ["probe", ":secrets", ":revocations"].iter().all(|end| !key.ends_with(end)));
         keys.sort();
         keys
     }

@@ -134,10 +134,12 @@ fn every_route_is_one_or_two_round_trips() {
     assert_eq!(scripts(409, &mut || app.sign_up(email, PASSWORD)), 0);
     assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/livez", &[], None)), "");
     assert_eq!(cost_in_words(&redis, 200, || app.send("GET", "/readyz", &[], None)), "1 mget, 1 set");
-    // The removal counts the call of the address, and deletes one key. At the same time, it reads the account for the
+    // The removal counts the call of the address, and reads the epoch. At the same time, it reads the account for the
     // audit trail.
-    let removal = "1 del, 1 evalsha, 2 get, 1 incrby";
-    assert_eq!(cost_in_words(&redis, 404, || app.remove_access_token(&missing)), removal);
+    let removal_of_nothing = "2 evalsha, 3 get, 1 incrby";
+    assert_eq!(cost_in_words(&redis, 404, || app.remove_access_token(&missing)), removal_of_nothing);
+    // The removal publishes the end of the epoch, and then deletes one key.
+    let removal = "1 del, 4 evalsha, 4 get, 1 incrby, 1 xadd, 1 xtrim";
     let mut sessions = (0..=REQUESTS).map(|_| app.new_session()).collect::<Vec<_>>();
     assert_eq!(cost_in_words(&redis, 200, || app.remove_access_token(&sessions.pop().unwrap().email)), removal);
     // A sign-in counts the call and the guess, opens the session, and takes both counts back.
