@@ -16,28 +16,32 @@ use super::{problem_response::Failure, request_id::RequestId};
 /// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
 /// receives it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
-/// The answers of a health check. Other answers, such as 400 for a query, are those of a wrong request.
+/// The answers to a request that somebody repeats all the time. Other answers, such as 400 for a query, are those of a
+/// wrong request.
 const READY: u16 = StatusCode::OK.as_u16();
+const UNCHANGED: u16 = StatusCode::NOT_MODIFIED.as_u16();
 const UNAVAILABLE: u16 = StatusCode::SERVICE_UNAVAILABLE.as_u16();
 
-/// The last answer of each health check: its status, and its code if it is an error.
+/// The last answer of each health check, and of the revocation feed: its status, and its code if it is an error.
 ///
-/// Load balancers and orchestrators send health checks all the time, so a health check has a line at level info or warn
-/// only if its answer differs from the last one.
+/// Load balancers and orchestrators send health checks all the time, and verifiers poll the feed twice a second. So such
+/// a request has a line at level info or warn only if its answer differs from the last one.
 #[derive(Default)]
 pub struct HealthAnswers {
     live: LastAnswer,
     ready: LastAnswer,
+    feed: LastAnswer,
 }
 
 type LastAnswer = Mutex<Option<(u16, Option<&'static str>)>>;
 
 impl HealthAnswers {
-    /// Whether an answer differs from the last one to the same check. `None` for a route that is no health check.
+    /// Whether an answer differs from the last one to the same check. `None` for another route.
     fn is_new(&self, route: &str, answer: (u16, Option<&'static str>)) -> Option<bool> {
         let last = match route {
             "/livez" => &self.live,
             "/readyz" => &self.ready,
+            "/revocations" => &self.feed,
             _ => return None,
         };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,10 +52,10 @@ impl HealthAnswers {
 /// How a line is logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Importance {
-    /// A health check whose answer is the usual one.
+    /// A health check, or a poll of the feed, whose answer is the usual one.
     Usual,
     Normal,
-    /// A health check that fails for the first time, or for another reason than before.
+    /// One that fails for the first time, or for another reason than before.
     NewlyFailing,
 }
 
@@ -76,8 +80,10 @@ impl LogLine {
     pub(super) fn answered(mut self, status: StatusCode, failure: Option<&Failure>, health: &HealthAnswers) {
         let code = failure.and_then(|failure| failure.code);
         let status = status.as_u16();
-        let is_check = matches!(self.method, "GET" | "HEAD") && matches!(status, READY | UNAVAILABLE);
-        let is_new = if is_check { health.is_new(self.route(), (status, code)) } else { None };
+        // A poll that finds nothing new is as good as one that does.
+        let outcome = if status == UNCHANGED { READY } else { status };
+        let is_check = matches!(self.method, "GET" | "HEAD") && matches!(outcome, READY | UNAVAILABLE);
+        let is_new = if is_check { health.is_new(self.route(), (outcome, code)) } else { None };
         let importance = match is_new {
             Some(false) => Importance::Usual,
             Some(true) if status == UNAVAILABLE => Importance::NewlyFailing,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Store, TestApp, raw, start_with_own_reader, wait_until};
+use crate::support::{CREDENTIALS, RESOURCE_SERVERS, Store, TestApp, raw, start_with_own_reader, wait_until};
 
 /// Waits for the log lines of `count` requests, and asserts that there are no more.
 fn request_lines(app: &TestApp, count: usize) -> Vec<Value> {
@@ -43,6 +43,23 @@ fn a_health_check_is_logged_only_when_its_answer_changes() {
     expected.push(line("INFO", "/readyz", 400, "query_not_allowed"));
     expected.push(line("INFO", "/livez", 405, "method_not_allowed"));
     assert_eq!(request_lines(&app, expected.len()).iter().map(shown).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_poll_of_the_revocation_feed_is_logged_only_when_the_outcome_changes() {
+    let app = TestApp::start_with(Store::Embedded, &[RESOURCE_SERVERS]);
+    let poll = |headers: &[(&str, &str)]| app.send("GET", "/revocations", &[&[CREDENTIALS], headers].concat(), None);
+    wait_until("the feed is read", || poll(&[]).status == 200);
+    let tag = poll(&[]).header("etag").unwrap().to_owned();
+    let path = format!("/revocations?after={}", tag.trim_matches('"'));
+    let same = app.send("GET", &path, &[CREDENTIALS, ("If-None-Match", &tag)], None);
+    assert_eq!(same.status, 304, "{same:?}");
+    poll(&[]);
+    app.send("GET", "/revocations", &[], None).assert_error(401, "invalid_client");
+    let logged = || app.request_log().iter().map(|line| line["status"].as_u64().unwrap()).collect::<Vec<_>>();
+    // The log keeps the order of its lines, so all lines before this one are written.
+    wait_until("the refusal is logged", || logged().contains(&401));
+    assert_eq!(logged().iter().filter(|status| **status < 400).count(), 1, "{:?}", logged());
 }
 
 #[test]
