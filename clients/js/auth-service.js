@@ -32,6 +32,8 @@ export class AuthClient {
     #known;
     /** The access token that was seen last, and when, by the monotonic clock. */
     #seen = { token: null, at: 0 };
+    /** The id of the session that this client has ended. */
+    #ended;
     #ready;
     #unsubscribe;
 
@@ -233,6 +235,8 @@ export class AuthClient {
     /** Keeps the tokens of an answer to a request that was sent at `at`. */
     async #write(session, { access_token, refresh_token = session.refresh_token, expires_in }, at) {
         if (!access_token || !refresh_token) throw new AuthError("The answer has no token", { code: "unreadable" });
+        // A storage that takes its time may have given the session just before its end.
+        if (session.id === this.#ended) return null;
         const life = expires_in === undefined ? session.life : expires_in * 1000;
         const sent = Date.now() - (performance.now() - at);
         const next = { ...session, count: session.count + 1, access_token, refresh_token, life, at: sent };
@@ -245,6 +249,7 @@ export class AuthClient {
     /** Forgets the tokens, unless another tab has replaced them. Returns whether it did. */
     async #end(session, reason) {
         if (!this.#isCurrent(session, await this.#session())) return false;
+        this.#ended = session.id;
         await this.#storage.set(JSON.stringify({ id: session.id, count: session.count + 1, ended: reason }));
         await this.#look();
         return true;

@@ -100,7 +100,7 @@ fn a_session_works_in_node() {
 
 #[test]
 fn faults_of_servers_and_proxies_lose_no_tokens() {
-    Scene::start().run("faults.test.js").assert_passed(33);
+    Scene::start().run("faults.test.js").assert_passed(34);
 }
 
 #[test]

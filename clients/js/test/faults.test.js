@@ -210,6 +210,35 @@ test("a request of an ended session is not repeated in the session that replaced
     assert.equal((await client.user()).email, other.email);
 });
 
+test("a sign-out while a slow storage is read leaves no tokens here", async () => {
+    const memory = memoryStorage();
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    let [isNextHeld, isHeld] = [false, false];
+    const get = async () => {
+        const text = memory.get();
+        if (isNextHeld) {
+            [isNextHeld, isHeld] = [false, true];
+            await released;
+        }
+        return text;
+    };
+    const storage = { ...memory, get };
+    const front = await proxy({ onAnswer: ({ path }) => void (isNextHeld ||= path === REFRESH) });
+    const { client } = await signedIn(front.url, { storage });
+    memory.set(JSON.stringify({ ...JSON.parse(memory.get()), at: 0 }));
+    const waiting = client.fetch(`${front.url}/user`);
+    // The refresh reads the storage for the last time before it writes the tokens.
+    await until("the refresh reads the storage", () => isHeld);
+    await client.signOut();
+    const kept = [];
+    memory.subscribe(() => kept.push(memory.get()));
+    release();
+    assert.equal((await waiting).status, 401);
+    assert.equal(await client.signedIn(), false);
+    assert.deepEqual(kept, []);
+});
+
 test("a sign-out during a refresh and during an outage leaves no tokens here", async () => {
     let release;
     const held = new Promise((resolve) => (release = resolve));
