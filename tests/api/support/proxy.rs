@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -68,7 +68,11 @@ fn forward(mut from: TcpStream, mut to: TcpStream, generation: &AtomicU64) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if generation.load(Ordering::SeqCst) == born && to.write_all(&buffer[..count]).is_err() {
-            return;
+            break;
         }
+    }
+    // A network that is cut does not deliver the end of a connection either.
+    if generation.load(Ordering::SeqCst) == born {
+        let _ = to.shutdown(Shutdown::Both);
     }
 }
