@@ -210,6 +210,11 @@ if [[ $mode == --quick ]]; then
     exit
 fi
 
+# The tests of routes that give and take access tokens.
+TEST_ACCESS_TOKEN_ALGORITHM=ES256 step "tests with ES256" \
+    cargo test --locked --test api -- contract:: oauth:: renewal sign_out
+grep '^test result:' "$output"
+
 step "tests in Chromium" cargo test --locked --test browser
 none_left_out
 
@@ -261,5 +266,5 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs," \
-    "$tests (Redis $redis and embedded), Chromium, Node, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), Chromium, Node, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"
