@@ -73,7 +73,7 @@ impl AccessTokens {
     /// Whether [`AccessTokens::issue`] succeeds now. A use case asks before it changes anything.
     #[must_use]
     pub fn can_issue(&self) -> bool {
-        self.algorithm == Algorithm::Hs256 || self.es256.keys.signer().is_some()
+        self.algorithm == Algorithm::Hs256 || self.es256.keys.can_sign()
     }
 
     /// Signs `claims`. Returns the token as text in the JWS Compact Serialization (RFC 7515, section 7.1).

@@ -135,13 +135,21 @@ impl Keys {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// The key that signs. `None` if there is none, or if the set was read more than [`SIGNS_FOR`] ago.
+    /// Whether a key may sign now: there is one, and the set was read at most [`SIGNS_FOR`] ago.
+    pub(crate) fn can_sign(&self) -> bool {
+        self.fresh_key().is_some()
+    }
+
+    /// The key that signs. `None` if none may sign now.
     pub(crate) fn signer(&self) -> Option<Signer> {
+        let key = self.fresh_key()?;
+        Some(Signer { header: header(key.verifying_key().kid()), key })
+    }
+
+    fn fresh_key(&self) -> Option<Arc<SigningKey>> {
         let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = current.read_at.is_some_and(|read_at| read_at.elapsed() <= SIGNS_FOR);
-        let key = Arc::clone(current.set.signing.as_ref().filter(|_| is_fresh)?);
-        drop(current);
-        Some(Signer { header: header(key.verifying_key().kid()), key })
+        current.set.signing.clone().filter(|_| is_fresh)
     }
 }
 
