@@ -81,7 +81,8 @@ impl Auth {
         Err(Error::Overloaded)
     }
 
-    /// Opens the session, returns its epoch, and updates the account: a stronger hash if there is one, and the address once a day.
+    /// Opens the session, and returns its epoch. Also updates the account: a stronger hash if there is one, and the
+    /// address once a day.
     async fn open_session(
         &self,
         caller: &Caller,

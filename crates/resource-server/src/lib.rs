@@ -5,8 +5,8 @@
 //!
 //! # Quick start
 //!
-//! The server needs two settings: `ACCESS_TOKEN_ALGORITHM=ES256`, and `RESOURCE_SERVERS` with the name of this service
-//! and the SHA-256 of its secret (`printf %s "$SECRET" | sha256sum`). Then:
+//! The server needs two settings: `ACCESS_TOKEN_ALGORITHM=ES256`, and `RESOURCE_SERVERS` with an entry for this service.
+//! `auth-service secrets resource-server orders` prints a secret and its entry. Then:
 //!
 //! ```no_run
 //! use auth_service_resource_server::{VerifiedToken, Verifier};

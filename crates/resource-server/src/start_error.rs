@@ -9,7 +9,8 @@ use std::fmt;
 pub enum StartError {
     /// A server is not a base URL such as `https://auth.example.com`.
     Server(String),
-    /// [`Builder::resource_server`](crate::Builder::resource_server) is missing, or the name is empty or has a colon or a control character.
+    /// [`Builder::resource_server`](crate::Builder::resource_server) is missing, or the name is empty or has a colon or a
+    /// control character.
     ResourceServer,
     /// [`Builder::bound`](crate::Builder::bound) is less than a second.
     Bound,

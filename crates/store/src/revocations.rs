@@ -19,8 +19,8 @@ impl Store {
         }
     }
 
-    /// Up to [`PAGE`](auth_service_records::revocation::PAGE) entries of the feed, oldest first, from `from` on. An entry stays at least as long as an access
-    /// token and its leeway.
+    /// Up to [`PAGE`](auth_service_records::revocation::PAGE) entries of the feed, oldest first, from `from` on. An entry
+    /// stays at least as long as an access token and its leeway.
     ///
     /// # Errors
     /// See [`Store`].

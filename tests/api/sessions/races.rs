@@ -1,7 +1,7 @@
 //! Races: the state that simultaneous requests leave behind.
 //!
-//! Each race runs for several users at once, 200 times in total unless `TEST_RACE_ROUNDS` has another number. After each round every token that should be dead is
-//! refused everywhere, and every token that should live is accepted.
+//! Each race runs for several users at once, 200 times in total unless `TEST_RACE_ROUNDS` has another number. After each
+//! round, every token that should be dead is refused everywhere, and every token that should live is accepted.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

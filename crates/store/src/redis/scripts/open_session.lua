@@ -1,8 +1,8 @@
 -- Opens a session if the account still has the expected record. Needs entries.lua and ending.lua.
 -- KEYS: user, epoch, access, refresh, sessions, then the counts of failures to reset.
 -- ARGV: expected record, new record or '' for no change, epoch entry if the user has none, its epoch id, session id,
---       access TTL, refresh TTL, session limit, then the names and values of the fields of the refresh entry, and last what is
---       published.
+--       access TTL, refresh TTL, session limit, then the names and values of the fields of the refresh entry, and last
+--       what is published.
 -- Returns the epoch of the session, or nil if the account has changed. Returns what to publish if the limit ends
 -- sessions whose end is not published.
 local base, sessions = string.sub(KEYS[2], 1, -2), KEYS[5]
