@@ -1,5 +1,5 @@
 # The server in an image without a shell or a package manager. An unprivileged user runs it on a read-only root filesystem.
-# Any builder works, because this file uses no feature of BuildKit. docs/operations.md says how to pin the base images by
+# Any builder works, because this file uses no feature of BuildKit. docs/deploying.md says how to pin the base images by
 # digest. Both base images must be of the same Debian release, because the program uses the C library of the runtime image.
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot

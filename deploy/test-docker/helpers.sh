@@ -92,7 +92,7 @@ commands_work() {
     says "ada@example.com id"
     shown check >"$work/log" 2>&1 || true
     says "all permitted"
-    # The commands of docs/operations.md.
+    # The commands of docs/deploying.md.
     $TEST_COMPOSE run --rm -T --no-deps server doctor >"$work/log" 2>&1 || true
     says "all permitted"
     if [[ $TEST_COMPOSE == "docker compose" ]]; then

@@ -23,7 +23,7 @@ Examples:
   auth-service secrets generate >> .env
   auth-service secrets generate --json
 
-All replicas must have the same two secrets. docs/operations.md says how to replace them without signing anyone out.";
+All replicas must have the same two secrets. docs/secrets.md says how to replace them without signing anyone out.";
 
 const ADOPT_HELP: &str = "\
 Examples:

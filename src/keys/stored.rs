@@ -172,7 +172,7 @@ fn why(error: &Error) -> String {
 pub(super) fn cannot_open(kid: Kid) -> String {
     format!(
         "AUTH_SECRET_KEY does not open the signing key {kid} in the store: give all servers the same secret, and replace \
-         it in the steps of docs/operations.md; if the secret is lost, run `auth-service secrets adopt`"
+         it in the steps of docs/secrets.md; if the secret is lost, run `auth-service secrets adopt`"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Secrets and passwords that are replaced under load, by the procedures of docs/operations.md.
+//! Secrets and passwords that are replaced under load, by the procedures of docs/secrets.md.
 
 use std::{net::Ipv4Addr, time::Duration};
 

@@ -39,7 +39,7 @@ Examples:
   auth-service export --redis-url redis://127.0.0.1 | auth-service import - --data-dir ./data
 
 Each line is {\"email\": \"...\", \"password_hash\": \"...\", \"created_at\": \"...\", \"id\": \"...\"}, the last two optional, or a
-line of `export`. docs/operations.md lists the forms of password hashes. The command prints the number of each line that
+line of `export`. docs/redis.md lists the forms of password hashes. The command prints the number of each line that
 it refuses, with the reason, and imports the others. It never changes an account that is already there. If it is
 interrupted, run it again: it skips the accounts that are already there.";
 

@@ -37,7 +37,7 @@ it. The present key stays published until its last token has ended.";
 const REVOKE: &str = "\
 Use this command if somebody else may know the private key. All tokens of the key end at once: clients refresh their
 access tokens, and nobody has to sign in again. If the key signs, the waiting key or a new one takes over in two seconds,
-and then the key goes. Verifiers that cache the published keys need to know the new key: see docs/operations.md.";
+and then the key goes. Verifiers that cache the published keys need to know the new key: see docs/secrets.md.";
 
 pub(super) fn command() -> Command {
     let help = store_help(EXAMPLES, FAILURES);

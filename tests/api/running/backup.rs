@@ -1,4 +1,4 @@
-//! Backups as docs/operations.md describes them: back up, destroy, restore, sign in.
+//! Backups as docs/redis.md describes them: back up, destroy, restore, sign in.
 
 use std::{
     fs,

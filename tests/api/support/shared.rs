@@ -6,7 +6,7 @@ use super::{
     certificates::Certificates, cluster::Cluster, ports::free_port, redis_server::RedisServer, sentinels::Sentinels,
 };
 
-/// The rights that the server and `doctor` need on Redis. docs/operations.md shows the same rights.
+/// The rights that the server and `doctor` need on Redis. docs/redis.md shows the same rights.
 pub(crate) const ACL: &str = "~as:* +get +mget +set +del +exists +expire +pexpire +pttl +incrby +hset +hget +hmget \
     +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +xadd +xtrim +xrange +time +wait +script|load \
     +evalsha +client|setname +ping +cluster|slots +asking +info +config|get +scan";

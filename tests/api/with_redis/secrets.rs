@@ -109,7 +109,7 @@ fn a_replica_with_other_secrets_does_not_start() {
         ([NEW.to_vec(), vec![VERIFY_OLD[0]]].concat(), "REFRESH_SECRET_KEY"),
     ] {
         let said = refused(&[&[("REDIS_URL", &*url)], &wrong[..]].concat());
-        assert_says(&said, &["secrets at", name, "docs/operations.md", "auth-service secrets adopt"]);
+        assert_says(&said, &["secrets at", name, "docs/secrets.md", "auth-service secrets adopt"]);
         assert_eq!(verdict(&url, &wrong), "refusal");
     }
     assert_eq!(redis.command::<String>(&["GET", KEY]), record, "a server that does not start leaves the record");

@@ -20,7 +20,7 @@ use crate::{
 static ENTER: LazyLock<Script> = script!("enter_secrets");
 
 const CHECK: &str = "secrets";
-const ADVICE: &str = "give all replicas the same secrets, and replace secrets in the steps of docs/operations.md; to end \
+const ADVICE: &str = "give all replicas the same secrets, and replace secrets in the steps of docs/secrets.md; to end \
      all sessions instead, run `auth-service secrets adopt` with the new secrets";
 
 /// The connection to the server that has the record, and the name of the server.
@@ -124,7 +124,7 @@ fn judge(place: &str, stored: Option<&[u8]>, ours: &SecretsCheck) -> (Finding, O
         (Fit::OursUnknown, name) => {
             let seen = format!("the replica that started last did not accept tokens of this {name}");
             let advice = "replicas that still have its settings answer 401 to these tokens: replace secrets in the \
-                          steps of docs/operations.md";
+                          steps of docs/secrets.md";
             (finding(Verdict::Warning, seen, advice), next(record))
         }
         (Fit::TheirsUnknown, name) => {

@@ -76,7 +76,7 @@ impl Inspector<'_> {
             self.add("writes", Verdict::Warning, format!("refused now: {}", failed.join(", ")), advice);
         }
         if !refused.is_empty() {
-            let advice = "give the user these permissions; docs/operations.md has the whole ACL";
+            let advice = "give the user these permissions; docs/redis.md has the whole ACL";
             self.add("commands", Verdict::Refusal, refused.join("; "), advice);
         } else if failed.is_empty() && !strange.is_empty() {
             let seen = format!("{} did not return the value that was written", strange.join(", "));
