@@ -7,7 +7,10 @@ use auth_service_records::user::Email;
 use auth_service_token::Id;
 use uuid::Uuid;
 
-use crate::log::{TRAIL, Trail};
+use crate::{
+    log::{TRAIL, Trail},
+    trace::TraceContext,
+};
 
 /// The client of a request.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct Caller {
     pub address: IpAddr,
     /// The request's id.
     pub request_id: String,
+    /// The request's place in a trace.
+    pub trace: Option<TraceContext>,
 }
 
 /// What happened.
@@ -98,9 +103,21 @@ impl Audit {
         let user_id = subject.user_id.map(|id| &*id.hyphenated().encode_lower(&mut text));
         let session_id = subject.session_id.as_ref().map(Id::as_str);
         let email = subject.email.filter(|_| self.emails).map(Email::as_str);
-        let Caller { address, request_id, .. } = caller;
+        let Caller { address, request_id, trace } = caller;
+        let (trace_id, span_id) = trace.as_ref().map(TraceContext::ids).unzip();
         let event = event.name();
-        tracing::info!(target: TRAIL, event, user_id, session_id, email, %address, request_id, "audit");
+        tracing::info!(
+            target: TRAIL,
+            event,
+            user_id,
+            session_id,
+            email,
+            %address,
+            request_id,
+            trace_id,
+            span_id,
+            "audit"
+        );
     }
 }
 

@@ -9,7 +9,7 @@
 //! | interfaces | [`http`], [`cli`] | requests and commands; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
 //! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
-//! | base | [`config`], [`log`] | settings and log lines |
+//! | base | [`config`], [`log`], [`trace`] | settings, log lines, traces |
 //! | services | `crates/store`, `crates/password` | Redis and redb, password hashes: each outside crate in one place |
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
 //! | tokens | `crates/token` | JWTs; imports nothing from the server |
@@ -26,3 +26,4 @@ pub mod http;
 mod keys;
 pub mod log;
 pub mod start;
+pub mod trace;

@@ -21,6 +21,7 @@ use super::{
     problem_response::{Failure, Problem},
     request_id::{RequestId, X_REQUEST_ID},
     state::AppState,
+    trace,
 };
 
 /// The maximum number of headers. hyper refuses more than 100 anyway, and another limit in hyper would allocate memory
@@ -72,7 +73,8 @@ where
         // The service adds an arrival to every request, so the new id is never needed.
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
-        let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone());
+        let trace = arrival.and_then(|arrival| arrival.trace);
+        let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone(), trace);
         let is_large = request.body().size_hint().exact().is_some_and(|bytes| bytes > DRAINED_BYTES);
         let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
         let answer = match refusal(&request, self.encodings) {
@@ -98,6 +100,7 @@ where
             if !headers.contains_key(header::CACHE_CONTROL) {
                 headers.insert(header::CACHE_CONTROL, NO_STORE);
                 headers.insert(X_REQUEST_ID, id.into());
+                trace::answer(trace.as_ref(), headers);
             }
             if doubtful || unread || app.is_leaving() {
                 headers.insert(header::CONNECTION, CLOSE);

@@ -12,6 +12,7 @@ use axum::{
 };
 
 use super::{problem_response::Failure, request_id::RequestId};
+use crate::trace::TraceContext;
 
 /// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
 /// receives it.
@@ -66,14 +67,20 @@ pub(super) struct LogLine {
     /// `None` when no route has the path. The path itself is the client's text, which does not belong in a log.
     route: Option<MatchedPath>,
     request_id: RequestId,
+    trace: Option<TraceContext>,
     start: Instant,
     written: bool,
 }
 
 impl LogLine {
     /// Starts to measure the duration.
-    pub(super) fn start(method: &Method, route: Option<MatchedPath>, request_id: RequestId) -> Self {
-        Self { method: known_method(method), route, request_id, start: Instant::now(), written: false }
+    pub(super) fn start(
+        method: &Method,
+        route: Option<MatchedPath>,
+        request_id: RequestId,
+        trace: Option<TraceContext>,
+    ) -> Self {
+        Self { method: known_method(method), route, request_id, trace, start: Instant::now(), written: false }
     }
 
     /// Writes the line of an answer.
@@ -104,16 +111,41 @@ impl LogLine {
         let (method, route) = (self.method, self.route());
         let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let request_id = self.request_id.as_str();
+        let (trace_id, span_id) = self.trace.as_ref().map(TraceContext::ids).unzip();
         match importance {
             _ if detail.is_some() => {
-                tracing::error!(method, route, status, duration_us, request_id, code, detail, "request");
+                tracing::error!(
+                    method,
+                    route,
+                    status,
+                    duration_us,
+                    request_id,
+                    trace_id,
+                    span_id,
+                    code,
+                    detail,
+                    "request"
+                );
             }
-            Importance::Usual => tracing::debug!(method, route, status, duration_us, request_id, code, "request"),
+            Importance::Usual => {
+                tracing::debug!(method, route, status, duration_us, request_id, trace_id, span_id, code, "request");
+            }
             Importance::Normal => {
-                tracing::info!(method, route, status, duration_us, request_id, code, reason, "request");
+                tracing::info!(
+                    method,
+                    route,
+                    status,
+                    duration_us,
+                    request_id,
+                    trace_id,
+                    span_id,
+                    code,
+                    reason,
+                    "request"
+                );
             }
             Importance::NewlyFailing => {
-                tracing::warn!(method, route, status, duration_us, request_id, code, "request");
+                tracing::warn!(method, route, status, duration_us, request_id, trace_id, span_id, code, "request");
             }
         }
     }

@@ -3,7 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `service`, `target` | the router, as the connections call it, and one spelling for each path |
-//! | `envelope`, `request_id`, `log_line` | the layer around each route, the request id, the log line |
+//! | `envelope`, `request_id`, `trace`, `log_line` | the layer around each route, the request id, the trace, the log line |
 //! | `cors` | the origins whose pages may read the answers |
 //! | `methods` | the methods of a route |
 //! | `extract` | the parts of a request that handlers take |
@@ -31,6 +31,7 @@ mod service;
 mod state;
 mod target;
 mod tasks;
+mod trace;
 
 use axum::{
     Router,

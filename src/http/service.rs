@@ -6,7 +6,7 @@ use axum::{Router, body::Body as AxumBody, http::Request, response::Response};
 use hyper::body::{Body, Bytes};
 use tower::Service as _;
 
-use super::{extract::caller::Arrival, request_id::RequestId, state::AppState, target::decode_unreserved};
+use super::{extract::caller::Arrival, request_id::RequestId, state::AppState, target::decode_unreserved, trace};
 
 /// Answers requests. A clone shares everything with the original.
 #[derive(Clone)]
@@ -29,7 +29,8 @@ impl Service {
         let mut request = request.map(AxumBody::new);
         decode_unreserved(request.uri_mut());
         let id = RequestId::of(request.headers());
-        request.extensions_mut().insert(Arrival { peer, id });
+        let trace = trace::of_caller(request.headers());
+        request.extensions_mut().insert(Arrival { peer, id, trace });
         let Ok(response) = self.router.clone().call(request).await;
         response
     }

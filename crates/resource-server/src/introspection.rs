@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use auth_service_token::{Id, Parties};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
@@ -44,10 +44,11 @@ impl Introspection {
         Self { places: Semaphore::new(at_a_time), deadline }
     }
 
-    /// Asks the server about a token.
+    /// Asks the server about a token. `trace` has the headers of the caller's trace.
     pub(crate) async fn verify(
         &self,
         token: &str,
+        trace: &HeaderMap,
         parties: &Parties,
         client: &Client,
     ) -> Result<VerifiedToken, Refusal> {
@@ -55,7 +56,7 @@ impl Introspection {
         if !token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             return Err(Refusal::Invalid);
         }
-        match timeout(self.deadline, self.ask(token, client)).await {
+        match timeout(self.deadline, self.ask(token, trace, client)).await {
             Ok(Ok(introspected)) => introspected.judge(parties),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a token could not be introspected");
@@ -66,10 +67,11 @@ impl Introspection {
     }
 
     /// Asks each server once, while there is time.
-    async fn ask(&self, token: &str, client: &Client) -> Result<Introspected, CallError> {
+    async fn ask(&self, token: &str, trace: &HeaderMap, client: &Client) -> Result<Introspected, CallError> {
         let until = Instant::now() + self.deadline;
         let _place = self.places.acquire().await;
         let mut call = Call { method: Method::POST, ..Call::get("/introspect", LONGEST) }.authenticated();
+        call.headers.extend(trace.clone());
         call.headers.insert(header::CONTENT_TYPE, FORM);
         call.body = format!("token={token}");
         let mut tries = u32::try_from(client.servers()).unwrap_or(1);

@@ -6,11 +6,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{presented::Presented, problem::Problem, verifier::Verifier};
+
+/// The headers of W3C Trace Context.
+const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
+/// What the specification wants to be passed on at least, in bytes. A client cannot make a request too large for the server.
+const LONGEST_TRACE: usize = 512;
 
 /// Puts a [`TokenGuard`] before a service. [`Verifier::layer`] and [`Verifier::optional_layer`] make layers.
 #[derive(Debug, Clone)]
@@ -89,10 +94,16 @@ async fn authorize<B>(verifier: &Verifier, optional: bool, request: &mut Request
         Presented::None if optional => return Ok(()),
         Presented::None => return Err(Problem::missing()),
         Presented::Ambiguous => return Err(Problem::ambiguous()),
-        Presented::Token(token) => verifier.verify(token).await.inspect_err(|refusal| {
+        Presented::Token(token) => verifier.verify_in(token, &trace_of(headers)).await.inspect_err(|refusal| {
             tracing::debug!(%refusal, "a request is refused");
         })?,
     };
     request.extensions_mut().insert(verified);
     Ok(())
+}
+
+/// The headers of the trace of a request. Without them, the map allocates no memory.
+fn trace_of(headers: &HeaderMap) -> HeaderMap {
+    let of_request = |name| Some((name, headers.get(name).filter(|value| value.len() <= LONGEST_TRACE)?.clone()));
+    TRACE.iter().filter_map(of_request).map(|(name, value)| (name.clone(), value)).collect()
 }

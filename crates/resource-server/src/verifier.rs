@@ -7,6 +7,7 @@ use std::{
 };
 
 use auth_service_token::{Keys, Parties};
+use http::HeaderMap;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
@@ -86,6 +87,11 @@ impl Verifier {
     /// # Errors
     /// Every [`Refusal`].
     pub async fn verify(&self, token: &str) -> Result<VerifiedToken, Refusal> {
+        self.verify_in(token, &HeaderMap::new()).await
+    }
+
+    /// Verifies a token. If auth-service must be asked, it gets the `trace` of the request that brought the token.
+    pub(crate) async fn verify_in(&self, token: &str, trace: &HeaderMap) -> Result<VerifiedToken, Refusal> {
         let Running { client, parties, keys, introspection, deadline, .. } = &*self.0;
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::Invalid);
@@ -101,7 +107,7 @@ impl Verifier {
             Offline::Accepted(verified) => Ok(verified),
             Offline::Refused(refusal) => Err(refusal),
             Offline::UnknownKey if !keys.are_changing() => Err(Refusal::Invalid),
-            Offline::UnknownKey | Offline::Stale => introspection.verify(token, parties, client).await,
+            Offline::UnknownKey | Offline::Stale => introspection.verify(token, trace, parties, client).await,
         }
     }
 

@@ -17,3 +17,4 @@ mod proxies;
 mod refusals;
 mod requests;
 mod targets;
+mod traces;

@@ -51,3 +51,29 @@ fn polls_end_with_the_last_clone_of_the_verifier() {
         filter.count("") == before
     });
 }
+
+#[test]
+fn an_introspection_belongs_to_the_trace_of_the_request() {
+    let app = server(Embedded, &[]);
+    let filter = Filter::start(app.port());
+    let shop = Shop::open(verifier(filter.port()));
+    let token = format!("Bearer {}", app.new_session().access_token);
+    filter.block("GET /revocations");
+    wait_until("the feed is stale", || !shop.verifier.is_fresh());
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let trace = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let long = "x".repeat(10_000);
+    for headers in [
+        vec![("traceparent", &*trace), ("tracestate", "vendor=value")],
+        vec![("traceparent", &*trace), ("tracestate", &*long)],
+        vec![("traceparent", &*long)],
+        vec![],
+    ] {
+        let headers = [&[("Authorization", &*token)], &headers[..]].concat();
+        assert_eq!(shop.get("/orders", &headers).status, 200);
+    }
+    let logged = || app.request_log().into_iter().filter(|line| line["route"] == "/introspect").collect::<Vec<_>>();
+    wait_until("each introspection is logged", || logged().len() == 4);
+    let traces: Vec<_> = logged().iter().map(|line| line["trace_id"].as_str().map(str::to_owned)).collect();
+    assert_eq!(traces, [Some(trace_id.to_owned()), Some(trace_id.to_owned()), None, None]);
+}
