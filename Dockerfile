@@ -35,7 +35,8 @@ COPY --from=build --chown=65532:65532 /rootfs/var/lib /var/lib
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/auth-service
 WORKDIR /
 USER 65532:65532
-EXPOSE 3000
+# 9464 only with METRICS_LISTEN=0.0.0.0:9464.
+EXPOSE 3000 9464
 # install.sh sets these four. An empty value means unknown.
 ARG BUILD_NAME=auth-service
 ARG VERSION=

@@ -16,6 +16,7 @@ PLACES = {
     "http_body_util": ["src/http/"],
     "hyper": ["src/http/"],
     "hyper_util": ["src/http/"],
+    "prometheus_client": ["src/audit/metrics.rs", "src/http/metrics.rs", "src/http/scrape.rs", "src/metrics/"],
     "tower": ["src/http/"],
     "tracing_subscriber": ["src/log/"],
 }

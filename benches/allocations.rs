@@ -13,7 +13,7 @@ use std::{
 };
 
 use auth_service::{
-    audit::Audit,
+    audit::{self, Audit},
     auth::{Auth, Parts, RevocationFeed},
     config::{ClientAddressHeader, LogFormat, TokenRemoval},
     http::{self, App, AppState, Phase, Proxies, Service},
@@ -41,6 +41,12 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUESTS: u64 = 1_000;
+const HASHING: Settings = Settings {
+    cost: HashCost { memory_kib: 64, iterations: 1, parallelism: 1 },
+    min_score: 0,
+    threads: 1,
+    deadline: Duration::from_secs(1),
+};
 const POLICY: SessionPolicy = SessionPolicy {
     access_seconds: 600,
     refresh_seconds: 1_200,
@@ -94,16 +100,15 @@ impl Scene {
         let access_token = tokens.access.issue(&access).unwrap();
         let refresh_token =
             tokens.refresh.issue(&Claims { jti: session.refresh_id, exp: now + POLICY.refresh_seconds, ..access });
-        let cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
-        let hashing = Settings { cost, min_score: 0, threads: 1, deadline: Duration::from_secs(1) };
+        let audit = Audit { emails: false, trail: log.trail(), metrics: audit::Metrics::default() };
         let parts = Parts {
             tokens,
-            passwords: Passwords::start(hashing).unwrap(),
+            passwords: Passwords::start(HASHING).unwrap(),
             policy: POLICY,
             address_limit: 100,
             signup_limit_per_hour: 0,
             revocations: RevocationFeed::new(POLICY.access_seconds),
-            audit: Audit { emails: false, trail: log.trail() },
+            audit,
             clock,
         };
         let service = http::service(AppState::new(App {
@@ -116,6 +121,7 @@ impl Scene {
             metadata: None,
             proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
             health: Arc::default(),
+            metrics: http::Metrics::default(),
             phase: watch::channel(Phase::Serving).1,
         }));
         Self { service, access_token, refresh_token }

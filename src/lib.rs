@@ -6,6 +6,7 @@
 //! | layer | where | contents |
 //! |---|---|---|
 //! | start | [`start`], `main.rs` | opens the store, starts the workers, binds, serves until a signal to stop |
+//! | metrics | [`metrics`] | the metrics of all layers, in one registry |
 //! | interfaces | [`http`], [`cli`] | requests and commands; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
 //! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
@@ -25,5 +26,6 @@ pub mod config;
 pub mod http;
 mod keys;
 pub mod log;
+pub mod metrics;
 pub mod start;
 pub mod trace;

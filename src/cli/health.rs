@@ -14,7 +14,7 @@ use super::{
     arguments,
     output::{Failed, Report, report},
 };
-use crate::config::{Config, Sources};
+use crate::config::{Config, Listen, Sources};
 
 const HELP: &str = "\
 Examples:
@@ -45,7 +45,7 @@ impl Report for Healthy {
 }
 
 fn health(sources: &Sources) -> Result<Healthy, Failed> {
-    let (host, port) = Config::load_address(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
+    let Listen { host, port } = Config::load_address(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
     let host = reachable(&host);
     let unreachable = |error| Failed::new("server_unreachable", format!("no answer from {host} port {port}: {error}"));
     match ask(host, port).map_err(unreachable)? {

@@ -6,11 +6,12 @@
 //! | `sources`, `dotenv`, `files` | flags, environment, `.env`, `NAME_FILE` |
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
-//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers` | settings that have rules of their own |
+//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers`, `listening` | settings that have rules of their own |
 //! | `passwords` | the settings of new passwords, which commands need too |
 
 mod dotenv;
 mod files;
+mod listening;
 mod near_names;
 mod networks;
 mod origins;
@@ -33,6 +34,7 @@ use ipnet::IpNet;
 
 use self::reader::Reader;
 pub use self::{
+    listening::Listen,
     origins::Origins,
     passwords::PasswordSettings,
     settings::{SETTINGS, Setting},
@@ -72,10 +74,10 @@ pub enum LogFormat {
 /// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address or name to listen on.
-    pub host: String,
-    /// Port to listen on. 0 takes a free port.
-    pub port: u16,
+    /// Where to listen for clients.
+    pub listen: Listen,
+    /// Where to listen for Prometheus, if anywhere.
+    pub metrics_listen: Option<Listen>,
     /// Where accounts and tokens live.
     pub store: StoreSettings,
     /// The signing secrets, always given with Redis. `None`: the server reads them from the data directory, or
@@ -173,8 +175,8 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn load_address(sources: &Sources) -> Result<(String, u16), Vec<String>> {
-        Reader::read(sources, |reader| (host(reader), port(reader))).map(|(address, _)| address)
+    pub fn load_address(sources: &Sources) -> Result<Listen, Vec<String>> {
+        Reader::read(sources, listening::listen).map(|(address, _)| address)
     }
 }
 
@@ -183,8 +185,8 @@ fn config(reader: &mut Reader<'_>) -> Config {
     let secrets = secrets::secrets(reader, matches!(store, StoreSettings::Redis(_)));
     let (access_seconds, refresh_seconds) = tokens::lives(reader);
     let config = Config {
-        host: host(reader),
-        port: port(reader),
+        listen: listening::listen(reader),
+        metrics_listen: listening::metrics_listen(reader),
         store,
         secrets,
         signing_keys: signing_keys::signing_keys(reader),
@@ -220,14 +222,6 @@ fn config(reader: &mut Reader<'_>) -> Config {
         reader.problem("CORS_ORIGINS", rest);
     }
     config
-}
-
-fn host(reader: &Reader<'_>) -> String {
-    reader.text("HOST").unwrap_or_else(|| "127.0.0.1".to_owned())
-}
-
-fn port(reader: &mut Reader<'_>) -> u16 {
-    reader.number("PORT", 3000, 0..=65_535)
 }
 
 fn token_removal(reader: &mut Reader<'_>) -> TokenRemoval {

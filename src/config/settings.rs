@@ -176,5 +176,11 @@ pub const SETTINGS: &[Setting] = &[
         "After SIGTERM: how long /readyz is 503 while the server still serves everything else",
     ),
     setting("SHUTDOWN_TIMEOUT_SECONDS", "10", "After that delay: how long requests in flight may take"),
+    setting(
+        "METRICS_LISTEN",
+        "none",
+        "Address and port, such as 127.0.0.1:9464 or [::1]:9464, that serve GET /metrics for Prometheus; port 0 takes a \
+         free port",
+    ),
     setting("LOG_FORMAT", "text on a terminal, else json", "text or json; RUST_LOG in the environment sets the level"),
 ];

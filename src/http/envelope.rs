@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,7 +18,8 @@ use tower::Service;
 
 use super::{
     extract::caller::Arrival,
-    log_line::LogLine,
+    log_line::{LogLine, known_method},
+    metrics::{ANY_METHOD, Counted, OTHER_METHOD, RouteMetrics},
     problem_response::{Failure, Problem},
     request_id::{RequestId, X_REQUEST_ID},
     state::AppState,
@@ -39,6 +41,7 @@ pub(super) struct Envelope<R> {
     route: R,
     app: AppState,
     encodings: Encodings,
+    metrics: Arc<RouteMetrics>,
 }
 
 /// What the envelope does with a body that has a `Content-Encoding`.
@@ -52,7 +55,19 @@ pub(super) enum Encodings {
 
 impl<R> Envelope<R> {
     pub(super) fn new(route: R, app: AppState, encodings: Encodings) -> Self {
-        Self { route, app, encodings }
+        let metrics = Arc::new(RouteMetrics::new(app.metrics.clone()));
+        Self { route, app, encodings, metrics }
+    }
+
+    /// The method for the metrics, which must not have a series for each method that a client makes up.
+    fn counted_method(&self, request: &Request, problem: Option<&Problem>) -> &'static str {
+        match (problem, self.encodings) {
+            // The route may not have the method.
+            (Some(_), _) => OTHER_METHOD,
+            // The method is that of the request that the proxy asks about.
+            (None, Encodings::Ignored) => ANY_METHOD,
+            (None, Encodings::Refused) => known_method(request.method()),
+        }
     }
 }
 
@@ -74,10 +89,14 @@ where
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
         let trace = arrival.and_then(|arrival| arrival.trace);
-        let line = LogLine::start(request.method(), request.extensions().get().cloned(), id.clone(), trace);
+        self.metrics.learn(request.extensions().get());
+        let problem = refusal(&request, self.encodings);
+        let counted =
+            Counted { method: self.counted_method(&request, problem.as_ref()), route: Arc::clone(&self.metrics) };
+        let line = LogLine::start(request.method(), counted, id.clone(), trace);
         let is_large = request.body().size_hint().exact().is_some_and(|bytes| bytes > DRAINED_BYTES);
         let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
-        let answer = match refusal(&request, self.encodings) {
+        let answer = match problem {
             Some(problem) => Err(problem),
             None => Ok(self.route.call(request)),
         };

@@ -1,4 +1,4 @@
-//! The one log line of a request.
+//! The one log line of a request, which also counts the request.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -6,12 +6,9 @@ use std::{
 };
 
 use auth_service_records::refusal::Refusal;
-use axum::{
-    extract::MatchedPath,
-    http::{Method, StatusCode},
-};
+use axum::http::{Method, StatusCode};
 
-use super::{problem_response::Failure, request_id::RequestId};
+use super::{metrics::Counted, problem_response::Failure, request_id::RequestId};
 use crate::trace::TraceContext;
 
 /// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
@@ -64,8 +61,7 @@ enum Importance {
 /// has then reset the connection, or the shutdown has timed out.
 pub(super) struct LogLine {
     method: &'static str,
-    /// `None` when no route has the path. The path itself is the client's text, which does not belong in a log.
-    route: Option<MatchedPath>,
+    counted: Counted,
     request_id: RequestId,
     trace: Option<TraceContext>,
     start: Instant,
@@ -74,13 +70,8 @@ pub(super) struct LogLine {
 
 impl LogLine {
     /// Starts to measure the duration.
-    pub(super) fn start(
-        method: &Method,
-        route: Option<MatchedPath>,
-        request_id: RequestId,
-        trace: Option<TraceContext>,
-    ) -> Self {
-        Self { method: known_method(method), route, request_id, trace, start: Instant::now(), written: false }
+    pub(super) fn start(method: &Method, counted: Counted, request_id: RequestId, trace: Option<TraceContext>) -> Self {
+        Self { method: known_method(method), counted, request_id, trace, start: Instant::now(), written: false }
     }
 
     /// Writes the line of an answer.
@@ -90,7 +81,7 @@ impl LogLine {
         // A poll that finds nothing new is as good as one that does.
         let outcome = if status == UNCHANGED { READY } else { status };
         let is_check = matches!(self.method, "GET" | "HEAD") && matches!(outcome, READY | UNAVAILABLE);
-        let is_new = if is_check { health.is_new(self.route(), (outcome, code)) } else { None };
+        let is_new = if is_check { health.is_new(self.counted.route(), (outcome, code)) } else { None };
         let importance = match is_new {
             Some(false) => Importance::Usual,
             Some(true) if status == UNAVAILABLE => Importance::NewlyFailing,
@@ -99,17 +90,15 @@ impl LogLine {
         self.write(status, failure, importance);
     }
 
-    fn route(&self) -> &str {
-        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
-    }
-
     fn write(&mut self, status: u16, failure: Option<&Failure>, importance: Importance) {
         self.written = true;
         let code = failure.and_then(|failure| failure.code);
         let reason = failure.and_then(|failure| failure.refusal).map(Refusal::name);
         let detail = failure.and_then(|failure| failure.detail.as_deref());
-        let (method, route) = (self.method, self.route());
-        let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (method, route) = (self.method, self.counted.route());
+        let duration = self.start.elapsed();
+        self.counted.count(status, failure, duration);
+        let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let request_id = self.request_id.as_str();
         let (trace_id, span_id) = self.trace.as_ref().map(TraceContext::ids).unzip();
         match importance {
@@ -161,7 +150,7 @@ impl Drop for LogLine {
 }
 
 /// An unknown method is the client's text too, which does not belong in a log.
-fn known_method(method: &Method) -> &'static str {
+pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

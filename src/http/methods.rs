@@ -14,7 +14,7 @@ pub(super) fn only(allow: &'static str, methods: MethodRouter<AppState>) -> Meth
 }
 
 /// A route with GET and HEAD, which mints no token and reads no user data.
-pub(super) fn safe(get: MethodRouter<AppState>) -> MethodRouter<AppState> {
+pub(super) fn safe<S: Clone + Send + Sync + 'static>(get: MethodRouter<S>) -> MethodRouter<S> {
     with_others("GET, HEAD", get)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn without_methods() -> MethodRouter<AppState> {
 }
 
 /// Answers OPTIONS, and refuses all methods that the route does not have.
-fn with_others(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
+fn with_others<S: Clone + Send + Sync + 'static>(allow: &'static str, methods: MethodRouter<S>) -> MethodRouter<S> {
     let allowed = [(header::ALLOW, HeaderValue::from_static(allow))];
     methods
         .options(async move || (StatusCode::NO_CONTENT, allowed))

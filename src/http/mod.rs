@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `service`, `target` | the router, as the connections call it, and one spelling for each path |
 //! | `envelope`, `request_id`, `trace`, `log_line` | the layer around each route, the request id, the trace, the log line |
+//! | `metrics`, `scrape` | the metrics of requests, and the listener that shows all metrics |
 //! | `cors` | the origins whose pages may read the answers |
 //! | `methods` | the methods of a route |
 //! | `extract` | the parts of a request that handlers take |
@@ -21,11 +22,13 @@ mod extract;
 mod log_line;
 mod metadata;
 mod methods;
+mod metrics;
 mod problem;
 mod problem_response;
 mod request_id;
 mod response;
 mod routes;
+mod scrape;
 mod serve;
 mod service;
 mod state;
@@ -44,6 +47,8 @@ pub use self::{
     extract::{basic::BasicAuthentication, proxies::Proxies},
     log_line::HealthAnswers,
     metadata::Metadata,
+    metrics::Metrics,
+    scrape::serve_metrics,
     serve::{
         activity::Timeouts,
         places::ConnectionLimits,

@@ -10,6 +10,7 @@ use super::{
     extract::{basic::BasicAuthentication, proxies::Proxies},
     log_line::HealthAnswers,
     metadata::Metadata,
+    metrics::Metrics,
     problem_response::Problem,
     tasks::Tasks,
 };
@@ -46,6 +47,8 @@ pub struct App {
     pub metadata: Option<Arc<Metadata>>,
     /// The last answers of the health checks, for the log. All workers share them.
     pub health: Arc<HealthAnswers>,
+    /// The counts of requests. All workers share them.
+    pub metrics: Metrics,
     /// The phase in the life of the process.
     pub phase: watch::Receiver<Phase>,
 }

@@ -20,12 +20,13 @@ use crate::{
     audit::{self, Audit},
     auth::{Auth, Parts, RevocationFeed},
     cli,
-    config::{Config, TokenRemoval},
+    config::{Config, Listen, TokenRemoval},
     http::{
         self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Metadata, Phase,
         Proxies, Server, Timeouts, Worker,
     },
     log::Trail,
+    metrics::Metrics,
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -75,11 +76,14 @@ async fn serve(
         Ok(tokens) => tokens,
         Err(sentence) => return Ok(cli::wrong_settings(&[sentence])),
     };
-    let parts = parts(&config, tokens, trail, policy, clock.clone(), cores)?;
+    let metrics = Metrics::default();
+    let audit = Audit { emails: config.audit_emails, trail, metrics: metrics.audit.clone() };
+    let parts = parts(&config, tokens, audit, policy, clock.clone(), cores)?;
     follow_revocations(&config, &backend, &parts);
-    let listener = bind(&config).await?;
+    let listener = bind(&config.listen, "HOST and PORT").await?;
+    start_metrics(&config, &metrics, &parts).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
-    let workers = start_workers(&config, &backend, &parts, &phase, cores).await?;
+    let workers = start_workers(&config, &backend, &parts, &metrics, &phase, cores).await?;
     let mut refused = inspection.watch(backend.clone(), clock);
     let stop = stop_signal()?;
     let mut late = refused.clone();
@@ -100,7 +104,8 @@ async fn serve(
         per_address: config.max_connections_per_address,
         exempt: config.trusted_proxies,
     };
-    Server { listener, workers, connections, shutdown_delay: config.shutdown_delay }.run(phase_sender, leave).await;
+    let (shutdown_delay, metrics) = (config.shutdown_delay, metrics.http);
+    Server { listener, workers, connections, shutdown_delay, metrics }.run(phase_sender, leave).await;
     tracing::info!("stopped");
     let refusals = refused.borrow_and_update();
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
@@ -109,7 +114,7 @@ async fn serve(
 fn parts(
     config: &Config,
     tokens: Tokens,
-    trail: Trail,
+    audit: Audit,
     policy: SessionPolicy,
     clock: Clock,
     cores: usize,
@@ -128,7 +133,7 @@ fn parts(
         address_limit: config.address_limit,
         signup_limit_per_hour: config.signup_limit_per_hour,
         revocations: RevocationFeed::new(policy.access_seconds),
-        audit: Audit { emails: config.audit_emails, trail },
+        audit,
         clock,
     })
 }
@@ -141,10 +146,19 @@ fn follow_revocations(config: &Config, backend: &Backend, parts: &Parts) {
     }
 }
 
-async fn bind(config: &Config) -> io::Result<TcpListener> {
-    let Config { host, port, .. } = config;
-    let explain = |error| io::Error::other(format!("cannot listen on {host} port {port}: {error}; set HOST and PORT"));
-    TcpListener::bind((host.as_str(), *port)).await.map_err(explain)
+/// `settings` say where to listen.
+async fn bind(listen: &Listen, settings: &str) -> io::Result<TcpListener> {
+    let explain = |error| io::Error::other(format!("cannot listen on {listen}: {error}; set {settings}"));
+    TcpListener::bind((listen.host.as_str(), listen.port)).await.map_err(explain)
+}
+
+/// Shows the metrics until the process ends, if anybody may ask for them.
+async fn start_metrics(config: &Config, metrics: &Metrics, parts: &Parts) -> io::Result<()> {
+    let Some(listen) = &config.metrics_listen else { return Ok(()) };
+    let listener = bind(listen, "METRICS_LISTEN").await?;
+    tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+    tokio::spawn(http::serve_metrics(listener, metrics.registry(parts)));
+    Ok(())
 }
 
 /// One worker for each core, each with its own runtime and its own connection to the store.
@@ -152,6 +166,7 @@ async fn start_workers(
     config: &Config,
     backend: &Backend,
     parts: &Parts,
+    metrics: &Metrics,
     phase: &watch::Receiver<Phase>,
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
@@ -166,7 +181,8 @@ async fn start_workers(
         let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
-        let (resource_servers, metadata) = (Arc::clone(&resource_servers), metadata.clone());
+        let (resource_servers, metadata, metrics) =
+            (Arc::clone(&resource_servers), metadata.clone(), metrics.http.clone());
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -178,6 +194,7 @@ async fn start_workers(
                 resource_servers,
                 metadata,
                 health,
+                metrics,
                 phase: phase_of_app,
             }))
         };

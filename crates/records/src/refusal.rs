@@ -14,6 +14,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TokenError::ALL.map(Self::Unverified).into_iter().chain([Self::Removed, Self::OtherSession])
+    }
+
     /// The reason to refuse a genuine token after its `exp`.
     pub const EXPIRED: Self = Self::Unverified(TokenError::Expired);
 

@@ -63,6 +63,19 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Every error.
+    pub const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::UnknownHeader,
+        Self::WrongKind,
+        Self::UnknownKey,
+        Self::BadSignature,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::NotYetValid,
+        Self::Expired,
+    ];
+
     /// A stable name for log lines.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -108,6 +108,12 @@ impl RevocationFeed {
         known.read_at = Some(start);
     }
 
+    /// When the last successful read began. `None` before the first one.
+    #[must_use]
+    pub fn read_at(&self) -> Option<Instant> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).read_at
+    }
+
     /// What was revoked after this cursor. `None` before the first read.
     pub(super) fn after(&self, cursor: Option<&str>) -> Option<Revocations> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::activity::Activity;
-use crate::log::Seldom;
+use crate::{http::metrics::Metrics, log::Seldom};
 
 /// While no place is free: how often to look for a connection that has become idle.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -51,12 +51,14 @@ pub(super) struct Places {
     idle: Vec<(Instant, Weak<Activity>)>,
     all_taken: Seldom,
     too_many: Seldom,
+    metrics: Metrics,
 }
 
 /// The place of a connection. Its drop frees the place.
 pub(super) struct Place {
     _among_all: OwnedSemaphorePermit,
     _of_address: OfAddress,
+    metrics: Metrics,
 }
 
 /// The place of a connection among those of its address.
@@ -65,8 +67,21 @@ pub(super) struct OfAddress {
     _reference: Option<Arc<()>>,
 }
 
+impl Place {
+    fn new(among_all: OwnedSemaphorePermit, of_address: OfAddress, metrics: Metrics) -> Self {
+        metrics.connections.inc();
+        Self { _among_all: among_all, _of_address: of_address, metrics }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
+
 impl Places {
-    pub(super) fn new(limits: ConnectionLimits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits, metrics: Metrics) -> Self {
         Self {
             free: Arc::new(Semaphore::new(limits.total)),
             limits,
@@ -76,6 +91,7 @@ impl Places {
             idle: Vec::new(),
             all_taken: Seldom::new(),
             too_many: Seldom::new(),
+            metrics,
         }
     }
 
@@ -121,7 +137,7 @@ impl Places {
                 permit = timeout(LOOK_INTERVAL, Arc::clone(&self.free).acquire_owned()).await.ok().and_then(Result::ok);
             }
             if let Some(among_all) = permit {
-                return Place { _among_all: among_all, _of_address: of_address };
+                return Place::new(among_all, of_address, self.metrics.clone());
             }
         }
     }

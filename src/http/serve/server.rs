@@ -12,7 +12,10 @@ use super::{
     places::{ConnectionLimits, Places},
     worker::Worker,
 };
-use crate::{http::state::Phase, log::Seldom};
+use crate::{
+    http::{metrics::Metrics, state::Phase},
+    log::Seldom,
+};
 
 /// The maximum time for a client to accept sent data, in milliseconds. Without a limit, a client that reads nothing
 /// would keep its place forever.
@@ -34,6 +37,8 @@ pub struct Server {
     pub connections: ConnectionLimits,
     /// The time from [`Phase::Leaving`] to [`Phase::Closing`].
     pub shutdown_delay: Duration,
+    /// Counts the connections.
+    pub metrics: Metrics,
 }
 
 /// How to stop.
@@ -48,13 +53,13 @@ pub enum Leave {
 impl Server {
     /// Serves until `stop` completes. Returns when all workers have ended.
     pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) {
-        let Self { listener, workers, connections, shutdown_delay } = self;
+        let Self { listener, workers, connections, shutdown_delay, metrics } = self;
         // Every connection that is accepted inherits the size.
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
             tracing::debug!(%error, "the kernel chooses the size of the send buffers");
         }
         tokio::select! {
-            () = accept(&listener, &workers, Places::new(connections)) => {}
+            () = accept(&listener, &workers, Places::new(connections, metrics)) => {}
             () = leave(&phase, stop, shutdown_delay) => {}
         }
         drop(listener);

@@ -1,5 +1,8 @@
 //! The audit trail: one structured line for each security event, under the target `audit`, which `RUST_LOG=audit=off`
-//! turns off.
+//! turns off. The metrics count every event, even then.
+
+mod event;
+mod metrics;
 
 use std::net::IpAddr;
 
@@ -7,6 +10,7 @@ use auth_service_records::user::Email;
 use auth_service_token::Id;
 use uuid::Uuid;
 
+pub use self::{event::Event, metrics::Metrics};
 use crate::{
     log::{TRAIL, Trail},
     trace::TraceContext,
@@ -21,51 +25,6 @@ pub struct Caller {
     pub request_id: String,
     /// The request's place in a trace.
     pub trace: Option<TraceContext>,
-}
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// An account was created.
-    SignedUp,
-    /// A session was opened.
-    SignedIn,
-    /// An email or a password was wrong.
-    SignInFailed,
-    /// A guess at a password or another limited call was refused, because there were too many of them.
-    Throttled,
-    /// An access token was minted for a refresh token.
-    Refreshed,
-    /// An access token was minted for a protected request with a refresh token.
-    Renewed,
-    /// A spent refresh token was used again, and its session has ended.
-    TokenReused,
-    /// All of a user's tokens were removed.
-    TokensRemoved,
-    /// One or more sessions have ended.
-    SessionEnded,
-    /// A password was changed, and all other sessions ended.
-    PasswordChanged,
-    /// An account was deleted.
-    UserDeleted,
-}
-
-impl Event {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SignedUp => "signed_up",
-            Self::SignedIn => "signed_in",
-            Self::SignInFailed => "sign_in_failed",
-            Self::Throttled => "throttled",
-            Self::Refreshed => "refreshed",
-            Self::Renewed => "renewed",
-            Self::TokenReused => "token_reused",
-            Self::TokensRemoved => "tokens_removed",
-            Self::SessionEnded => "session_ended",
-            Self::PasswordChanged => "password_changed",
-            Self::UserDeleted => "user_deleted",
-        }
-    }
 }
 
 /// The user of an event, as far as the user is known.
@@ -87,18 +46,21 @@ impl Subject<'_> {
     }
 }
 
-/// Writes the audit trail.
+/// Writes the audit trail, and counts its events.
 #[derive(Clone)]
 pub struct Audit {
     /// Whether lines may hold email addresses.
     pub emails: bool,
     /// Where the lines go.
     pub trail: Trail,
+    /// The counts.
+    pub metrics: Metrics,
 }
 
 impl Audit {
-    /// Writes one line.
+    /// Writes one line, and counts the event.
     pub fn record(&self, event: Event, caller: &Caller, subject: Subject<'_>) {
+        self.metrics.count(event);
         let mut text = Uuid::encode_buffer();
         let user_id = subject.user_id.map(|id| &*id.hyphenated().encode_lower(&mut text));
         let session_id = subject.session_id.as_ref().map(Id::as_str);

@@ -1,0 +1,62 @@
+//! The security events.
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// An account was created.
+    SignedUp,
+    /// A session was opened.
+    SignedIn,
+    /// An email or a password was wrong.
+    SignInFailed,
+    /// A guess at a password or another limited call was refused, because there were too many of them.
+    Throttled,
+    /// An access token was minted for a refresh token.
+    Refreshed,
+    /// An access token was minted for a protected request with a refresh token.
+    Renewed,
+    /// A spent refresh token was used again, and its session has ended.
+    TokenReused,
+    /// All of a user's tokens were removed.
+    TokensRemoved,
+    /// One or more sessions have ended.
+    SessionEnded,
+    /// A password was changed, and all other sessions ended.
+    PasswordChanged,
+    /// An account was deleted.
+    UserDeleted,
+}
+
+impl Event {
+    /// Every event.
+    pub(super) const ALL: [Self; 11] = [
+        Self::SignedUp,
+        Self::SignedIn,
+        Self::SignInFailed,
+        Self::Throttled,
+        Self::Refreshed,
+        Self::Renewed,
+        Self::TokenReused,
+        Self::TokensRemoved,
+        Self::SessionEnded,
+        Self::PasswordChanged,
+        Self::UserDeleted,
+    ];
+
+    /// The name in the audit trail and in the metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SignedUp => "signed_up",
+            Self::SignedIn => "signed_in",
+            Self::SignInFailed => "sign_in_failed",
+            Self::Throttled => "throttled",
+            Self::Refreshed => "refreshed",
+            Self::Renewed => "renewed",
+            Self::TokenReused => "token_reused",
+            Self::TokensRemoved => "tokens_removed",
+            Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDeleted => "user_deleted",
+        }
+    }
+}

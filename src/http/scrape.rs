@@ -1,0 +1,94 @@
+//! `GET /metrics`, on a listener of its own, so that nobody reads the metrics where clients connect.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use auth_service_records::error::Error;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    registry::Registry,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tower::Service as _;
+
+use super::{methods::safe, problem_response::Problem};
+use crate::log::Seldom;
+
+/// The maximum number of open connections. Further ones wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a connection may last. Each carries one scrape, whose answer takes about a millisecond.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_MAX_BYTES: usize = 16 * 1024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves the metrics of `registry` until the process ends.
+pub async fn serve_metrics(listener: TcpListener, registry: Registry) {
+    let router = Router::new()
+        .route("/metrics", safe(get(metrics)))
+        .fallback(async || Problem::NO_SUCH_ROUTE)
+        .with_state(Arc::new(registry));
+    let (places, failures) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Seldom::new());
+    loop {
+        // Fails only if the semaphore is closed, which nobody does.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    let _place = place;
+                    // The client causes every error here: it disconnected, was too slow, or did not speak HTTP.
+                    let _ = timeout(CONNECTION_TIMEOUT, answer(stream, router)).await;
+                });
+            }
+            Err(error) => {
+                if let Some(times) = failures.due() {
+                    tracing::warn!(times, %error, "a connection for metrics could not be accepted");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router) -> hyper::Result<()> {
+    let answer = move |request: Request<Incoming>| {
+        let mut router = router.clone();
+        async move { router.call(request.map(Body::new)).await as Result<_, Infallible> }
+    };
+    http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(HEAD_MAX_BYTES)
+        .serve_connection(TokioIo::new(stream), service_fn(answer))
+        .await
+}
+
+/// Prometheus asks for OpenMetrics. Other programs get the older format, which they read.
+async fn metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let open_metrics = accepted.any(|accept| accept.contains(OPEN_METRICS));
+    let mut body = String::new();
+    let (encoded, content_type) = if open_metrics {
+        (text::encode(&mut body, &registry), OPEN_METRICS_TYPE)
+    } else {
+        (prometheus_text::encode(&mut body, &registry), prometheus_text::CONTENT_TYPE)
+    };
+    match encoded {
+        Ok(()) => ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response(),
+        Err(error) => Problem::from(Error::Internal(format!("the metrics cannot be written: {error}"))).into_response(),
+    }
+}

@@ -1,0 +1,54 @@
+//! The metrics of all layers, in one registry. Each layer counts in its own `metrics.rs`, always, whether or not
+//! somebody reads the counts.
+
+mod reading;
+
+use std::time::Instant;
+
+use prometheus_client::{
+    metrics::info::Info,
+    registry::{Registry, Unit},
+};
+
+use self::reading::Reading;
+use crate::{audit, auth::Parts, http};
+
+/// The handles of all layers. Clones share their counts.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Requests, refused tokens and connections.
+    pub http: http::Metrics,
+    /// Security events and sessions.
+    pub audit: audit::Metrics,
+}
+
+impl Metrics {
+    /// A registry of all metrics. The registry reads what `parts` know when it is encoded.
+    #[must_use]
+    pub fn registry(&self, parts: &Parts) -> Registry {
+        let mut all = Registry::default();
+        let registry = all.sub_registry_with_prefix("auth_service");
+        registry.register("build", "The version of the server", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        self.http.register(registry);
+        self.audit.register(registry);
+        let feed = parts.revocations.clone();
+        registry.register_collector(Reading::gauge(
+            "revocation_feed_age",
+            "Time since the feed of revocations was read; absent before the first time, and without RESOURCE_SERVERS.",
+            Unit::Seconds,
+            move || seconds_since(feed.read_at()),
+        ));
+        let tokens = parts.tokens.clone();
+        registry.register_collector(Reading::gauge(
+            "signing_keys_age",
+            "Time since the keys of ES256 were read; absent before the first time.",
+            Unit::Seconds,
+            move || seconds_since(tokens.access.keys().read_at()),
+        ));
+        all
+    }
+}
+
+fn seconds_since(instant: Option<Instant>) -> Option<f64> {
+    instant.map(|instant| instant.elapsed().as_secs_f64())
+}
