@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark panics at the step that fails")]
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
@@ -15,8 +16,8 @@ use std::{
 use auth_service::{
     audit::{self, Audit},
     auth::{Auth, Parts, RevocationFeed},
-    config::{ClientAddressHeader, LogFormat, TokenRemoval},
-    http::{self, App, AppState, Phase, Proxies, Service},
+    config::{ClientAddressHeader, Config, LogFormat, Sources, TokenRemoval},
+    http::{self, App, AppState, OpenApi, Phase, Proxies, Service},
     log::{self, Log},
 };
 use auth_service_password::{HashCost, Passwords, Settings};
@@ -111,6 +112,7 @@ impl Scene {
             audit,
             clock,
         };
+        let (config, _) = Config::load(&Sources::new(HashMap::new())).unwrap();
         let service = http::service(AppState::new(App {
             auth: Auth::new(store, parts),
             password_min_length: 6,
@@ -119,6 +121,7 @@ impl Scene {
             cors: None,
             resource_servers: Arc::default(),
             metadata: None,
+            openapi: Arc::new(OpenApi::new(&config)),
             proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
             health: Arc::default(),
             metrics: http::Metrics::default(),

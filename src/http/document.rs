@@ -28,6 +28,11 @@ impl Document {
         Self { bytes, tag: tag.unwrap_or(HeaderValue::from_static("\"\"")) }
     }
 
+    /// The document.
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The answer to a request with these headers: the document, or 304 if the client has it already (RFC 9110, section
     /// 15.4.5).
     pub(super) fn answer(&self, headers: &HeaderMap) -> Response {

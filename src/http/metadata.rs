@@ -2,6 +2,7 @@
 
 use axum::{http::HeaderMap, response::Response};
 use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
 use super::document::Document;
@@ -52,6 +53,11 @@ impl Metadata {
         };
         let issuer_path = url.path().trim_end_matches('/').to_owned();
         Some(Self { document: Document::new(&body), issuer_path })
+    }
+
+    /// The metadata, as an example in the documentation.
+    pub(super) fn example(&self) -> Value {
+        serde_json::from_slice(self.document.bytes()).unwrap_or_default()
     }
 
     /// The answer to a request with these headers, whose path ends with `issuer_path`. `None` if this is the path of

@@ -11,7 +11,7 @@
 //! | `routes` | the handlers |
 //! | `state`, `tasks` | the shared state of the handlers, and the tasks of the use cases |
 //! | `response` | JSON answers |
-//! | `document`, `metadata` | documents that caches may keep |
+//! | `document`, `metadata`, `openapi` | documents that caches may keep |
 //! | `problem`, `problem_response` | the table of errors, and the error body |
 //! | `serve` | listener, workers, connections |
 
@@ -23,6 +23,7 @@ mod log_line;
 mod metadata;
 mod methods;
 mod metrics;
+mod openapi;
 mod problem;
 mod problem_response;
 mod request_id;
@@ -48,6 +49,7 @@ pub use self::{
     log_line::HealthAnswers,
     metadata::Metadata,
     metrics::Metrics,
+    openapi::OpenApi,
     scrape::serve_metrics,
     serve::{
         activity::Timeouts,
@@ -92,6 +94,7 @@ pub fn service(app: AppState) -> Service {
         .route("/.well-known/jwks.json", safe(get(well_known::keys)))
         .route("/.well-known/oauth-authorization-server", safe(get(well_known::metadata)))
         .route("/.well-known/oauth-authorization-server/{*issuer_path}", safe(get(well_known::metadata)))
+        .route("/openapi.json", safe(get(well_known::openapi)))
         .route("/livez", safe(get(health::livez)))
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)

@@ -105,53 +105,53 @@ impl Problem {
 
 /// The problems that use cases return.
 impl Problem {
-    const EMAIL_TAKEN: Self =
+    pub(super) const EMAIL_TAKEN: Self =
         Self::new(StatusCode::CONFLICT, "email_taken", "Duplicate record exists with the same email id");
-    const INVALID_CREDENTIALS: Self =
+    pub(super) const INVALID_CREDENTIALS: Self =
         Self::unauthorized("invalid_credentials", "Authentication failed - incorrect email or password", false);
-    const TOKEN_MISSING: Self = Self::unauthorized(
+    pub(super) const TOKEN_MISSING: Self = Self::unauthorized(
         "token_missing",
         "Send an access token in the Authorization header; sign in to get one",
         false,
     );
-    const TOKEN_INVALID: Self =
+    pub(super) const TOKEN_INVALID: Self =
         Self::unauthorized("invalid_token", "The token is not valid; sign in to get a new one", true);
-    const TOKEN_EXPIRED: Self =
+    pub(super) const TOKEN_EXPIRED: Self =
         Self::unauthorized("token_expired", "The token has expired; refresh the access token, or sign in again", true);
-    const TOKEN_REUSED: Self = Self::unauthorized(
+    pub(super) const TOKEN_REUSED: Self = Self::unauthorized(
         "token_reused",
         "The refresh token was used before, so its session has ended; sign in again",
         true,
     );
-    const WRONG_PASSWORD: Self =
+    pub(super) const WRONG_PASSWORD: Self =
         Self::new(StatusCode::FORBIDDEN, "wrong_password", "The current password is wrong; nothing has changed");
-    const NOT_OWNER: Self = Self::new(
+    pub(super) const NOT_OWNER: Self = Self::new(
         StatusCode::FORBIDDEN,
         "not_owner",
         "The access token belongs to another user; you can remove only your own tokens",
     );
-    const TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Access token not found");
-    const REFRESH_TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Refresh token not found");
-    const SESSION_NOT_FOUND: Self =
+    pub(super) const TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Access token not found");
+    pub(super) const REFRESH_TOKEN_NOT_FOUND: Self = Self::not_found("token_not_found", "Refresh token not found");
+    pub(super) const SESSION_NOT_FOUND: Self =
         Self::not_found("session_not_found", "Session not found; GET /sessions lists yours");
-    const USER_NOT_FOUND: Self = Self::not_found("user_not_found", "User not found");
-    const THROTTLED: Self = Self::new(
+    pub(super) const USER_NOT_FOUND: Self = Self::not_found("user_not_found", "User not found");
+    pub(super) const THROTTLED: Self = Self::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_attempts",
         "Too many attempts; try again after the number of seconds in the Retry-After header",
     );
-    const OVERLOADED: Self =
+    pub(super) const OVERLOADED: Self =
         Self::unavailable("overloaded", "The server has more requests than it can serve; try again shortly");
-    const HASHING_UNAVAILABLE: Self =
+    pub(super) const HASHING_UNAVAILABLE: Self =
         Self::unavailable("hashing_unavailable", "Passwords cannot be checked right now; try again shortly");
-    const NO_SIGNING_KEY: Self =
+    pub(super) const NO_SIGNING_KEY: Self =
         Self::unavailable("no_signing_key", "The server cannot sign tokens right now; try again shortly");
-    const NOT_REPLICATED: Self = Self::unavailable(
+    pub(super) const NOT_REPLICATED: Self = Self::unavailable(
         "not_replicated",
         "The change was made, but too few replicas have it yet, so a failover may undo it; check the change, or send \
          the request again",
     );
-    const INTERNAL: Self = Self::new(
+    pub(super) const INTERNAL: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",
         "Something went wrong on our side; try again, and report the X-Request-Id if the error persists",

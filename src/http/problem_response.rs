@@ -54,12 +54,12 @@ pub(super) struct Failure {
 }
 
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub(super) struct ErrorBody<'a> {
     result: &'static str,
     error: &'static str,
     code: &'static str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    fields: &'a [FieldBody<'a>],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<FieldBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +69,8 @@ struct FieldBody<'a> {
 }
 
 impl Extra {
-    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+    /// The header and its value.
+    pub(super) fn header(self) -> Option<(HeaderName, HeaderValue)> {
         Some(match self {
             Self::None => return None,
             Self::Allow(methods) => (header::ALLOW, HeaderValue::from_static(methods)),
@@ -86,11 +87,16 @@ impl Extra {
     }
 }
 
+impl Problem {
+    pub(super) fn body(&self) -> ErrorBody<'_> {
+        let fields = self.fields.iter().map(|f| FieldBody { field: f.field, message: &f.message }).collect();
+        ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let fields: Vec<_> = self.fields.iter().map(|f| FieldBody { field: f.field, message: &f.message }).collect();
-        let body = ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields: &fields };
-        let mut response = json(self.status, &body);
+        let mut response = json(self.status, &self.body());
         if let Some((name, value)) = self.header.header() {
             response.headers_mut().insert(name, value);
         }

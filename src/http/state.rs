@@ -11,6 +11,7 @@ use super::{
     log_line::HealthAnswers,
     metadata::Metadata,
     metrics::Metrics,
+    openapi::OpenApi,
     problem_response::Problem,
     tasks::Tasks,
 };
@@ -45,6 +46,8 @@ pub struct App {
     pub resource_servers: Arc<BasicAuthentication>,
     /// The metadata, if the issuer is a URL.
     pub metadata: Option<Arc<Metadata>>,
+    /// The OpenAPI document.
+    pub openapi: Arc<OpenApi>,
     /// The last answers of the health checks, for the log. All workers share them.
     pub health: Arc<HealthAnswers>,
     /// The counts of requests. All workers share them.

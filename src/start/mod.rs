@@ -22,8 +22,8 @@ use crate::{
     cli,
     config::{Config, Listen, TokenRemoval},
     http::{
-        self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Metadata, Phase,
-        Proxies, Server, Timeouts, Worker,
+        self, App, AppState, BasicAuthentication, ConnectionLimits, Cors, HealthAnswers, Leave, Metadata, OpenApi,
+        Phase, Proxies, Server, Timeouts, Worker,
     },
     log::Trail,
     metrics::Metrics,
@@ -173,6 +173,7 @@ async fn start_workers(
     let proxies = Arc::new(Proxies::new(config.trusted_proxies.clone(), config.client_address_header));
     let resource_servers = Arc::new(BasicAuthentication::new(config.resource_servers.clone()));
     let metadata = Metadata::new(&config.parties.issuer).map(Arc::new);
+    let openapi = Arc::new(OpenApi::new(config));
     let health = Arc::new(HealthAnswers::default());
     let timeouts = Timeouts { keep_alive: config.keep_alive, shutdown: config.shutdown_timeout };
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
@@ -183,6 +184,7 @@ async fn start_workers(
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
         let (resource_servers, metadata, metrics) =
             (Arc::clone(&resource_servers), metadata.clone(), metrics.http.clone());
+        let openapi = Arc::clone(&openapi);
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -193,6 +195,7 @@ async fn start_workers(
                 proxies,
                 resource_servers,
                 metadata,
+                openapi,
                 health,
                 metrics,
                 phase: phase_of_app,

@@ -1,4 +1,4 @@
-//! Public documents for verifiers of tokens: the keys (RFC 7517) and the metadata (RFC 8414).
+//! Public documents: the keys (RFC 7517) and the metadata (RFC 8414) for verifiers of tokens, and the OpenAPI document.
 
 use auth_service_token::Jwk;
 use axum::{
@@ -33,4 +33,8 @@ pub(crate) async fn metadata(
     let metadata = app.metadata.as_ref().ok_or(Problem::NO_ISSUER)?;
     let issuer_path = uri.path().strip_prefix(METADATA).unwrap_or_default();
     metadata.answer(issuer_path, &headers).ok_or(Problem::NO_SUCH_ROUTE)
+}
+
+pub(crate) async fn openapi(State(app): State<AppState>, _: NoQuery, headers: HeaderMap) -> Response {
+    app.openapi.answer(&headers)
 }

@@ -70,6 +70,14 @@ fn with_hs256_the_set_of_keys_is_empty(#[values(Redis, Embedded)] store: Store) 
 }
 
 #[rstest]
+fn the_openapi_document_is_public(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let body = get(&app, "/openapi.json", &[]).json();
+    assert_eq!(body["openapi"], "3.1.0");
+    assert_cacheable(&app, "/openapi.json", &body);
+}
+
+#[rstest]
 fn without_an_issuer_there_is_no_metadata(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     for path in [METADATA, &format!("{METADATA}/auth")] {

@@ -1,0 +1,172 @@
+//! The schemas of answers.
+
+use auth_service_records::error::Outage;
+use serde_json::{Value, json};
+
+use super::parts::{described, id, object, reference, uuid};
+use crate::config::Config;
+
+pub(super) fn schemas(config: &Config) -> Value {
+    let mut openapi =
+        object(&json!({"openapi": {"const": "3.1.0"}, "info": {"type": "object"}, "paths": {"type": "object"}}));
+    openapi["additionalProperties"] = true.into();
+    json!({
+        "Tokens": tokens(),
+        "RefreshedTokens": refreshed_tokens(config.rotation),
+        "Profile": profile(),
+        "Sessions": sessions(),
+        "Session": session(),
+        "SessionsEnded": with_token(object(&json!({"result": {"const": "Sessions ended"}}))),
+        "Introspection": introspection(),
+        "Revocations": revocations(),
+        "KeySet": object(&json!({"keys": {"type": "array", "items": key()}})),
+        "Metadata": metadata(),
+        "OpenApi": openapi,
+        "Readiness": readiness(),
+    })
+}
+
+fn tokens() -> Value {
+    object(&json!({
+        "access_token": access_token(),
+        "refresh_token": described("Gives new access tokens at `/refresh-access-token`."),
+        "token_type": {"const": "Bearer"},
+        "expires_in": number("The life of the access token, in seconds."),
+        "refresh_expires_in": number("The life of the refresh token, in seconds."),
+        "result": {"const": "Authentication successful"},
+    }))
+}
+
+fn refreshed_tokens(rotation: bool) -> Value {
+    let mut properties = json!({
+        "access_token": access_token(),
+        "token_type": {"const": "Bearer"},
+        "expires_in": number("The life of the access token, in seconds."),
+        "result": {"const": "Access token refreshed successfully"},
+    });
+    if rotation {
+        properties["refresh_token"] = described("Replaces the refresh token of the request, which is now spent.");
+        properties["refresh_expires_in"] = number("The life of the new refresh token, in seconds.");
+    }
+    object(&properties)
+}
+
+fn profile() -> Value {
+    let data = object(&json!({
+        "email": described("In the spelling of the sign-up."),
+        "id": uuid(),
+        "created_at": time(),
+    }));
+    let result = json!({"const": "User profile fetched successfully"});
+    with_token(object(&json!({"data": data, "result": result, "status": {"const": 200}})))
+}
+
+fn sessions() -> Value {
+    let mut sessions = object(&json!({
+        "data": {"type": "array", "items": reference("Session")},
+        "result": {"const": "Sessions fetched successfully"},
+    }));
+    sessions["properties"]["next"] = id();
+    sessions["properties"]["next"]["description"] = "The `after` of the next page, if there is one.".into();
+    with_token(sessions)
+}
+
+fn session() -> Value {
+    object(&json!({
+        "id": id(),
+        "created_at": time(),
+        "last_used_at": time(),
+        "ip": described("The address of the client at the sign-in."),
+        "user_agent": described("The `User-Agent` of the sign-in."),
+        "current": {"type": "boolean", "description": "Whether this is the session of the request."},
+    }))
+}
+
+/// RFC 7662, section 2.2.
+fn introspection() -> Value {
+    let mut active = object(&json!({
+        "active": {"const": true},
+        "iss": described("The issuer."),
+        "aud": described("The audience."),
+        "sub": uuid(),
+        "sid": id(),
+        "jti": id(),
+        "email": described("In the spelling of the sign-up."),
+        "iat": number("Seconds since the Unix epoch."),
+        "exp": number("Seconds since the Unix epoch."),
+        "client_id": {"type": "string"},
+        "token_type": {"const": "Bearer"},
+    }));
+    active["properties"]["eid"] = id();
+    json!({"oneOf": [active, object(&json!({"active": {"const": false}}))]})
+}
+
+fn revocations() -> Value {
+    let revoked = "A token is revoked if its `eid` or `sid`, or the `kid` in its header, is in the list.";
+    object(&json!({
+        "cursor": described("Send it back as `after`."),
+        "age_ms": number("The answer has every id that was revoked up to this many milliseconds before the answer."),
+        "reset": {"type": "boolean", "description": "Whether `revoked` is the whole list, which replaces yours."},
+        "revoked": {"type": "array", "items": {"type": "string"}, "description": revoked},
+    }))
+}
+
+/// RFC 7517, section 4, and RFC 7518, section 6.2.
+fn key() -> Value {
+    let coordinate = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"});
+    object(&json!({
+        "kty": {"const": "EC"},
+        "crv": {"const": "P-256"},
+        "x": coordinate,
+        "y": coordinate,
+        "use": {"const": "sig"},
+        "alg": {"const": "ES256"},
+        "kid": coordinate,
+    }))
+}
+
+/// RFC 8414, section 2.
+fn metadata() -> Value {
+    let address = json!({"type": "string", "format": "uri"});
+    let names = json!({"type": "array", "items": {"type": "string"}});
+    object(&json!({
+        "issuer": address,
+        "jwks_uri": address,
+        "introspection_endpoint": address,
+        "introspection_endpoint_auth_methods_supported": names,
+        "revocation_endpoint": address,
+        "revocation_endpoint_auth_methods_supported": names,
+        "token_endpoint": address,
+        "token_endpoint_auth_methods_supported": names,
+        "grant_types_supported": names,
+        "response_types_supported": names,
+    }))
+}
+
+fn readiness() -> Value {
+    let of_writes = [Outage::OutOfMemory, Outage::DiskFailed, Outage::NotReplicated, Outage::NotPermitted];
+    let reads_only = object(&json!({
+        "result": {"const": "Ready for reads only"},
+        "error": described("What the answers to writes say."),
+        "code": {"type": "string", "enum": of_writes.map(Outage::code)},
+    }));
+    json!({"oneOf": [object(&json!({"result": {"const": "Ready"}})), reads_only]})
+}
+
+/// An answer that has the access token that replaces the one of the request, if there is such a token.
+fn with_token(mut answer: Value) -> Value {
+    answer["properties"]["access_token"] = described("The access token that replaces the one of the request, if any.");
+    answer
+}
+
+fn access_token() -> Value {
+    described("For protected operations.")
+}
+
+fn number(description: &str) -> Value {
+    json!({"type": "integer", "minimum": 0, "description": description})
+}
+
+fn time() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}

@@ -1,0 +1,100 @@
+//! The schemas of requests and errors.
+
+use std::collections::BTreeSet;
+
+use auth_service_password::PASSWORD_MAX_BYTES;
+use serde_json::{Map, Value, json};
+
+use super::{
+    answers,
+    parts::{EMAIL, PASSWORD, described, object, reference},
+};
+use crate::config::{Config, PasswordSettings};
+
+/// The rule of HTML, with ASCII white space around the address.
+const EMAIL_PATTERN: &str = concat!(
+    r"^[ \t\n\f\r]*[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@",
+    r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*[ \t\n\f\r]*$"
+);
+
+/// All schemas. `codes` are the codes of all errors.
+pub(super) fn schemas(config: &Config, codes: &BTreeSet<&'static str>) -> Map<String, Value> {
+    let all = [errors(codes), fields(config.passwords), requests(), answers::schemas(config)];
+    all.into_iter().flat_map(|schemas| schemas.as_object().cloned().unwrap_or_default()).collect()
+}
+
+fn errors(codes: &BTreeSet<&'static str>) -> Value {
+    let mut error = object(&json!({
+        "result": {"const": "Error occurred"},
+        "error": {"type": "string", "description": "What to do, for people."},
+        "code": {"type": "string", "enum": codes, "description": "Names the error, for programs."},
+    }));
+    error["properties"]["fields"] = json!({
+        "type": "array",
+        "minItems": 1,
+        "items": reference("FieldError"),
+        "description": "All wrong fields. Only `validation_failed` has them.",
+    });
+    let message = "What to correct, as the rest of a sentence that starts with the name of the field.";
+    let field_error = object(&json!({
+        "field": {"type": "string", "description": "The name of the field."},
+        "message": {"type": "string", "description": message},
+    }));
+    json!({"Error": error, "FieldError": field_error})
+}
+
+fn fields(passwords: PasswordSettings) -> Value {
+    let email = "An address by the rule of HTML, with at most 64 characters before the `@`. The server ignores ASCII \
+                 white space around the address, and the case of ASCII letters. The domain may be international, such \
+                 as `bücher.example`. The pattern has only the ASCII form of such a domain.";
+    let mut new_password = format!("Counted in Unicode code points. At most {PASSWORD_MAX_BYTES} bytes of UTF-8.");
+    if passwords.min_score > 0 {
+        new_password += " The server refuses a password that is too easy to guess.";
+    }
+    let password = format!("At most {PASSWORD_MAX_BYTES} bytes of UTF-8.");
+    json!({
+        "Email": {
+            "type": "string",
+            "maxLength": 254,
+            "pattern": EMAIL_PATTERN,
+            "description": email,
+            "examples": [EMAIL],
+        },
+        "NewPassword": {
+            "type": "string",
+            "format": "password",
+            "minLength": passwords.min_length.max(1),
+            "maxLength": PASSWORD_MAX_BYTES,
+            "description": new_password,
+            "examples": [PASSWORD],
+        },
+        "Password": {
+            "type": "string",
+            "format": "password",
+            "minLength": 1,
+            "maxLength": PASSWORD_MAX_BYTES,
+            "description": password,
+            "examples": [PASSWORD],
+        },
+    })
+}
+
+fn requests() -> Value {
+    let refresh_token = described("The refresh token of the session.");
+    let hint = described("Has no effect, because the server recognizes both kinds of token.");
+    let mut form = object(&json!({"token": {"type": "string", "minLength": 1, "description": "The token."}}));
+    form["properties"]["token_type_hint"] = hint;
+    json!({
+        "SignUp": object(&json!({"email": reference("Email"), "password": reference("NewPassword")})),
+        "Credentials": object(&json!({"email": reference("Email"), "password": reference("Password")})),
+        "PasswordChange": object(&json!({
+            "current_password": reference("Password"),
+            "new_password": reference("NewPassword"),
+        })),
+        "Confirmation": object(&json!({"password": reference("Password")})),
+        "Owner": object(&json!({"email": reference("Email")})),
+        "Refresh": object(&json!({"refresh_token": refresh_token})),
+        "SignOut": {"type": "object", "properties": {"refresh_token": refresh_token}},
+        "Token": form,
+    })
+}
