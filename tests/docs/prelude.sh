@@ -8,8 +8,17 @@ cat >"$steps/bin/cargo" <<END
 [[ "\$*" == 'build --release' ]] || { echo "the tests do not run: cargo \$*" >&2 && exit 1; }
 mkdir -p target/release && ln -sf "$server" target/release/
 END
-chmod +x "$steps/bin/cargo"
+# Nothing may reach the machine outside of this directory and this network.
+for program in docker docker-compose kubectl sudo systemctl; do
+    printf '#!/bin/sh\necho "the tests do not run: %s" >&2\nexit 1\n' $program >"$steps/bin/$program"
+done
+chmod +x "$steps/bin/"*
 cd "$steps/work"
+
+# copy PATH...: copies files and directories of the project.
+copy() {
+    (cd "$project" && cp -r --parents "$@" "$steps/work")
+}
 
 # until_true COMMAND...: waits until the command succeeds.
 until_true() {
