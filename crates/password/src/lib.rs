@@ -7,6 +7,7 @@
 //! | `worker` | one hashing thread, and the replacement of a thread that dies |
 //! | `state` | the shared state of the hashing threads and their callers |
 //! | `queue` | the waiting jobs, and the order of their clients |
+//! | `metrics` | the waits, the durations and the refusals of the jobs, and the state of the pool |
 //! | `estimate` | the average duration of a job, and whether one more job would end too late |
 //! | `hasher` | the work of one thread: hash and verify on a memory block that the thread keeps |
 //! | `stored` | stored hashes of any form |
@@ -23,6 +24,7 @@ mod cost;
 mod estimate;
 mod foreign;
 mod hasher;
+mod metrics;
 mod password;
 mod pool;
 mod priority;

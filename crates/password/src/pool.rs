@@ -9,10 +9,11 @@ use std::{
 use argon2::Params;
 use auth_service_records::error::Error;
 use auth_service_token::Id;
+use prometheus_client::registry::Registry;
 
 use crate::{
     estimate::Estimate,
-    queue::Queue,
+    queue::{Queue, Refusal},
     state::{Job, Shared, State},
     worker::start_missing,
 };
@@ -48,11 +49,12 @@ impl Pool {
     pub(crate) fn submit(&self, client: Id, job: Job) -> Result<(), Error> {
         let mut state = self.with_threads()?;
         let threads = state.threads;
-        let evicted = state.queue.push(client, job, Instant::now(), threads)?;
+        let pushed = state.queue.push(client, job, Instant::now(), threads);
         drop(state);
+        let evicted = pushed.map_err(|refusal| self.0.refuse(refusal))?;
         self.0.changed.notify_one();
         if let Some(evicted) = evicted {
-            evicted(Err(Error::Overloaded))();
+            evicted(Err(self.0.refuse(Refusal::Replaced)))();
         }
         Ok(())
     }
@@ -63,16 +65,22 @@ impl Pool {
     /// As [`Pool::submit`].
     pub(crate) fn check_admission(&self, client: Id) -> Result<(), Error> {
         let state = self.with_threads()?;
-        state.queue.check_admission(client, state.threads)
+        state.queue.check_admission(client, state.threads).map_err(|refusal| self.0.refuse(refusal))
     }
 
     /// The state with at least one running thread.
     fn with_threads(&self) -> Result<MutexGuard<'_, State>, Error> {
         let mut state = self.0.lock();
         if start_missing(&self.0, &mut state).is_err() && state.threads.running == 0 {
-            return Err(Error::HashingUnavailable);
+            return Err(self.0.refuse(Refusal::Unavailable));
         }
         Ok(state)
+    }
+
+    pub(crate) fn register_metrics(&self, registry: &mut Registry) {
+        // The registry may outlive the pool.
+        let weak = Arc::downgrade(&self.0);
+        self.0.metrics.register(registry, move || weak.upgrade().map(|shared| shared.load()));
     }
 
     /// Whether all threads run. `false` if the operating system provides no replacement for a thread that died. Each

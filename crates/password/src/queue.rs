@@ -32,11 +32,49 @@ struct Client<T> {
     jobs: VecDeque<Queued<T>>,
 }
 
-/// A job, and the time at which its caller stops waiting.
+/// Why a job does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The job would end after its deadline.
+    Late,
+    /// The queue is full, and every other client has about as few jobs in it.
+    QueueFull,
+    /// The job had the last place of its client in a full queue, and another client with fewer jobs got the place.
+    Replaced,
+    /// Its deadline has passed in the queue.
+    Expired,
+    /// No thread runs.
+    Unavailable,
+}
+
+impl Refusal {
+    /// Every reason.
+    pub(crate) const ALL: [Self; 5] = [Self::Late, Self::QueueFull, Self::Replaced, Self::Expired, Self::Unavailable];
+
+    /// The name in the metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::QueueFull => "queue_full",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The error that the caller gets.
+    pub(crate) fn error(self) -> Error {
+        if self == Self::Unavailable { Error::HashingUnavailable } else { Error::Overloaded }
+    }
+}
+
+/// A job, the time of its arrival, and the time at which its caller stops waiting.
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Queued<T> {
     /// The job itself.
     pub(crate) job: T,
+    /// When the job came.
+    pub(crate) arrival: Instant,
     /// When the answer is due.
     pub(crate) deadline: Instant,
 }
@@ -56,17 +94,26 @@ impl<T> Queue<T> {
         Self { clients: VecDeque::new(), waiting: 0, capacity, estimate }
     }
 
+    /// The number of waiting jobs.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Checks whether [`Queue::push`] would accept a job of `client`.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] if the job would end after its deadline, or if the queue is full and no other client has
-    /// at least two more jobs than `client`.
-    pub(crate) fn check_admission(&self, client: Id, threads: Threads) -> Result<(), Error> {
+    /// [`Refusal::Late`] if the job would end after its deadline. [`Refusal::QueueFull`] if the queue is full and no
+    /// other client has at least two more jobs than `client`.
+    pub(crate) fn check_admission(&self, client: Id, threads: Threads) -> Result<(), Refusal> {
         let own = self.jobs_of(client);
         let before = self.jobs_before(client, own) + threads.running - threads.idle;
         let in_time = self.estimate.is_in_time(before, threads.running);
         let has_room = self.waiting < self.capacity || self.clients.iter().any(|other| other.jobs.len() > own + 1);
-        if in_time && has_room { Ok(()) } else { Err(Error::Overloaded) }
+        match (in_time, has_room) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Refusal::QueueFull),
+            (false, _) => Err(Refusal::Late),
+        }
     }
 
     /// Adds a job of `client`. If the queue is full, the job replaces a job of another client, and the replaced job is
@@ -74,10 +121,10 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// As [`Queue::check_admission`].
-    pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Error> {
+    pub(crate) fn push(&mut self, client: Id, job: T, now: Instant, threads: Threads) -> Result<Option<T>, Refusal> {
         self.check_admission(client, threads)?;
         let evicted = if self.waiting < self.capacity { None } else { self.evict() };
-        let queued = Queued { job, deadline: now + self.estimate.deadline() };
+        let queued = Queued { job, arrival: now, deadline: now + self.estimate.deadline() };
         match self.clients.iter_mut().find(|other| other.id == client) {
             Some(client) => client.jobs.push_back(queued),
             None => self.clients.push_back(Client { id: client, jobs: VecDeque::from([queued]) }),
@@ -147,7 +194,7 @@ mod tests {
         (0..).take_while(|n| push(*n).is_ok()).count()
     }
 
-    fn push(queue: &mut Queue<String>, job: &str, threads: Threads) -> Result<Option<String>, Error> {
+    fn push(queue: &mut Queue<String>, job: &str, threads: Threads) -> Result<Option<String>, Refusal> {
         queue.push(client(&job[..1]), job.to_owned(), Instant::now(), threads)
     }
 
@@ -172,7 +219,7 @@ mod tests {
     fn a_client_is_admitted_though_another_has_filled_the_queue() {
         let mut queue = queue();
         assert_eq!(flood(&mut queue, "a", ONE_BUSY), 9);
-        assert!(queue.check_admission(client("a"), ONE_BUSY).is_err());
+        assert_eq!(queue.check_admission(client("a"), ONE_BUSY), Err(Refusal::Late));
         assert!(queue.check_admission(client("b"), ONE_BUSY).is_ok());
         assert_eq!(flood(&mut queue, "b", ONE_BUSY), 4, "every second turn is for a");
         assert_eq!(flood(&mut queue, "c", ONE_BUSY), 3, "every third turn is for c");
@@ -203,14 +250,14 @@ mod tests {
         for job in ["a1", "a2", "a3", "b1"] {
             assert_eq!(push(&mut queue, job, ONE_BUSY).unwrap(), None);
         }
-        assert!(matches!(push(&mut queue, "a4", ONE_BUSY), Err(Error::Overloaded)));
-        assert!(queue.check_admission(client("a"), ONE_BUSY).is_err());
+        assert_eq!(push(&mut queue, "a4", ONE_BUSY), Err(Refusal::QueueFull));
+        assert_eq!(queue.check_admission(client("a"), ONE_BUSY), Err(Refusal::QueueFull));
         assert_eq!(push(&mut queue, "c1", ONE_BUSY).unwrap().as_deref(), Some("a3"));
         for job in ["b2", "c2", "a4"] {
-            assert!(matches!(push(&mut queue, job, ONE_BUSY), Err(Error::Overloaded)), "{job}");
+            assert_eq!(push(&mut queue, job, ONE_BUSY), Err(Refusal::QueueFull), "{job}");
         }
         assert_eq!(push(&mut queue, "d1", ONE_BUSY).unwrap().as_deref(), Some("a2"));
-        assert!(matches!(push(&mut queue, "e1", ONE_BUSY), Err(Error::Overloaded)));
+        assert_eq!(push(&mut queue, "e1", ONE_BUSY), Err(Refusal::QueueFull));
         assert_eq!(drain(&mut queue), ["a1", "b1", "c1", "d1"]);
     }
 

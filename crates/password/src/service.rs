@@ -8,6 +8,7 @@ use std::{
 
 use auth_service_records::error::Error;
 use auth_service_token::Id;
+use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -126,6 +127,11 @@ impl Passwords {
     #[must_use]
     pub fn all_threads_run(&self) -> bool {
         self.pool.all_threads_run()
+    }
+
+    /// Adds the metrics of the threads to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.pool.register_metrics(registry);
     }
 
     async fn run<T, F>(&self, client: Id, work: F) -> Result<T, Error>

@@ -10,7 +10,8 @@ use auth_service_records::error::Error;
 
 use crate::{
     hasher::Hasher,
-    queue::{Queue, Threads},
+    metrics::{Load, Metrics},
+    queue::{Queue, Refusal, Threads},
 };
 
 /// Work for a hashing thread. Its argument is the thread's hasher, or the reason why the job does not run.
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) params: Params,
     /// The target number of threads.
     pub(crate) threads: usize,
+    pub(crate) metrics: Metrics,
     state: Mutex<State>,
     /// Notified when a job arrives, and when the pool closes.
     pub(crate) changed: Condvar,
@@ -54,7 +56,18 @@ impl Shared {
             #[cfg(test)]
             refuse_threads: false,
         };
-        Self { params, threads, state: Mutex::new(state), changed: Condvar::new() }
+        Self { params, threads, metrics: Metrics::default(), state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        let state = self.lock();
+        Load { waiting: state.queue.waiting(), threads: state.threads }
+    }
+
+    /// Counts a job that does not run. Returns the error for its caller.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Error {
+        self.metrics.refused(refusal);
+        refusal.error()
     }
 
     /// Locks the state. Jobs run without the lock, so waits are short, and a job that panics does not poison the lock.

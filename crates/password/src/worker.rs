@@ -7,12 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auth_service_records::error::Error;
-
 use crate::{
     hasher::Hasher,
     priority::run_in_idle_time,
-    queue::Queued,
+    queue::{Queued, Refusal},
     state::{Job, Shared, State},
 };
 
@@ -51,11 +49,12 @@ impl Worker {
 
     fn run(mut self) {
         run_in_idle_time();
-        while let Some(Queued { job, deadline }) = self.next() {
+        while let Some(Queued { job, arrival, deadline }) = self.next() {
             let start = Instant::now();
+            self.shared.metrics.waited(start - arrival);
             if start >= deadline {
                 self.shared.lock().threads.idle += 1;
-                job(Err(Error::Overloaded))();
+                job(Err(self.shared.refuse(Refusal::Expired)))();
                 continue;
             }
             let answer = job(Ok(&mut self.hasher));
@@ -65,6 +64,7 @@ impl Worker {
     }
 
     fn finish(&self, took: Duration) {
+        self.shared.metrics.ran(took);
         let mut state = self.shared.lock();
         state.threads.idle += 1;
         state.queue.estimate.record(took);

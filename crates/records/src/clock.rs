@@ -93,6 +93,13 @@ impl Skew {
         Self { distance: store.abs_diff(machine), is_ahead: store > machine }
     }
 
+    /// The time of this machine minus the time of the store, in seconds.
+    #[must_use]
+    pub fn machine_ahead_seconds(self) -> f64 {
+        let seconds = self.distance.as_secs_f64();
+        if self.is_ahead { -seconds } else { seconds }
+    }
+
     /// Whether an operator should set a clock.
     #[must_use]
     pub fn matters(self) -> bool {
@@ -232,6 +239,8 @@ mod tests {
         assert_eq!(skew(400_000).to_string(), "600.0 s behind this machine's");
         assert_eq!(skew(1_000_012).to_string(), "12 ms ahead of this machine's");
         assert_eq!((skew(1_001_000).matters(), skew(998_999).matters()), (false, true));
+        let seconds = [skew(1_000_500), skew(999_500)].map(Skew::machine_ahead_seconds);
+        assert!(seconds[0] == -0.5 && seconds[1] == 0.5, "{seconds:?}");
     }
 
     #[test]

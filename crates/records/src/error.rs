@@ -109,6 +109,22 @@ pub enum Outage {
 }
 
 impl Outage {
+    /// Every outage.
+    pub const ALL: [Self; 12] = [
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Loading,
+        Self::ReadOnly,
+        Self::OutOfMemory,
+        Self::DiskFailed,
+        Self::NotReplicated,
+        Self::Refused,
+        Self::NotPermitted,
+        Self::Busy,
+        Self::ClusterDown,
+        Self::NewerVersion,
+    ];
+
     /// The stable name for programs: the `code` of a 503 answer.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth_service_records::{clock::Clock, error::Error, session::SessionPolicy};
 use auth_service_token::SecretsCheck;
+use prometheus_client::registry::Registry;
 
 pub use crate::open_error::OpenError;
 use crate::{embedded, finding::Finding, redis, settings::StoreSettings, store::Store, users::Users};
@@ -118,6 +119,23 @@ impl Backend {
         match self {
             Self::Redis(backend) => Ok(Users::Redis(Box::new(redis::Users::start(Arc::clone(backend)).await?))),
             Self::Embedded(embedded) => Ok(Users::Embedded(embedded::Users::start(Arc::clone(embedded)))),
+        }
+    }
+
+    /// Adds the metrics of the store to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        // The registry may outlive the server, and must not keep the file of the embedded store open.
+        match self {
+            Self::Redis(backend) => {
+                let weak = Arc::downgrade(backend);
+                let is_usable = move || weak.upgrade().is_some_and(|backend| backend.is_usable());
+                backend.metrics().register(registry, backend.clock().clone(), is_usable);
+            }
+            Self::Embedded(embedded) => {
+                let weak = Arc::downgrade(embedded);
+                let is_usable = move || weak.upgrade().is_some_and(|embedded| embedded.is_usable());
+                embedded.metrics().register(registry, embedded.clock().clone(), is_usable);
+            }
         }
     }
 

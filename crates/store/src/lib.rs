@@ -14,6 +14,7 @@
 //! | [`key_set`] | the record of the signing keys, the rules of their rotation, and its operations |
 //! | `versioned` | JSON values with a version |
 //! | [`settings`] | the settings of the store |
+//! | `metrics` | how long the store takes to answer, its errors, and its state |
 //! | `redis/`, `embedded/` | the two stores, with files of the same names for the operations |
 //!
 //! A new operation touches four places: its contract here, the file of its group in each store, and a script.
@@ -26,6 +27,7 @@ mod embedded;
 mod finding;
 pub mod key_set;
 mod limits;
+mod metrics;
 mod open_error;
 mod record;
 mod redis;

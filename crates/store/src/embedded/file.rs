@@ -89,6 +89,11 @@ impl File {
         self.trouble.begin(error);
     }
 
+    /// Whether an operation has failed of late.
+    pub(super) fn has_trouble(&self) -> bool {
+        self.trouble.is_open()
+    }
+
     /// Whether the log has said that the last failure is over. When no operation has failed for a while, this call logs
     /// the end of the failure.
     pub(super) fn is_well(&self) -> bool {

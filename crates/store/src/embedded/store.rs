@@ -21,7 +21,10 @@ use super::{
     tables::{FormatError, Snapshot, Tables},
     writer::Writer,
 };
-use crate::open_error::OpenError;
+use crate::{
+    metrics::{Kind, Metrics},
+    open_error::OpenError,
+};
 
 /// The database file in the data directory.
 pub(super) const FILE_NAME: &str = "store.redb";
@@ -34,6 +37,7 @@ pub struct Embedded {
     pub(super) counts: Counts,
     pub(super) policy: SessionPolicy,
     pub(super) clock: Clock,
+    metrics: Metrics,
 }
 
 impl Embedded {
@@ -52,7 +56,8 @@ impl Embedded {
         let file = Arc::new(file);
         let writer = Writer::start(Arc::clone(&file), clock.clone())
             .map_err(|error| OpenError::in_directory(directory, &error))?;
-        Ok(Self { directory: directory.to_owned(), file, writer, counts: Counts::new(clock.clone()), policy, clock })
+        let (directory, counts) = (directory.to_owned(), Counts::new(clock.clone()));
+        Ok(Self { directory, file, writer, counts, policy, clock, metrics: Metrics::default() })
     }
 
     /// The data directory.
@@ -70,10 +75,25 @@ impl Embedded {
         if self.writer.writes() { Ok(None) } else { Err(Error::Unavailable(Outage::DiskFailed)) }
     }
 
+    /// Whether writes can succeed, and none has failed of late.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.writer.writes() && !self.file.has_trouble()
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Reads the last committed state. `look` gets the current time, in milliseconds since the Unix epoch.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Snapshot, u64) -> Result<T, Failure>) -> Result<T, Error> {
-        let now = self.clock.now_millis();
-        Ok(self.file.read(|snapshot| look(snapshot, now))?)
+        let (start, now) = (Instant::now(), self.clock.now_millis());
+        let outcome = self.file.read(|snapshot| look(snapshot, now)).map_err(Error::from);
+        self.metrics.count(Kind::Read, start, &outcome);
+        outcome
     }
 
     /// See [`Writer::write`].
@@ -81,7 +101,10 @@ impl Embedded {
         &self,
         operation: impl FnOnce(&mut Tables<'_>, u64) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        self.writer.write(operation).await
+        let start = Instant::now();
+        let outcome = self.writer.write(operation).await;
+        self.metrics.count(Kind::Write, start, &outcome);
+        outcome
     }
 }
 

@@ -48,6 +48,11 @@ impl Trouble {
         true
     }
 
+    /// Whether there is a trouble whose end the log has not said.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Episode>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +74,6 @@ mod tests {
         assert!(reason.is_some_and(|reason| reason.ends_with("full")));
         assert!(!trouble.end_if_quiet(), "an operation has just failed");
         trouble.lock().as_mut().unwrap().last_seen -= QUIET;
-        assert!(trouble.end_if_quiet() && trouble.lock().is_none());
+        assert!(trouble.is_open() && trouble.end_if_quiet() && !trouble.is_open());
     }
 }

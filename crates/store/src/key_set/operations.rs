@@ -29,10 +29,11 @@ impl Store {
     /// # Errors
     /// See [`Store`]. Also for a record of a later version, or one that cannot be read.
     pub async fn key_set(&self) -> Result<StoredKeySet, Error> {
-        StoredKeySet::of(match self {
-            Self::Redis(redis) => redis.key_set().await?,
-            Self::Embedded(embedded) => embedded.key_set()?,
-        })
+        let (json, metrics) = match self {
+            Self::Redis(redis) => (redis.key_set().await?, redis.metrics()),
+            Self::Embedded(embedded) => (embedded.key_set()?, embedded.metrics()),
+        };
+        StoredKeySet::of(json).inspect_err(|error| metrics.count_error(error))
     }
 
     /// Replaces the key set by `next`, unless it has changed since `read`, or the time of the store is after `latest`,

@@ -39,7 +39,8 @@ impl Redis {
     }
 
     pub(crate) async fn have_accounts(&self, tags: &[Id]) -> Result<Vec<bool>, Error> {
-        let exists = async |tag| self.run::<bool>(tag, &Request::command("EXISTS").arg(self.keys().user(tag))).await;
+        let exists =
+            async |tag| self.run::<bool>(tag, &Request::command("EXISTS").reading().arg(self.keys().user(tag))).await;
         stream::iter(tags.iter().copied().map(exists)).buffered(AT_ONCE).try_collect().await
     }
 
@@ -75,7 +76,7 @@ impl Redis {
         if self.shared.wait.is_none() {
             return Ok(false);
         }
-        self.run(tag, &Request::command("EXISTS").arg(self.keys().unacknowledged(tag))).await
+        self.run(tag, &Request::command("EXISTS").reading().arg(self.keys().unacknowledged(tag))).await
     }
 
     pub(crate) async fn acknowledge_user(&self, tag: Id) -> Result<(), Error> {
@@ -93,8 +94,9 @@ impl Redis {
     }
 
     pub(crate) async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
-        let found: Option<Vec<u8>> = self.run(tag, &Request::command("GET").arg(self.keys().user(tag))).await?;
-        found.map(decode_user).transpose()
+        let get = Request::command("GET").reading().arg(self.keys().user(tag));
+        let found: Option<Vec<u8>> = self.run(tag, &get).await?;
+        self.counted(found.map(decode_user).transpose())
     }
 
     pub(crate) async fn replace_user(&self, tag: Id, expected: &StoredUser, user: &User) -> Result<Outcome, Error> {

@@ -13,7 +13,7 @@ use super::{
     },
     store::{Redis, Servers, Shared},
 };
-use crate::{open_error::OpenError, settings::RedisSettings};
+use crate::{metrics::Metrics, open_error::OpenError, settings::RedisSettings};
 
 /// The data that all runtimes of the process share.
 pub struct Backend {
@@ -40,6 +40,19 @@ impl Backend {
 
     pub(crate) fn address(&self) -> &str {
         self.address.name()
+    }
+
+    /// Whether the servers can be used, as far as the connections know.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.shared.clock.is_set() && self.shared.reporter.is_well()
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.shared.reporter.metrics()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// Opens the connections of one runtime. From then on, the clock shows the time of Redis, if Redis answers.

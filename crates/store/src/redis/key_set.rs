@@ -11,7 +11,7 @@ static REPLACE: LazyLock<Script> = script!("replace_key_set");
 
 impl Redis {
     pub(crate) async fn key_set(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.run(Tag::KEY_SET, &Request::command("GET").arg(self.keys().key_set())).await
+        self.run(Tag::KEY_SET, &Request::command("GET").reading().arg(self.keys().key_set())).await
     }
 
     pub(crate) async fn replace_key_set(&self, read: &[u8], next: &[u8], latest: u64) -> Result<bool, Error> {

@@ -114,7 +114,7 @@ impl Redis {
     }
 
     pub(crate) async fn revocations(&self, from: StreamId) -> Result<Vec<Revocation>, Error> {
-        let read = Request::command("XRANGE").arg(self.keys().revocations()).arg(from.to_string()).arg("+");
+        let read = Request::command("XRANGE").reading().arg(self.keys().revocations()).arg(from.to_string()).arg("+");
         let read = read.arg("COUNT").arg(PAGE);
         let entries: Vec<(String, Vec<String>)> = self.run(Tag::REVOCATIONS, &read).await?;
         let entry = |(id, fields): (String, Vec<String>)| {

@@ -73,10 +73,10 @@ impl Redis {
 
     /// One command on two keys, however many sessions the user has.
     pub(crate) async fn check_access(&self, tag: Id, sid: Id) -> Result<Option<Access>, Error> {
-        let get = Request::command("MGET").arg(self.keys().epoch(tag)).arg(self.keys().access(tag, sid));
+        let get = Request::command("MGET").reading().arg(self.keys().epoch(tag)).arg(self.keys().access(tag, sid));
         let found: (Option<Vec<u8>>, Option<Vec<u8>>) = self.run(tag, &get).await?;
         let (Some(epoch), Some(access)) = found else { return Ok(None) };
-        access::check(&epoch, &access)
+        self.counted(access::check(&epoch, &access))
     }
 
     pub(crate) async fn list_sessions(
@@ -88,7 +88,7 @@ impl Redis {
         let names = self.keys();
         let mut keys = vec![names.epoch(tag), names.sessions(tag)];
         keys.extend(caller.map(|sid| names.access(tag, sid)));
-        let call = Request::call(&LIST_SESSIONS, &keys);
+        let call = Request::call(&LIST_SESSIONS, &keys).reading();
         let call = call.arg(page.after.as_ref().map_or("", Id::as_str)).arg(page.limit);
         type Row = (String, u64, u64, String, String);
         let rows: Option<Vec<Row>> = self.run(tag, &call).await?;

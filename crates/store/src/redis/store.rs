@@ -1,6 +1,6 @@
 //! The store of one runtime, which sends its requests to the servers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use auth_service_records::{
     clock::Clock,
@@ -20,7 +20,7 @@ use super::{
         timekeeper::Timekeeper,
     },
 };
-use crate::settings::Wait;
+use crate::{metrics::Metrics, settings::Wait};
 
 /// The data that all runtimes share.
 pub(super) struct Shared {
@@ -87,13 +87,28 @@ impl Redis {
         request: &Request<'_>,
         mode: Mode,
     ) -> Result<T, Error> {
+        let start = Instant::now();
+        let answer = self.ask(tag, request, mode).await;
+        self.metrics().count(request.kind, start, &answer);
+        decode(answer?)
+    }
+
+    async fn ask(&self, tag: Tag, request: &Request<'_>, mode: Mode) -> Result<Value, Error> {
         self.check_clock()?;
-        let answer = match &self.servers {
-            Servers::One(link) => link.run(request, mode, false).await?,
+        match &self.servers {
+            Servers::One(link) => Ok(link.run(request, mode, false).await?),
             // Boxed, because the large future would otherwise be a part of the future of every request.
-            Servers::Cluster(cluster) => Box::pin(cluster.run(self.keys().slot(tag), request, mode)).await?,
-        };
-        decode(answer)
+            Servers::Cluster(cluster) => Box::pin(cluster.run(self.keys().slot(tag), request, mode)).await,
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.shared.reporter.metrics()
+    }
+
+    /// Counts the error of an answer that could not be read, such as one of a later version.
+    pub(super) fn counted<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+        read.inspect_err(|error| self.metrics().count_error(error))
     }
 
     /// No token may be minted before the server knows the time of Redis.

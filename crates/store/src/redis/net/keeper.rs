@@ -50,13 +50,15 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Runs forever. Notifies `tried` when the first attempt to connect has succeeded or failed.
     pub(super) async fn run(self, tried: watch::Sender<bool>) {
-        let mut backoff = BACKOFF_FIRST;
+        let (mut backoff, mut before) = (BACKOFF_FIRST, None);
         for serial in 0.. {
             let lost = Arc::new(Notify::new());
             match self.connect(serial, Arc::clone(&lost)).await {
                 Ok(current) => {
                     backoff = BACKOFF_FIRST;
                     self.state.install(Arc::clone(&current));
+                    let address = current.server.addr().to_string();
+                    self.state.report.connected(before.replace(address.clone()).as_deref(), address);
                     self.state.report.end(Trouble::Lost);
                     tried.send_replace(true);
                     let why = self.watch_over(&current, &lost).await;

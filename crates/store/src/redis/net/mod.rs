@@ -7,6 +7,7 @@ mod keeper;
 pub(super) mod link;
 mod login;
 mod nodes;
+mod primaries;
 mod replicated;
 pub(super) mod report;
 pub(super) mod request;

@@ -161,6 +161,9 @@ impl Nodes {
             });
             table.ranges.push((first, last, at));
         }
+        for (from, to) in table.successors(old) {
+            self.reporter.replaced(from, to.to_owned());
+        }
         // Forgets the nodes that are down: they have become replicas or have left the cluster.
         self.others.lock().unwrap_or_else(PoisonError::into_inner).retain(|node| node.link.is_up());
         for node in &table.nodes {

@@ -1,5 +1,5 @@
 //! Says in the log why a server cannot be used, and how long that lasted. All connections of the process share one
-//! line.
+//! line. Also counts the connections that replace others, and the failovers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::redis::errors::Reason;
+use super::primaries::Primaries;
+use crate::{metrics::Metrics, redis::errors::Reason};
 
 /// The shortest time between two lines about one trouble. It doubles with each line, so that two reasons that alternate
 /// do not fill the log.
@@ -36,6 +37,8 @@ pub(super) enum Trouble {
 pub(in crate::redis) struct Reporter {
     open: Mutex<BTreeMap<(Trouble, String), Episode>>,
     connections: AtomicU64,
+    primaries: Primaries,
+    metrics: Metrics,
 }
 
 /// A trouble from its start to its end.
@@ -50,6 +53,22 @@ struct Episode {
 }
 
 impl Reporter {
+    /// Whether no server has a trouble.
+    pub(in crate::redis) fn is_well(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    pub(in crate::redis) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Counts a failover, unless the server has no successor but itself, or another connection has said the same.
+    pub(super) fn replaced(&self, from: &str, to: String) {
+        if self.primaries.replace(from, to) {
+            self.metrics.failovers.inc();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Trouble, String), Episode>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,6 +86,18 @@ impl Report {
     pub(in crate::redis) fn new(reporter: &Arc<Reporter>, server: String) -> Self {
         let connection = reporter.connections.fetch_add(1, Ordering::Relaxed);
         Self { reporter: Arc::clone(reporter), server, connection }
+    }
+
+    /// Counts an open connection to the server at `address`. The connection before, if there was one, was to the
+    /// server at `before`.
+    pub(super) fn connected(&self, before: Option<&str>, address: String) {
+        match before {
+            None => self.reporter.primaries.add(address),
+            Some(before) => {
+                self.reporter.metrics.reconnects.inc();
+                self.reporter.replaced(before, address);
+            }
+        }
     }
 
     /// Logs a line if the trouble is new, or has another reason than before.

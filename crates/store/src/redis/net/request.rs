@@ -3,6 +3,7 @@
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value, aio::ConnectionLike};
 
 use crate::{
+    metrics::Kind,
     redis::keys::{Key, Tag},
     settings::Wait,
 };
@@ -14,6 +15,8 @@ pub(in crate::redis) struct Request<'a> {
     script: Option<&'a Script>,
     /// The serial of the only connection that may send the request.
     pub(super) connection: Option<u64>,
+    /// A write, unless [`Request::reading`] says otherwise.
+    pub(in crate::redis) kind: Kind,
 }
 
 impl<'a> Request<'a> {
@@ -22,7 +25,7 @@ impl<'a> Request<'a> {
         // Enough room for a token check.
         let mut command = Cmd::with_capacity(6, 160);
         command.arg(name);
-        Self { command, script: None, connection: None }
+        Self { command, script: None, connection: None, kind: Kind::Write }
     }
 
     /// Starts a call of a script. `arg` adds its arguments.
@@ -30,11 +33,17 @@ impl<'a> Request<'a> {
         // Enough room for most calls.
         let mut command = Cmd::with_capacity(16, 512);
         command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys);
-        Self { command, script: Some(script), connection: None }
+        Self { command, script: Some(script), connection: None, kind: Kind::Write }
     }
 
     pub(in crate::redis) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    /// Says that the request changes nothing.
+    pub(in crate::redis) fn reading(mut self) -> Self {
+        self.kind = Kind::Read;
         self
     }
 

@@ -34,6 +34,17 @@ impl Table {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// The nodes of the table `old` that have lost all their slots to a node without slots, each with that node: the
+    /// failovers in between. A slot that moves goes to a node beside its old node.
+    pub(super) fn successors<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let gone = old.nodes.iter().enumerate().filter(|(_, node)| self.node(&node.name).is_none());
+        gone.filter_map(|(at, node)| {
+            let (first, ..) = old.ranges.iter().find(|range| range.2 == at)?;
+            let owner = self.owner(*first).filter(|owner| old.node(&owner.name).is_none())?;
+            Some((node.name.as_str(), owner.name.as_str()))
+        })
+    }
+
     /// Sets the clock by the first connected node.
     pub(super) async fn ask_time(&self, timekeeper: &Timekeeper) {
         if let Some(node) = self.nodes.iter().find(|node| node.link.is_up()) {
