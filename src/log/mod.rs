@@ -4,6 +4,7 @@
 mod fields;
 mod json;
 mod line;
+mod metrics;
 mod parts;
 mod seldom;
 mod trail;
@@ -11,7 +12,9 @@ mod writer;
 
 use std::{
     env,
+    fs::File,
     io::{self, IsTerminal},
+    os::fd::AsFd,
 };
 
 use tracing_subscriber::{
@@ -29,6 +32,7 @@ pub use self::{
 };
 use self::{
     line::is_of_trail,
+    metrics::Metrics,
     trail::TrailWriter,
     writer::{Guard, Lines},
 };
@@ -62,15 +66,18 @@ pub fn start(format: Option<LogFormat>, file: Option<TrailFile>) -> io::Result<L
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let on_terminal = io::stdout().is_terminal();
     let default = if on_terminal { LogFormat::Text } else { LogFormat::Json };
-    let (lines, guard) = Lines::start("log", io::stdout(), |lines| {
+    let metrics = Metrics::default();
+    // Without the buffer of the library, which would say that lines are written while they still wait in the buffer.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let (lines, guard) = Lines::start("log", output, &metrics, |lines| {
         tracing::warn!(lines, "log lines were dropped, because standard output accepted them too slowly");
     })?;
     let mut full = vec![lines.full()];
     let mut layers: Vec<Box<dyn Layer<Events> + Send + Sync>> = Vec::new();
     let mut trail_guard = None;
     if let Some(file) = &file {
-        let writer = TrailWriter { file: file.clone(), log: lines.clone() };
-        let (trail_lines, guard) = Lines::start("audit", writer, |_| ())?;
+        let writer = TrailWriter { file: file.clone(), log: lines.clone(), failing: metrics.failing.clone() };
+        let (trail_lines, guard) = Lines::start("audit", writer, &metrics, |_| ())?;
         full.push(trail_lines.full());
         layers.push(json::layer(trail_lines).with_filter(filter_fn(is_of_trail)).boxed());
         trail_guard = Some(guard);
@@ -85,7 +92,7 @@ pub fn start(format: Option<LogFormat>, file: Option<TrailFile>) -> io::Result<L
     if let Some(problem) = problem {
         tracing::warn!("RUST_LOG is ignored: {problem}; use the form info,audit=off,auth_service_store=debug");
     }
-    Ok(Log { _trail_lines: trail_guard, _lines: guard, trail: Trail { full, file } })
+    Ok(Log { _trail_lines: trail_guard, _lines: guard, trail: Trail { full, file, metrics } })
 }
 
 fn info() -> Targets {

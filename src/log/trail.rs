@@ -8,13 +8,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use rustix::{
     fs::{FallocateFlags, fallocate},
     io::Errno,
 };
 use tokio::sync::watch;
 
-use super::writer::Lines;
+use super::{metrics::Metrics, writer::Lines};
 
 /// The space that the file must be able to grow by at the start.
 const ROOM_BYTES: u64 = 4096;
@@ -24,6 +25,7 @@ const ROOM_BYTES: u64 = 4096;
 pub struct Trail {
     pub(super) full: Vec<watch::Receiver<bool>>,
     pub(super) file: Option<TrailFile>,
+    pub(super) metrics: Metrics,
 }
 
 impl Trail {
@@ -36,6 +38,11 @@ impl Trail {
                 let _ = full.clone().wait_for(|full| !full).await;
             }
         }
+    }
+
+    /// Adds the metrics of the whole log to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// Opens the file of the trail again, if there is one, because a program such as logrotate has renamed it.
@@ -144,6 +151,7 @@ impl Opened {
 pub(super) struct TrailWriter {
     pub(super) file: TrailFile,
     pub(super) log: Lines,
+    pub(super) failing: Gauge,
 }
 
 /// Each call must hold whole lines.
@@ -153,6 +161,7 @@ impl Write for TrailWriter {
         let (whole, outcome) = file.append(lines);
         file.report(&outcome);
         drop(file);
+        self.failing.set(outcome.is_err().into());
         if outcome.is_err() {
             self.log.keep_in_turn(&lines[whole..]);
         }

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::parts::part_length;
+use super::{metrics::Metrics, parts::write_in_parts};
 
 /// The maximum number of bytes that wait to be written. Further lines are dropped, so that a reader who stops reading
 /// blocks no request. Lines of the audit trail are kept nevertheless.
@@ -44,6 +44,7 @@ struct Shared {
     parts: AtomicU64,
     /// Whether too many bytes of the audit trail are pending.
     full: watch::Sender<bool>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -51,6 +52,8 @@ struct Pending {
     bytes: Vec<u8>,
     /// How many of the bytes must not be dropped.
     kept: usize,
+    /// The last byte of each line that must not be dropped, by its place in `bytes`.
+    kept_ends: Vec<usize>,
     dropped: u64,
     ends: bool,
 }
@@ -62,7 +65,7 @@ pub(super) struct Guard {
 }
 
 impl Lines {
-    /// Starts the thread that writes to `output`. The thread calls `report_dropped` with the number of lines that were
+    /// Starts the thread that writes to `output`, without a buffer. The thread calls `report_dropped` with the number of lines that were
     /// dropped since its last call.
     ///
     /// # Errors
@@ -70,11 +73,12 @@ impl Lines {
     pub(super) fn start(
         thread_name: &str,
         output: impl Write + Send + 'static,
+        metrics: &Metrics,
         report_dropped: fn(u64),
     ) -> io::Result<(Self, Guard)> {
         let (full, _) = watch::channel(false);
-        let (pending, changed) = (Mutex::default(), Condvar::new());
-        let lines = Self(Arc::new(Shared { pending, changed, parts: AtomicU64::new(0), full }));
+        let (pending, changed, metrics) = (Mutex::default(), Condvar::new(), metrics.clone());
+        let lines = Self(Arc::new(Shared { pending, changed, parts: AtomicU64::new(0), full, metrics }));
         let (finish, finished) = mpsc::channel();
         let shared = Arc::clone(&lines.0);
         thread::Builder::new().name(thread_name.to_owned()).spawn(move || {
@@ -95,6 +99,7 @@ impl Lines {
         let mut pending = self.0.pending();
         if pending.bytes.len() + line.len() > PENDING_MAX_BYTES {
             pending.dropped += 1;
+            self.0.metrics.dropped.inc();
             return;
         }
         self.0.push(&mut pending, line);
@@ -107,6 +112,8 @@ impl Lines {
         if pending.kept > KEPT_MAX_BYTES {
             self.0.full.send_if_modified(|full| !mem::replace(full, true));
         }
+        let (start, ends) = (pending.bytes.len(), lines.iter().enumerate().filter(|(_, byte)| **byte == b'\n'));
+        pending.kept_ends.extend(ends.map(|(at, _)| start + at));
         self.0.push(&mut pending, lines);
     }
 
@@ -133,20 +140,18 @@ impl Shared {
     }
 
     fn write_to(&self, mut output: impl Write, report_dropped: fn(u64)) {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut kept_ends) = (Vec::new(), Vec::new());
         loop {
-            let (ends, dropped) = self.take(&mut bytes);
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                let (part, after) = rest.split_at(part_length(rest));
-                // An error cannot be reported, because the log itself has failed.
-                let _ = output.write_all(part);
+            let (ends, dropped) = self.take(&mut bytes, &mut kept_ends);
+            write_in_parts(&mut output, &bytes, |missing| {
+                let lost = kept_ends.iter().filter(|end| missing.contains(*end)).count();
+                self.metrics.lost.inc_by(lost as u64);
                 self.parts.fetch_add(1, Relaxed);
-                rest = after;
-            }
-            let _ = output.flush();
+            });
             bytes.clear();
             bytes.shrink_to(KEPT_CAPACITY);
+            kept_ends.clear();
+            kept_ends.shrink_to(KEPT_CAPACITY / 256);
             if dropped > 0 {
                 report_dropped(dropped);
             } else if ends {
@@ -155,9 +160,9 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, moves them into `bytes`, which must be empty, and returns whether the log ends and how many
-    /// lines were dropped.
-    fn take(&self, bytes: &mut Vec<u8>) -> (bool, u64) {
+    /// Waits for lines, moves them into `bytes` and the ends of kept lines into `kept_ends`, which must both be empty,
+    /// and returns whether the log ends and how many lines were dropped.
+    fn take(&self, bytes: &mut Vec<u8>, kept_ends: &mut Vec<usize>) -> (bool, u64) {
         let idle = |pending: &mut Pending| pending.bytes.is_empty() && !pending.ends;
         let mut pending = self.changed.wait_while(self.pending(), idle).unwrap_or_else(PoisonError::into_inner);
         if !pending.ends {
@@ -166,6 +171,7 @@ impl Shared {
             pending = self.pending();
         }
         mem::swap(&mut pending.bytes, bytes);
+        mem::swap(&mut pending.kept_ends, kept_ends);
         pending.kept = 0;
         self.full.send_if_modified(mem::take);
         (pending.ends, mem::take(&mut pending.dropped))
@@ -204,7 +210,8 @@ mod tests {
     #[test]
     fn lines_keep_their_order_and_the_guard_writes_the_last() {
         let (reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start("log", writer, |_| unreachable!("nothing is dropped")).unwrap();
+        let (lines, guard) =
+            Lines::start("log", writer, &Metrics::default(), |_| unreachable!("nothing is dropped")).unwrap();
         add_lines(&lines, 1_000);
         drop(guard);
         let expected: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn lines_are_written_while_the_log_goes_on() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let (lines, _guard) = Lines::start("log", writer, |_| ()).unwrap();
+        let (lines, _guard) = Lines::start("log", writer, &Metrics::default(), |_| ()).unwrap();
         let mut text = [0; 7];
         for _ in 0..3 {
             add_lines(&lines, 1);
@@ -228,7 +235,8 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (reader, writer) = io::pipe().unwrap();
         let (lines, guard) =
-            Lines::start("log", writer, |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed)).unwrap();
+            Lines::start("log", writer, &Metrics::default(), |count| _ = DROPPED.fetch_add(count, Ordering::Relaxed))
+                .unwrap();
         // Nobody reads yet. The pipe becomes full, at most `PENDING_MAX_BYTES` wait, and the thread holds at most as
         // many, so a part of the lines is dropped.
         let line = [b'x'; 1 << 10];
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn kept_lines_are_not_dropped_and_fill_the_trail() {
         let (reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
+        let (lines, guard) = Lines::start("log", writer, &Metrics::default(), |_| ()).unwrap();
         let full = lines.full();
         let line = [&[b'x'; 1023][..], b"\n"].concat();
         for n in 0..8 * PENDING_MAX_BYTES / line.len() {
@@ -272,7 +280,7 @@ mod tests {
     #[test]
     fn a_reader_who_does_not_read_holds_up_neither_lines_nor_the_end() {
         let (_reader, writer) = io::pipe().unwrap();
-        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
+        let (lines, guard) = Lines::start("log", writer, &Metrics::default(), |_| ()).unwrap();
         add_lines(&lines, 100_000);
         let start = std::time::Instant::now();
         drop(guard);
@@ -283,7 +291,7 @@ mod tests {
     fn an_output_that_fails_loses_its_lines_and_nothing_else() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let (lines, guard) = Lines::start("log", writer, |_| ()).unwrap();
+        let (lines, guard) = Lines::start("log", writer, &Metrics::default(), |_| ()).unwrap();
         add_lines(&lines, 10);
         drop(guard);
     }
