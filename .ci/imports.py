@@ -16,7 +16,13 @@ PLACES = {
     "http_body_util": ["src/http/"],
     "hyper": ["src/http/"],
     "hyper_util": ["src/http/"],
-    "prometheus_client": ["src/audit/metrics.rs", "src/http/metrics.rs", "src/http/scrape.rs", "src/metrics/"],
+    "prometheus_client": [
+        "src/audit/metrics.rs",
+        "src/http/metrics.rs",
+        "src/http/scrape.rs",
+        "src/log/",
+        "src/metrics/",
+    ],
     "tower": ["src/http/"],
     "tracing_subscriber": ["src/log/"],
 }

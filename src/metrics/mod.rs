@@ -1,10 +1,12 @@
 //! The metrics of all layers, in one registry. Each layer counts in its own `metrics.rs`, always, whether or not
 //! somebody reads the counts.
 
+mod process;
 mod reading;
 
 use std::time::Instant;
 
+use auth_service_store::backend::Backend;
 use prometheus_client::{
     metrics::info::Info,
     registry::{Registry, Unit},
@@ -23,14 +25,18 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A registry of all metrics. The registry reads what `parts` know when it is encoded.
+    /// A registry of all metrics. The registry reads what `backend` and `parts` know when it is encoded.
     #[must_use]
-    pub fn registry(&self, parts: &Parts) -> Registry {
+    pub fn registry(&self, backend: &Backend, parts: &Parts) -> Registry {
         let mut all = Registry::default();
+        process::register(&mut all);
         let registry = all.sub_registry_with_prefix("auth_service");
         registry.register("build", "The version of the server", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         self.http.register(registry);
         self.audit.register(registry);
+        backend.register_metrics(registry);
+        parts.passwords.register_metrics(registry);
+        parts.audit.trail.register_metrics(registry);
         let feed = parts.revocations.clone();
         registry.register_collector(Reading::gauge(
             "revocation_feed_age",

@@ -81,7 +81,7 @@ async fn serve(
     let parts = parts(&config, tokens, audit, policy, clock.clone(), cores)?;
     follow_revocations(&config, &backend, &parts);
     let listener = bind(&config.listen, "HOST and PORT").await?;
-    start_metrics(&config, &metrics, &parts).await?;
+    start_metrics(&config, &metrics, &backend, &parts).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &metrics, &phase, cores).await?;
     let mut refused = inspection.watch(backend.clone(), clock);
@@ -153,11 +153,11 @@ async fn bind(listen: &Listen, settings: &str) -> io::Result<TcpListener> {
 }
 
 /// Shows the metrics until the process ends, if anybody may ask for them.
-async fn start_metrics(config: &Config, metrics: &Metrics, parts: &Parts) -> io::Result<()> {
+async fn start_metrics(config: &Config, metrics: &Metrics, backend: &Backend, parts: &Parts) -> io::Result<()> {
     let Some(listen) = &config.metrics_listen else { return Ok(()) };
     let listener = bind(listen, "METRICS_LISTEN").await?;
     tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
-    tokio::spawn(http::serve_metrics(listener, metrics.registry(parts)));
+    tokio::spawn(http::serve_metrics(listener, metrics.registry(backend, parts)));
     Ok(())
 }
 

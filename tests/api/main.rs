@@ -12,6 +12,7 @@ mod support;
 
 mod contract;
 mod http;
+mod metrics;
 mod oauth;
 mod passwords;
 mod resource_server;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{
-    MovingSlot, PASSWORD, RedisServer, SECOND, SERVICE, Session, TestApp, assert_away, assert_no_route_lies,
+    METRICS, MovingSlot, PASSWORD, RedisServer, SECOND, SERVICE, Session, TestApp, assert_away, assert_no_route_lies,
     assert_serves, cluster_scene, in_time, key, not_beside_load, sentinel_scene, wait_longer, wait_until,
     wait_until_ready,
 };
@@ -36,6 +36,12 @@ fn assert_away_until_back(app: &TestApp, session: &Session, must_fail: bool) {
     assert!(!app.output().contains("panicked"), "{}", app.output());
 }
 
+/// Each worker notices a failover by itself, and the process counts it once.
+#[track_caller]
+fn assert_failovers(app: &TestApp, count: f64) {
+    assert_eq!(app.metric("store_failovers_total"), Some(count), "{}", app.output());
+}
+
 /// The number of scripts that a server has run for its clients. A replica gets the writes of scripts, but runs no
 /// script.
 fn scripts_run(server: &RedisServer) -> u64 {
@@ -49,15 +55,18 @@ fn scripts_run(server: &RedisServer) -> u64 {
 #[test]
 fn sentinel_primary_killed() {
     let _turn = not_beside_load();
-    let (mut sentinels, app, session) = sentinel_scene(&[]);
+    let (mut sentinels, app, session) = sentinel_scene(&[METRICS]);
+    assert_failovers(&app, 0.0);
     sentinels.servers[0].kill();
     assert_away_until_back(&app, &session, true);
     assert_ne!(sentinels.primary(), 0);
+    assert_failovers(&app, 1.0);
     assert_serves(&app);
     sentinels.servers[0].restart();
     // Sentinels check an old primary only every ten seconds.
     wait_longer(40, "the old primary is a replica", || sentinels.is_whole());
     assert_serves(&app);
+    assert_failovers(&app, 1.0);
 }
 
 #[test]
@@ -153,7 +162,8 @@ fn assert_only_its_users_wait(app: &TestApp, sessions: &[(usize, Session)], owne
 #[test]
 fn cluster_primary_killed_and_other_slots_unaffected() {
     let _turn = not_beside_load();
-    let (mut cluster, app, sessions) = cluster_scene(&[]);
+    let (mut cluster, app, sessions) = cluster_scene(&[METRICS]);
+    assert_failovers(&app, 0.0);
     let (owner, session) = &sessions[0];
     cluster.servers[*owner].kill();
     assert_only_its_users_wait(&app, &sessions, *owner);
@@ -164,6 +174,8 @@ fn cluster_primary_killed_and_other_slots_unaffected() {
         assert_eq!(app.current_user(&session.access_token).status, 200);
     }
     assert_serves(&app);
+    wait_until("every worker has forgotten the old primary", || app.metric("store_up") == Some(1.0));
+    assert_failovers(&app, 1.0);
 }
 
 #[test]
@@ -225,7 +237,7 @@ fn cluster_primary_demoted() {
 #[test]
 fn cluster_slots_that_move_cost_nothing() {
     let _turn = not_beside_load();
-    let (cluster, app, sessions) = cluster_scene(&[]);
+    let (cluster, app, sessions) = cluster_scene(&[METRICS]);
     let ((from, session), (to, _)) = (&sessions[0], &sessions[1]);
     let (from, to) = (&cluster.servers[*from], &cluster.servers[*to]);
     let moving = MovingSlot::start(from, to, &session.email);
@@ -258,6 +270,7 @@ fn cluster_slots_that_move_cost_nothing() {
         assert_eq!(answer.status, 200, "{answer:?}");
     });
     assert_served("after the slot has moved");
+    assert_failovers(&app, 0.0);
     assert_eq!(app.remove_access_token(&session.email).status, 200);
     assert_eq!(app.current_user(&session.access_token).status, 401);
 }

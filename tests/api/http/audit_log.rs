@@ -13,8 +13,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Connection, PASSWORD, Store, TestApp, assert_says, new_session, raw, refused_in, signal, start_with_own_reader,
-    unique_email, wait_longer, wait_until,
+    Connection, METRICS, PASSWORD, Store, TestApp, assert_says, free_port, metric_at, new_session, raw, refused_in,
+    signal, start_with_own_reader, unique_email, wait_longer, wait_until,
 };
 
 /// With this limit, each removal of tokens after the first is refused at once, and is one line of the audit trail.
@@ -81,8 +81,10 @@ fn a_file_that_cannot_be_written_stops_the_start() {
 fn a_flood_of_token_checks_loses_no_line_of_the_trail_while_nobody_reads_the_log() {
     for file in [false, true] {
         let directory = tempfile::tempdir().unwrap();
-        let settings: &[_] = if file { &[("AUDIT_LOG", "audit.log")] } else { &[] };
-        let (mut server, mut log, port) = start_with_own_reader(directory.path(), settings);
+        let listen = free_port();
+        let metrics = ("METRICS_LISTEN", &*format!("127.0.0.1:{listen}"));
+        let settings = if file { vec![metrics, ("AUDIT_LOG", "audit.log")] } else { vec![metrics] };
+        let (mut server, mut log, port) = start_with_own_reader(directory.path(), &settings);
         let session = new_session(port);
         let headers = [("Content-Type", "application/json")];
         let body = json!({"refresh_token": session.refresh_token}).to_string();
@@ -103,6 +105,8 @@ fn a_flood_of_token_checks_loses_no_line_of_the_trail_while_nobody_reads_the_log
             let mut connection = Connection::open(port);
             (0..100).for_each(|_| assert_eq!(status(&mut connection, &refresh), 200));
         });
+        let dropped = metric_at(listen, "log_lines_dropped_total").unwrap();
+        assert_eq!(metric_at(listen, "audit_lines_lost_total"), Some(0.0));
         let read = thread::spawn(move || {
             let mut text = String::new();
             log.read_to_string(&mut text).unwrap();
@@ -111,7 +115,7 @@ fn a_flood_of_token_checks_loses_no_line_of_the_trail_while_nobody_reads_the_log
         signal(server.pid(), "TERM");
         server.wait();
         let log = read.join().unwrap();
-        assert!(log.contains("log lines were dropped"), "the flood was too small");
+        assert!(dropped > 0.0 && log.contains("log lines were dropped"), "the flood was too small");
         let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let in_log: Vec<_> =
             log.into_iter().filter(|line| line["target"] == "audit" && line["level"] == "INFO").collect();
@@ -202,7 +206,7 @@ fn a_rotation_of_the_file_loses_no_line() {
 
 #[test]
 fn lines_that_the_disk_does_not_take_are_in_the_log() {
-    let app = TestApp::start_on_small_disk(&[("AUDIT_LOG", "audit.log"), ONE_REMOVAL]);
+    let app = TestApp::start_on_small_disk(&[("AUDIT_LOG", "audit.log"), ONE_REMOVAL, METRICS]);
     let path = app.working_directory().join("audit.log");
     let limit = |bytes: &str| {
         let arguments = ["--pid", &app.pid().to_string(), &format!("--fsize={bytes}:")];
@@ -224,11 +228,14 @@ fn lines_that_the_disk_does_not_take_are_in_the_log() {
     // The next line fits only in part.
     limit(&(fs::metadata(&path).unwrap().len() + 100).to_string());
     remove(10);
+    let failing_and_lost = || ["audit_log_failing", "audit_lines_lost_total"].map(|name| app.metric(name).unwrap());
     wait_until("the lines are in the log", || in_log() == 10);
+    assert_eq!(failing_and_lost(), [1.0, 0.0]);
     assert_eq!(says("ERROR", "AUDIT_LOG cannot be written: File too large"), 1);
     limit("unlimited");
     remove(10);
     wait_until("the file is written again", || says("INFO", "AUDIT_LOG is written again") == 1);
+    wait_until("the metric says so", || failing_and_lost() == [0.0, 0.0]);
     let whole = || {
         let text = fs::read_to_string(&path).unwrap();
         text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count()

@@ -10,13 +10,13 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Connection, Data, PASSWORD, PROXY, RedisServer, Session, Store, TestApp, alone, assert_throttled, raw, signal,
-    unique_address, unique_email, wait_longer,
+    Connection, Data, METRICS, PASSWORD, PROXY, RedisServer, Session, Store, TestApp, alone, assert_throttled, raw,
+    signal, unique_address, unique_email, wait_longer,
 };
 
 /// The hashes are so costly that [`CLIENTS`] request more of them than the server can compute before the deadline.
-const COSTLY: [(&str, &str); 4] =
-    [PROXY, ("REQUEST_TIMEOUT_SECONDS", "20"), ("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")];
+const COSTLY: [(&str, &str); 5] =
+    [METRICS, PROXY, ("REQUEST_TIMEOUT_SECONDS", "20"), ("ARGON2_MEMORY_KIB", "19456"), ("ARGON2_ITERATIONS", "32")];
 /// The number of clients for each core, because the cores hash in parallel.
 const CLIENTS: usize = 60;
 const LONG: [(&str, &str); 2] = [("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
@@ -78,6 +78,10 @@ fn a_flood_of_sign_ins_stops_neither_token_checks_nor_the_sign_ins_of_others() {
             scope.spawn(|| flood.client());
         }
         wait_longer(60, "the server refuses sign-ins", || flood.overloaded.load(Ordering::Relaxed) >= 20);
+        let metric = |name: &str| app.metric(name).unwrap();
+        assert!(metric("hashing_refused_total{reason=\"late\"}") >= 20.0);
+        assert!(metric("hashing_queue_length") > 0.0);
+        assert_eq!(metric("hashing_threads_busy"), cores as f64);
         for _ in 0..100 {
             assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
             assert_eq!(app.current_user(&session.access_token).status, 200);
