@@ -64,7 +64,8 @@ impl Operation {
     }
 
     /// Adds an optional parameter of the query.
-    pub(super) fn query(mut self, name: &str, description: &str, schema: Value, example: Value) -> Self {
+    pub(super) fn query(mut self, name: &str, description: &str, schema: &Value, example: impl Into<Value>) -> Self {
+        let example: Value = example.into();
         self.parameters.push(json!({
             "name": name, "in": "query", "description": description, "schema": schema, "example": example,
         }));
@@ -72,7 +73,7 @@ impl Operation {
     }
 
     /// Adds a parameter of the path.
-    pub(super) fn in_path(mut self, name: &str, description: &str, schema: Value, example: &str) -> Self {
+    pub(super) fn in_path(mut self, name: &str, description: &str, schema: &Value, example: &str) -> Self {
         self.parameters.push(json!({
             "name": name, "in": "path", "required": true, "description": description, "schema": schema,
             "example": example,

@@ -21,7 +21,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let below = below.in_path(
         "rest",
         "Any path, which the server ignores. It may have slashes.",
-        json!({"type": "string", "minLength": 1}),
+        &json!({"type": "string", "minLength": 1}),
         "orders/17",
     );
     let each = [exact, slash, below].into_iter();
@@ -32,9 +32,9 @@ fn forward_auth() -> Operation {
     let identity = Success::empty(StatusCode::OK, "The access token is valid, and its session lives.");
     let text = json!({"type": "string"});
     let identity = identity
-        .header("X-User-Id", "The id of the user, which never changes.", uuid(), USER_ID.into())
-        .header("X-User-Email", "As at the sign-up, with the domain in ASCII.", text, EMAIL.into())
-        .header("X-Session-Id", "The id of the session, as in `GET /sessions`.", id(), ID.into());
+        .header("X-User-Id", "The id of the user, which never changes.", &uuid(), USER_ID)
+        .header("X-User-Email", "As at the sign-up, with the domain in ASCII.", &text, EMAIL)
+        .header("X-Session-Id", "The id of the session, as in `GET /sessions`.", &id(), ID);
     Operation::new(TAG, "get", "/forward-auth", "forward_auth")
         .described(
             "Ask who sends a request",

@@ -18,7 +18,7 @@ pub(super) fn operations(config: &Config) -> Vec<Operation> {
         metadata.at("/.well-known/oauth-authorization-server/{issuer_path}", "metadata_of_issuer_path").in_path(
             "issuer_path",
             "The path of the URL in `ISSUER`. It may have slashes.",
-            json!({"type": "string", "minLength": 1}),
+            &json!({"type": "string", "minLength": 1}),
             "auth",
         );
     let of_path = if is_issuer_set(config) { of_path.fails([Problem::NO_SUCH_ROUTE]) } else { of_path };
@@ -81,8 +81,9 @@ fn is_issuer_set(config: &Config) -> bool {
 }
 
 fn openapi() -> Operation {
+    let example = json!({"openapi": "3.1.0", "info": {"title": "auth-service", "version": env!("CARGO_PKG_VERSION")}, "paths": {}});
     document("openapi", "/openapi.json")
         .described("This document", "It depends on the settings of the server.")
-        .answers(Success::json("An OpenAPI document.", "OpenApi", json!({"openapi": "3.1.0"})).public())
+        .answers(Success::json("An OpenAPI document.", "OpenApi", example).public())
         .answers(unchanged())
 }

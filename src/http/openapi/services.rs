@@ -77,8 +77,10 @@ fn revocations() -> Operation {
         "What is revoked after this answer.",
         json!({"parameters": {"after": "$response.body#/cursor"}}),
     );
-    let unchanged =
-        Success::empty(StatusCode::NOT_MODIFIED, "Nothing was revoked after the cursor in `If-None-Match`.");
+    let unchanged = Success::empty(
+        StatusCode::NOT_MODIFIED,
+        "Nothing is new since the cursor in `after`, whose tag is in `If-None-Match`.",
+    );
     Operation::new(TAG, "get", "/revocations", "revocations")
         .described(
             "Follow the revocations",
@@ -88,8 +90,8 @@ fn revocations() -> Operation {
         .query(
             "after",
             "The `cursor` of an earlier answer. Without a cursor that the server knows, the answer is the whole list.",
-            json!({"type": "string"}),
-            CURSOR.into(),
+            &json!({"type": "string"}),
+            CURSOR,
         )
         .request_header("If-None-Match")
         .security(credentials())
@@ -103,7 +105,7 @@ fn revocations() -> Operation {
 fn with_age(answer: Success) -> Success {
     let description = "As `age_ms` in the body, which an answer 304 does not have.";
     let schema = json!({"type": "integer", "minimum": 0});
-    answer.shared_header("ETag").header("Revocations-Age-Ms", description, schema, 120.into())
+    answer.shared_header("ETag").header("Revocations-Age-Ms", description, &schema, 120)
 }
 
 fn credentials() -> Value {

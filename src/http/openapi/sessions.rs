@@ -34,10 +34,10 @@ fn sessions() -> Operation {
         .query(
             "limit",
             "The maximum number of sessions on the page.",
-            json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 100}),
-            20.into(),
+            &json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 100}),
+            20,
         )
-        .query("after", "The `next` of the page before.", id(), ID.into())
+        .query("after", "The `next` of the page before.", &id(), ID)
         .protected()
         .answers(page)
         .fails(general())
@@ -66,8 +66,8 @@ fn end_sessions() -> Operation {
             "except",
             "Keeps the session of the request. The answer then has a new access token, which replaces the one of the \
              request.",
-            json!({"const": "current"}),
-            "current".into(),
+            &json!({"const": "current"}),
+            "current",
         )
         .protected()
         .answers(
@@ -81,7 +81,7 @@ fn end_sessions() -> Operation {
 fn end_session() -> Operation {
     Operation::new(TAG, "delete", "/sessions/{id}", "end_session")
         .described("End one of your sessions", "Takes effect on every replica before the server answers.")
-        .in_path("id", "The id of a session, as in `GET /sessions`. It is no credential.", id(), ID)
+        .in_path("id", "The id of a session, as in `GET /sessions`. It is no credential.", &id(), ID)
         .protected()
         .answers(Success::done("The session has ended.", "Session ended"))
         .fails(general())

@@ -61,7 +61,8 @@ impl Success {
     }
 
     /// Adds a header that the answer always has.
-    pub(super) fn header(mut self, name: &str, description: &str, schema: Value, example: Value) -> Self {
+    pub(super) fn header(mut self, name: &str, description: &str, schema: &Value, example: impl Into<Value>) -> Self {
+        let example: Value = example.into();
         let header = json!({"description": description, "required": true, "schema": schema, "example": example});
         self.headers.insert(name.to_owned(), header);
         self

@@ -17,11 +17,18 @@ use crate::{
 pub(super) const TAG: &str = "Tokens";
 
 pub(super) fn operations(config: &Config) -> Vec<Operation> {
-    let (authenticate, refresh) = (authenticate(config), refresh_access_token(config));
-    vec![authenticate.old_twin(), authenticate, refresh.old_twin(), refresh, remove_access_token(config.token_removal)]
+    let refresh = refresh_access_token(config);
+    vec![
+        authenticate(config, "refresh_access_token_by_get").old_twin(),
+        authenticate(config, "refresh_access_token"),
+        refresh.old_twin(),
+        refresh,
+        remove_access_token(config.token_removal),
+    ]
 }
 
-fn authenticate(config: &Config) -> Operation {
+/// `refresh_id` is the name of the refresh by the same method.
+fn authenticate(config: &Config, refresh_id: &str) -> Operation {
     let longest = config.session_max_age_seconds.unwrap_or(u64::MAX);
     let example = json!({
         "access_token": ACCESS_TOKEN,
@@ -31,30 +38,38 @@ fn authenticate(config: &Config) -> Operation {
         "refresh_expires_in": config.refresh_seconds.min(longest),
         "result": "Authentication successful",
     });
-    let refresh_token = json!({"requestBody": {"refresh_token": "$response.body#/refresh_token"}});
-    let password = json!({"password": "$request.body#/password"});
-    let removal = json!({"requestBody": {"email": "$request.body#/email"}});
-    let signed_in = Success::json("Both tokens of a new session.", "Tokens", example)
-        .link("current_user", "Send `access_token` as the bearer token.", json!({}))
-        .link("refresh_access_token", "The refresh token gives a new access token.", refresh_token.clone())
-        .link("sessions", "Send `access_token` as the bearer token.", json!({}))
-        .link("sign_out", "Ends the session.", refresh_token)
-        .link("delete_user", "Send `access_token` as the bearer token.", json!({"requestBody": password}));
-    let signed_in = match config.token_removal {
-        TokenRemoval::Open => signed_in.link("remove_access_token", "The email is enough.", removal),
-        TokenRemoval::Owner => {
-            signed_in.link("remove_access_token", "Send `access_token` as the bearer token.", json!({}))
-        }
-        TokenRemoval::Off => signed_in,
-    };
+    let signed_in = Success::json("Both tokens of a new session.", "Tokens", example);
     Operation::new(TAG, "post", "/authenticate", "authenticate")
         .described("Sign in", "Every sign-in opens a new session.")
         .body(JSON, "Credentials", true, &json!({"email": EMAIL, "password": PASSWORD}))
-        .answers(signed_in)
+        .answers(linked(signed_in, config.token_removal, refresh_id))
         .fails(general())
         .fails(of_json([("email", wrong_email()), ("password", wrong_password())]))
         .fails(of_writes())
         .fails([Problem::INVALID_CREDENTIALS, Problem::HASHING_UNAVAILABLE, Problem::NO_SIGNING_KEY, throttled()])
+}
+
+/// What a client can do with both tokens.
+fn linked(signed_in: Success, removal: TokenRemoval, refresh_id: &str) -> Success {
+    let bearer = "Send `access_token` as the bearer token.";
+    let access_token = json!({"requestBody": {"token": "$response.body#/access_token"}});
+    let any_token = json!({"requestBody": {"token": "$response.body#/refresh_token"}});
+    let refresh_token = json!({"requestBody": {"refresh_token": "$response.body#/refresh_token"}});
+    let password = json!({"requestBody": {"password": "$request.body#/password"}});
+    let email = json!({"requestBody": {"email": "$request.body#/email"}});
+    let signed_in = signed_in
+        .link("current_user", bearer, json!({}))
+        .link(refresh_id, "The refresh token gives a new access token.", refresh_token.clone())
+        .link("introspect", "Tells a service whose the access token is.", access_token)
+        .link("revoke", "Ends the session.", any_token)
+        .link("sessions", bearer, json!({}))
+        .link("sign_out", "Ends the session.", refresh_token)
+        .link("delete_user", bearer, password);
+    match removal {
+        TokenRemoval::Open => signed_in.link("remove_access_token", "The email is enough.", email),
+        TokenRemoval::Owner => signed_in.link("remove_access_token", bearer, json!({})),
+        TokenRemoval::Off => signed_in,
+    }
 }
 
 fn refresh_access_token(config: &Config) -> Operation {
@@ -99,6 +114,7 @@ fn remove_access_token(removal: TokenRemoval) -> Operation {
     match removal {
         TokenRemoval::Off => Operation::switched_off(PATH),
         TokenRemoval::Open => operation
+            .security(json!([{"accessToken": []}, {"accessToken": [], "refreshToken": []}, {}]))
             .described(
                 "Remove all tokens of a user",
                 "The email in the body is enough. With an access token, the body is not necessary: then the server \
