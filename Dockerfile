@@ -11,7 +11,7 @@ LABEL auth-service.build=${BUILD_NAME}
 WORKDIR /build
 # Builds the dependencies first, with empty crates in place of ours. The builder repeats this layer only when a dependency
 # changes.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates/password/Cargo.toml crates/password/
 COPY crates/records/Cargo.toml crates/records/
 COPY crates/resource-server/Cargo.toml crates/resource-server/

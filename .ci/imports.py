@@ -16,6 +16,7 @@ PLACES = {
     "http_body_util": ["src/http/"],
     "hyper": ["src/http/"],
     "hyper_util": ["src/http/"],
+    "miniz_oxide": ["src/http/"],
     "prometheus_client": [
         "src/audit/metrics.rs",
         "src/http/metrics.rs",

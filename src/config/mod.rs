@@ -97,6 +97,8 @@ pub struct Config {
     pub passwords: PasswordSettings,
     /// Who may call `DELETE /access-token`.
     pub token_removal: TokenRemoval,
+    /// Whether the server has the page `/docs`.
+    pub docs: bool,
     /// Whether a refresh spends the refresh token and returns a new one.
     pub rotation: bool,
     /// How long a spent refresh token still yields its successor, in seconds, even if the successor has been used.
@@ -196,6 +198,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         parties: tokens::parties(reader),
         passwords: passwords::passwords(reader),
         token_removal: token_removal(reader),
+        docs: reader.choice("DOCS", true, &[("on", true), ("off", false)]),
         rotation: reader.switch("REFRESH_TOKEN_ROTATION"),
         grace_seconds: reader.number("REFRESH_GRACE_SECONDS", 10, 0..=300),
         session_max_age_seconds: session_max_age_seconds(reader),

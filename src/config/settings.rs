@@ -142,6 +142,7 @@ pub const SETTINGS: &[Setting] = &[
         "Origins, such as https://app.example.com,http://localhost:5173, whose pages may read the answers; * for every \
          origin, unless TOKEN_REMOVAL=open",
     ),
+    setting("DOCS", "on", "off: the server has no page /docs, which shows the API and sends requests to it"),
     setting(
         "TRUSTED_PROXIES",
         "none",

@@ -13,19 +13,24 @@ use super::response::{JSON, json_bytes};
 /// How long a cache may keep a document without asking again.
 const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// A JSON document, and the tag that changes with its content.
+/// A document, and the tag that changes with its content.
 pub(super) struct Document {
+    media_type: HeaderValue,
     bytes: Bytes,
     tag: HeaderValue,
 }
 
 impl Document {
-    /// The document with this content.
+    /// The JSON document with this content.
     pub(super) fn new(body: &impl Serialize) -> Self {
-        let bytes = json_bytes(body);
+        Self::of(JSON, json_bytes(body))
+    }
+
+    /// A document of any type.
+    pub(super) fn of(media_type: HeaderValue, bytes: Bytes) -> Self {
         // An id consists of characters that a tag may have, so the fallback is never used.
         let tag = HeaderValue::from_str(&format!("\"{}\"", Id::digest(&bytes)));
-        Self { bytes, tag: tag.unwrap_or(HeaderValue::from_static("\"\"")) }
+        Self { media_type, bytes, tag: tag.unwrap_or(HeaderValue::from_static("\"\"")) }
     }
 
     /// The document.
@@ -40,7 +45,7 @@ impl Document {
         if is_tag_named(headers, &self.tag) {
             return (StatusCode::NOT_MODIFIED, caching).into_response();
         }
-        (caching, [(header::CONTENT_TYPE, JSON)], self.bytes.clone()).into_response()
+        (caching, [(header::CONTENT_TYPE, self.media_type.clone())], self.bytes.clone()).into_response()
     }
 }
 

@@ -11,11 +11,12 @@
 //! | `routes` | the handlers |
 //! | `state`, `tasks` | the shared state of the handlers, and the tasks of the use cases |
 //! | `response` | JSON answers |
-//! | `document`, `metadata`, `openapi` | documents that caches may keep |
+//! | `document`, `metadata`, `openapi`, `docs_page` | documents that caches may keep |
 //! | `problem`, `problem_response` | the table of errors, and the error body |
 //! | `serve` | listener, workers, connections |
 
 mod cors;
+mod docs_page;
 mod document;
 mod envelope;
 mod extract;
@@ -99,12 +100,17 @@ pub fn service(app: AppState) -> Service {
         .route("/readyz", safe(get(health::readyz)))
         .fallback(async || Problem::NO_SUCH_ROUTE)
         .layer(envelope(Encodings::Refused));
+    let docs = Router::new()
+        .route("/docs", safe(get(docs_page::page)))
+        .route("/docs/{file}", safe(get(docs_page::file)))
+        .layer(envelope(Encodings::Refused));
     let for_proxies = Router::new()
         .route("/forward-auth", every(any(forward_auth)))
         .route("/forward-auth/", every(any(forward_auth)))
         .route("/forward-auth/{*rest}", every(any(forward_auth)))
         .layer(envelope(Encodings::Ignored));
     let routes = routes.merge(for_proxies);
+    let routes = if app.docs { routes.merge(docs) } else { routes };
     Service::new(routes.with_state(app.clone()), app)
 }
 

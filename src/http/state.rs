@@ -36,6 +36,8 @@ pub struct App {
     pub password_min_length: usize,
     /// Who may call `DELETE /access-token`.
     pub token_removal: TokenRemoval,
+    /// Whether the server has the page `/docs`.
+    pub docs: bool,
     /// Deadline of a use case.
     pub request_timeout: Duration,
     /// The other origins whose pages may read the answers, if any.

@@ -179,7 +179,8 @@ async fn start_workers(
     // All connect to the store at the same time, because an unreachable store keeps each of them waiting.
     let start = |n| {
         let (backend, parts, phase_of_app) = (backend.clone(), parts.clone(), phase.clone());
-        let (password_min_length, token_removal) = (config.passwords.min_length, config.token_removal);
+        let (password_min_length, token_removal, docs) =
+            (config.passwords.min_length, config.token_removal, config.docs);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
         let (resource_servers, metadata, metrics) =
@@ -190,6 +191,7 @@ async fn start_workers(
                 auth: Auth::new(backend.connect().await, parts),
                 password_min_length,
                 token_removal,
+                docs,
                 request_timeout,
                 cors,
                 proxies,

@@ -2,13 +2,28 @@
 
 use std::{
     fs::{self, File},
-    process::Stdio,
+    process::{ChildStdin, ChildStdout, Command, Stdio},
     thread,
 };
 
 use tempfile::TempDir;
 
 use crate::support::{Process, program, raw, signal, wait_longer};
+
+const OPTIONS: [&str; 9] = [
+    "--headless",
+    // The sandbox does not run as root, nor in most containers. The page is our own.
+    "--no-sandbox",
+    "--disable-gpu",
+    // The shared memory of a container may be small.
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-breakpad",
+    "--no-first-run",
+    // A page of a test opens further tabs by itself.
+    "--disable-popup-blocking",
+];
 
 /// A running browser with a profile of its own, closed when dropped.
 pub(crate) struct Chromium {
@@ -19,27 +34,26 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Opens a page.
     pub(crate) fn open(url: &str) -> Self {
+        // A free port, which the browser writes into its profile.
+        Self::start(program("chromium"), &["--remote-debugging-port=0", url], Stdio::null, Stdio::null)
+    }
+
+    /// A browser that obeys the protocol of the developer tools on two pipes.
+    pub(crate) fn with_pipes() -> (Self, ChildStdin, ChildStdout) {
+        let mut shell = program("sh");
+        // Chromium has the two pipes as the files 3 and 4.
+        shell.args(["-c", r#"exec chromium "$@" 3<&0 4>&1 </dev/null >&2"#, "sh"]);
+        let mut browser = Self::start(shell, &["--remote-debugging-pipe"], Stdio::piped, Stdio::piped);
+        let child = browser.process.child();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        (browser, input, output)
+    }
+
+    fn start(mut command: Command, more: &[&str], stdin: fn() -> Stdio, stdout: fn() -> Stdio) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut command = program("chromium");
-        command.arg(format!("--user-data-dir={}", profile.path().display())).args([
-            "--headless",
-            // The sandbox does not run as root, nor in most containers. The page is our own.
-            "--no-sandbox",
-            "--disable-gpu",
-            // The shared memory of a container may be small.
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-breakpad",
-            "--no-first-run",
-            // A page of a test opens further tabs by itself.
-            "--disable-popup-blocking",
-            // A free port, which the browser writes into its profile.
-            "--remote-debugging-port=0",
-            url,
-        ]);
         let log = File::create(profile.path().join("log")).unwrap();
-        command.env("HOME", profile.path()).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.arg(format!("--user-data-dir={}", profile.path().display())).args(OPTIONS).args(more);
+        command.env("HOME", profile.path()).stdin(stdin()).stdout(stdout()).stderr(log);
         Self { process: Process::start(command), profile }
     }
 

@@ -10,7 +10,10 @@ mod support;
 
 mod balancer;
 mod chromium;
+mod docs_page;
+mod driven;
 mod pages;
+mod proxy;
 mod tabs;
 
 use rstest::rstest;

@@ -22,7 +22,10 @@ pub(super) fn operations(config: &Config) -> Vec<Operation> {
             "auth",
         );
     let of_path = if is_issuer_set(config) { of_path.fails([Problem::NO_SUCH_ROUTE]) } else { of_path };
-    let all = [keys(config.access_algorithm), metadata, of_path, openapi()];
+    let mut all = vec![keys(config.access_algorithm), metadata, of_path, openapi()];
+    if config.docs {
+        all.extend([docs_page(), docs_file()]);
+    }
     all.into_iter().flat_map(|get| [get.twin("head"), get]).collect()
 }
 
@@ -86,4 +89,42 @@ fn openapi() -> Operation {
         .described("This document", "It depends on the settings of the server.")
         .answers(Success::json("An OpenAPI document.", "OpenApi", example).public())
         .answers(unchanged())
+}
+
+fn docs_page() -> Operation {
+    let page = Success::text("The page.", &["text/html"], "<!doctype html>");
+    document("docs_page", "/docs")
+        .described("A page that shows this document", "The page also sends requests to this server.")
+        .answers(protected(page))
+        .answers(protected(unchanged()))
+}
+
+fn docs_file() -> Operation {
+    let file = Success::text("The file.", &["text/javascript", "text/css"], "body { margin: 0; }");
+    let may_be_compressed = |answer: Success| {
+        let coding = json!({"const": "gzip"});
+        answer.optional_header("Content-Encoding", "If the client accepts gzip.", &coding, "gzip")
+    };
+    document("docs_file", "/docs/{file}")
+        .described("A file of that page", "The page names its files.")
+        .in_path("file", "The name of the file.", &json!({"type": "string", "minLength": 1}), "page.css")
+        .answers(may_be_compressed(protected(file)))
+        .answers(may_be_compressed(protected(unchanged())))
+        .fails([Problem::NO_SUCH_ROUTE])
+}
+
+/// An answer with the headers that protect the reader of the page.
+fn protected(answer: Success) -> Success {
+    let text = json!({"type": "string"});
+    answer
+        .public()
+        .header("Content-Security-Policy", "What the page may load.", &text, "default-src 'none'")
+        .header("X-Content-Type-Options", "Browsers must not guess the type.", &json!({"const": "nosniff"}), "nosniff")
+        .header(
+            "Referrer-Policy",
+            "A link tells no other server of this page.",
+            &json!({"const": "no-referrer"}),
+            "no-referrer",
+        )
+        .header("Vary", "The headers of the request that the answer depends on.", &text, "Accept-Encoding")
 }

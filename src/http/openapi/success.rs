@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::{components::Components, parts::ACCESS_TOKEN};
 
+const JSON: &[&str] = &["application/json"];
+
 /// An answer that is no error.
 #[derive(Clone)]
 pub(super) struct Success {
     pub(super) status: StatusCode,
     description: &'static str,
-    /// The schema and an example of the body.
-    content: Option<(Value, Value)>,
+    /// The media types of the body, its schema and an example.
+    content: Option<(&'static [&'static str], Value, Value)>,
     headers: Map<String, Value>,
     links: Map<String, Value>,
     is_public: bool,
@@ -27,13 +29,19 @@ impl Success {
     /// An answer whose body has a schema of the components.
     pub(super) fn json(description: &'static str, schema: &str, example: Value) -> Self {
         let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
-        Self { content: Some((schema, example)), ..Self::empty(StatusCode::OK, description) }
+        Self { content: Some((JSON, schema, example)), ..Self::empty(StatusCode::OK, description) }
+    }
+
+    /// A text of one of these types.
+    pub(super) fn text(description: &'static str, media_types: &'static [&'static str], example: &str) -> Self {
+        let content = Some((media_types, json!({"type": "string"}), json!(example)));
+        Self { content, ..Self::empty(StatusCode::OK, description) }
     }
 
     /// An answer without data. `result` is the sentence in the body.
     pub(super) fn done(description: &'static str, result: &str) -> Self {
         let schema = json!({"type": "object", "required": ["result"], "properties": {"result": {"const": result}}});
-        Self { content: Some((schema, json!({"result": result}))), ..Self::empty(StatusCode::OK, description) }
+        Self { content: Some((JSON, schema, json!({"result": result}))), ..Self::empty(StatusCode::OK, description) }
     }
 
     /// As [`Success::done`], with a new access token that replaces the one of the request.
@@ -42,7 +50,7 @@ impl Success {
         let schema = json!({"type": "object", "required": ["access_token", "result"], "properties": properties});
         let example = json!({"result": result, "access_token": ACCESS_TOKEN});
         let empty = Self::empty(StatusCode::OK, description);
-        Self { content: Some((schema, example)), ..empty }.shared_header("Access-Token")
+        Self { content: Some((JSON, schema, example)), ..empty }.shared_header("Access-Token")
     }
 
     /// A document that caches may keep.
@@ -68,6 +76,13 @@ impl Success {
         self
     }
 
+    /// Adds a header that some of these answers have.
+    pub(super) fn optional_header(mut self, name: &str, description: &str, schema: &Value, example: &str) -> Self {
+        let header = json!({"description": description, "schema": schema, "example": example});
+        self.headers.insert(name.to_owned(), header);
+        self
+    }
+
     /// Adds a link: what a client can do next with this answer. `with` has `parameters` or `requestBody`.
     pub(super) fn link(mut self, operation_id: &str, description: &str, mut with: Value) -> Self {
         with["operationId"] = operation_id.into();
@@ -79,8 +94,10 @@ impl Success {
     pub(super) fn into_value(mut self, components: &Components, has_content: bool) -> Value {
         self.headers.append(&mut if self.is_public { components.public_headers() } else { components.headers() });
         let mut value = json!({"description": self.description, "headers": self.headers});
-        if let Some((schema, example)) = self.content.filter(|_| has_content) {
-            value["content"] = json!({"application/json": {"schema": schema, "example": example}});
+        if let Some((media_types, schema, example)) = self.content.filter(|_| has_content) {
+            let content = json!({"schema": schema, "example": example});
+            let content = media_types.iter().map(|media_type| ((*media_type).to_owned(), content.clone()));
+            value["content"] = content.collect::<Map<_, _>>().into();
         }
         if !self.links.is_empty() {
             value["links"] = self.links.into();

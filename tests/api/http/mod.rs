@@ -6,6 +6,7 @@ mod bodies;
 mod codings;
 mod connections;
 mod cors;
+mod docs_page;
 mod envelope;
 mod forward_auth;
 mod json;

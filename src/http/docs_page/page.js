@@ -1,0 +1,30 @@
+// Shows /openapi.json with Swagger UI.
+
+// The style sheet of Swagger UI has dark colours for this class.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const applyColours = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", applyColours);
+applyColours();
+
+const isDeprecated = (entry) => Number(entry.getIn(["operation", "deprecated"], false));
+
+// Browsers refuse to send a GET with a body. GET /user needs none.
+const withoutBodyOfGet = (request) => {
+  if (request.method === "GET") delete request.body;
+  return request;
+};
+
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#api",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  displayRequestDuration: true,
+  operationsSorter: (one, other) => isDeprecated(one) - isDeprecated(other),
+  requestInterceptor: withoutBodyOfGet,
+  // The list of all schemas would double the length of the page. Each operation shows its own schemas.
+  defaultModelsExpandDepth: -1,
+  // A reload forgets the tokens, and no other server learns the document.
+  persistAuthorization: false,
+  validatorUrl: null,
+});
