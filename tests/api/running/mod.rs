@@ -7,6 +7,7 @@ mod command_line;
 mod documentation;
 mod embedded_store;
 mod import_command;
+mod pictures;
 mod printed;
 mod progress;
 mod sessions_command;

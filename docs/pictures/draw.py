@@ -1,0 +1,288 @@
+"""Draws the pictures of the documentation: python3 docs/pictures/draw.py [DIRECTORY]
+
+Without a directory, the script replaces the pictures beside it. The figures of benchmarks.svg come from the tables of
+docs/benchmarks.md. The other figures are written here, and docs/guarantees.md and docs/api.md are their source.
+"""
+
+import html
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).parent
+WIDTH = 860
+# Each picture has a background of its own, because GitHub shows it on a light or on a dark page.
+PAPER, INK, SOFT, LINE = "#ffffff", "#1f2328", "#59636e", "#8c959f"
+BLUE, GREEN, RED, AMBER, GREY = "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#57606a"
+FILLS = {BLUE: "#ddf4ff", GREEN: "#dafbe1", RED: "#ffebe9", AMBER: "#fff8c5", GREY: "#f0f2f4"}
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+
+class Picture:
+    def __init__(self, title, description, height):
+        self.height = height
+        self.parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+            f' font-family="{FONT}" font-size="13" role="img" aria-labelledby="title description">',
+            f'<title id="title">{html.escape(title)}</title>',
+            f'<desc id="description">{html.escape(description)}</desc>',
+            '<defs>',
+            *(
+                f'<marker id="arrow-{colour[1:]}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
+                f' orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
+                for colour in (GREY, BLUE, GREEN, RED)
+            ),
+            '</defs>',
+            f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8" fill="{PAPER}" stroke="#d1d9e0"/>',
+        ]
+
+    def text(self, x, y, words, anchor="start", size=13, colour=INK, bold=False):
+        weight = ' font-weight="600"' if bold else ""
+        self.parts.append(
+            f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"{weight}>'
+            f"{html.escape(words, quote=False)}</text>"
+        )
+
+    def box(self, x, y, width, height, colour, *lines, bold=True, dashed=False):
+        dash = ' stroke-dasharray="5 4"' if dashed else ""
+        self.parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{FILLS[colour]}"'
+            f' stroke="{colour}"{dash}/>'
+        )
+        top = y + height / 2 - 9 * (len(lines) - 1) + 4.5
+        for n, line in enumerate(lines):
+            self.text(x + width / 2, top + 18 * n, line, "middle", 13 if n == 0 else 12, bold=bold and n == 0)
+
+    def line(self, x1, y1, x2, y2, colour=GREY, arrow=False, both=False, dashed=False, width=1.5):
+        ends = f' marker-end="url(#arrow-{colour[1:]})"' if arrow or both else ""
+        ends += f' marker-start="url(#arrow-{colour[1:]})"' if both else ""
+        ends += ' stroke-dasharray="5 4"' if dashed else ""
+        self.parts.append(
+            f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" stroke="{colour}" stroke-width="{width}"{ends}/>'
+        )
+
+    def axis(self, y, ticks, at, unit):
+        """A time axis with ticks, which `at` turns into places."""
+        self.line(at(ticks[0]), y, at(ticks[-1]) + 14, y, arrow=True)
+        for tick in ticks:
+            self.line(at(tick), y - 4, at(tick), y + 4)
+            self.text(at(tick), y + 20, f"{tick:g}{unit}", "middle", 12, SOFT)
+
+    def write(self, path):
+        path.write_text("\n".join([*self.parts, "</svg>", ""]))
+
+
+def architecture():
+    p = Picture(
+        "The servers, the clients and the services around them",
+        "Browsers and apps reach the replicas of auth-service through a load balancer. The replicas hold no state: "
+        "accounts, sessions and tokens are in Redis. Your services verify access tokens with the public keys and the "
+        "feed of revocations, or ask for introspection.",
+        440,
+    )
+    p.box(24, 40, 160, 60, BLUE, "Browser or app", "keeps two tokens")
+    p.box(24, 290, 160, 100, GREEN, "Your services", "verify access tokens", "themselves, or ask")
+    p.box(420, 40, 110, 350, GREY, "Load", "balancer")
+    for n in range(3):
+        p.box(590, 40 + 125 * n, 110, 100, AMBER, "auth-service", f"replica {n + 1}", "without state")
+        p.line(530, 90 + 125 * n, 588, 90 + 125 * n, arrow=True)
+        p.line(700, 90 + 125 * n, 740, [150, 215, 280][n], both=True)
+    p.box(742, 120, 94, 190, RED, "Redis", "accounts,", "sessions,", "tokens,", "revocations")
+    p.text(789, 330, "one server,", "middle", 12, SOFT)
+    p.text(789, 347, "Sentinel or Cluster", "middle", 12, SOFT)
+    for y, label in [(54, "sign-up, sign-in, refresh, sign-out"), (92, "profile, sessions, removal")]:
+        p.line(184, y, 418, y, BLUE, arrow=True)
+        p.text(301, y - 7, label, "middle", 12)
+    p.line(104, 100, 104, 288, BLUE, arrow=True)
+    p.text(116, 188, "each request with", size=12)
+    p.text(116, 205, "the access token", size=12)
+    for y, label, how in [
+        (304, "GET /.well-known/jwks.json", "the public keys, with ES256"),
+        (344, "GET /revocations", "what was removed, twice a second"),
+        (384, "POST /introspect", "one token, or if the feed is behind"),
+    ]:
+        p.line(184, y, 418, y, GREEN, arrow=True)
+        p.text(301, y - 20, label, "middle", 12, bold=True)
+        p.text(301, y - 6, how, "middle", 11, SOFT)
+    p.text(24, 422, "A request may go to any replica. A removal deletes one key in Redis, and holds on the next request at every replica.", size=12, colour=SOFT)
+    return p
+
+
+def token_life():
+    p = Picture(
+        "The life of access tokens and refresh tokens",
+        "By default an access token lives for 60 seconds and a refresh token for 120 seconds after sign-in. A refresh "
+        "gives a new access token and leaves the refresh token as it is. With rotation, each refresh also gives a new "
+        "refresh token. A removal ends all tokens at once.",
+        700,
+    )
+    left, scale = 150, 3.6
+
+    def at(seconds):
+        return left + seconds * scale
+
+    def bar(y, start, end, colour, label, dashed=False):
+        p.box(at(start), y, (end - start) * scale, 26, colour, label, bold=False, dashed=dashed)
+
+    def event(y1, y2, seconds, words, colour=GREY, anchor="middle"):
+        p.line(at(seconds), y1, at(seconds), y2, colour, dashed=True)
+        p.text(at(seconds), y1 - 6, words, anchor, 12, colour, bold=True)
+
+    ticks = range(0, 181, 30)
+    p.text(24, 34, "By default", size=15, bold=True)
+    event(62, 176, 0, "sign-in")
+    event(62, 176, 50, "refresh")
+    event(62, 176, 105, "refresh")
+    event(62, 176, 120, "sign in again", RED, "start")
+    p.text(24, 88, "refresh token", size=12)
+    bar(70, 0, 120, BLUE, "120 s after sign-in, however often it is used")
+    p.text(24, 120, "access tokens", size=12)
+    bar(102, 0, 60, GREEN, "60 s")
+    bar(134, 50, 110, GREEN, "60 s")
+    bar(102, 105, 165, GREEN, "60 s")
+    p.text(at(122), 152, "the last access token lives longer", size=12, colour=SOFT)
+    p.axis(180, ticks, at, " s")
+
+    p.text(24, 242, "With rotation (REFRESH_TOKEN_ROTATION=on)", size=15, bold=True)
+    event(270, 448, 0, "sign-in")
+    event(270, 448, 50, "refresh")
+    event(270, 448, 105, "refresh")
+    p.text(24, 296, "refresh tokens", size=12)
+    bar(278, 0, 50, BLUE, "first")
+    bar(278, 50, 60, AMBER, "", dashed=True)
+    p.text(at(62), 296, "spent: 10 s of grace", size=12, colour=SOFT)
+    bar(310, 50, 105, BLUE, "second")
+    bar(310, 105, 115, AMBER, "", dashed=True)
+    p.text(at(117), 328, "spent", size=12, colour=SOFT)
+    bar(342, 105, 184, BLUE, "third, until 120 s after this refresh")
+    p.text(24, 392, "access tokens", size=12)
+    bar(374, 0, 60, GREEN, "60 s")
+    bar(406, 50, 110, GREEN, "60 s")
+    bar(374, 105, 165, GREEN, "60 s")
+    p.axis(452, ticks, at, " s")
+    note = [
+        "In the grace (REFRESH_GRACE_SECONDS), a spent token gives its successor again. After the grace, it does so until the",
+        "successor was used. Then it counts as stolen, and ends the session. SESSION_MAX_AGE_SECONDS limits the whole session.",
+    ]
+    for n, line in enumerate(note):
+        p.text(24, 494 + 18 * n, line, size=12, colour=SOFT)
+
+    p.text(24, 554, "A removal of all tokens", size=15, bold=True)
+    event(582, 654, 0, "sign-in")
+    event(582, 654, 35, "DELETE /access-token", RED)
+    p.text(24, 608, "refresh token", size=12)
+    bar(590, 0, 35, BLUE, "valid")
+    bar(590, 35, 120, RED, "404 token_not_found", dashed=True)
+    p.text(24, 640, "access token", size=12)
+    bar(622, 0, 35, GREEN, "valid")
+    bar(622, 35, 60, RED, "401", dashed=True)
+    p.text(at(62), 640, "from the next request on, at every replica", size=12, colour=SOFT)
+    p.axis(658, ticks, at, " s")
+    return p
+
+
+def failover():
+    p = Picture(
+        "What clients see while Redis fails over under Sentinel",
+        "The primary dies or freezes at 0 s. The server answers 503 with Retry-After, each within one second, until the "
+        "Sentinels have a new primary: down-after-milliseconds plus 1 to 3 seconds, so 2 to 4 seconds in this picture. "
+        "No valid token is answered with 401, so clients keep their tokens.",
+        482,
+    )
+    left, scale = 170, 128
+
+    def at(seconds):
+        return left + (seconds + 0.5) * scale
+
+    def lane(y, name, *bars):
+        p.text(24, y + 25, name, size=13, bold=True)
+        for start, end, colour, *lines in bars:
+            p.box(at(start), y, (end - start) * scale, 42, colour, *lines, bold=False, dashed=colour == AMBER)
+
+    p.text(24, 34, "The Redis primary is killed, freezes or is cut off (Sentinel, down-after-milliseconds 1000)", size=15, bold=True)
+    for seconds, words, colour in [(0, "killed or frozen", RED), (1, "seen as down", GREY)]:
+        p.line(at(seconds), 72, at(seconds), 376, colour, dashed=True)
+        p.text(at(seconds), 64, words, "middle", 12, colour, bold=True)
+    p.text(at(3), 64, "a new primary: 1 to 3 s later", "middle", 12, GREY, bold=True)
+    lane(80, "Redis", (-0.5, 0, GREEN, "old"), (0, 2, RED, "no primary"), (2, 4, AMBER, "a replica becomes the primary"), (4, 4.7, GREEN, "new"))
+    lane(136, "Sentinels", (-0.5, 0, GREY, "watch"), (0, 1, GREY, "wait for", "the old primary"), (1, 4, AMBER, "agree, choose a replica and promote it"), (4, 4.7, GREY, "watch"))
+    lane(192, "auth-service", (-0.5, 0, GREY, "serves"), (0, 0.65, AMBER, "closes the", "connection"), (0.65, 4, GREY, "asks the Sentinels four times a second"), (4, 4.7, GREY, "serves"))
+    lane(248, "Clients see", (-0.5, 0, GREEN, "200"), (0, 2, RED, "503 with Retry-After: 1,", "each within 1 s"), (2, 4, AMBER, "503, and 200 once", "the new primary is there"), (4, 4.7, GREEN, "200"))
+    lane(304, "Tokens", (-0.5, 4.7, GREEN, "No valid token gets 401 because Redis is away, so clients keep their tokens."))
+    p.axis(376, range(5), at, " s")
+    p.text(24, 424, "Lasting writes (sign-up, removal, password change …) that were acknowledged with REDIS_WAIT_REPLICAS survive.", size=12, colour=SOFT)
+    p.text(24, 442, "A sign-in of the last moments may be lost. Its user signs in again.", size=12, colour=SOFT)
+    p.text(24, 460, "The server closes the connection to a frozen primary within 0.65 s: a check every 0.25 s, and 0.4 s for its answer.", size=12, colour=SOFT)
+    return p
+
+
+def figures():
+    """The first table of figures of docs/benchmarks.md: for each name, our figure and the figure beside it."""
+    page = (HERE.parent / "benchmarks.md").read_text()
+    # A picture, a text, and the line with the date and the machine precede the table.
+    _, _, date, table = page.split("\n## Figures\n\n")[1].split("\n\n")[:4]
+    rows = {}
+    for line in table.splitlines()[2:]:
+        name, ours, against = line.strip("|").split("|")[:3]
+        numbers = [re.findall(r"[\d.]+", cell) for cell in (ours, against)]
+        rows[name.strip()] = [float(numbers[0][0]), float(numbers[1][-1]) if numbers[1] else None]
+    return rows, date
+
+
+def benchmarks():
+    rows, date = figures()
+    p = Picture(
+        "Latency, cost and throughput of GET /user",
+        "Bars for the 99th percentile of latency, for the CPU time of a request, and for the throughput with 1,000 and "
+        "with 1,000,000 users, each beside a floor that does only the necessary work. The page has the figures.",
+        486,
+    )
+    y = 34
+
+    def group(title, unit, bars):
+        nonlocal y
+        p.text(24, y, title, size=15, bold=True)
+        most = max(value for _, value, _ in bars)
+        for label, value, colour in bars:
+            y += 28
+            width = 390 * value / most
+            p.text(300, y + 5, label, "end")
+            p.parts.append(
+                f'<rect x="310" y="{y - 9}" width="{width:.1f}" height="19" rx="3" fill="{FILLS[colour]}"'
+                f' stroke="{colour}"/>'
+            )
+            p.text(318 + width, y + 5, f"{value:,g} {unit}")
+        y += 48
+
+    latency, storm = rows["user: p99 at 5000 req/s"], rows["user in a storm: p99 at 5000 req/s"]
+    group("GET /user, latency: 99th percentile at 5,000 requests a second", "ms", [
+        ("floor: the least possible work", latency[1], GREY),
+        ("auth-service", latency[0], BLUE),
+        ("before a storm of sign-ins", storm[1], BLUE),
+        ("in the storm", storm[0], AMBER),
+    ])
+    cpu, refresh = rows["user: CPU"], rows["refresh: CPU"]
+    group("Cost: CPU time of the server for a request", "µs", [
+        ("floor: the least possible work", cpu[1], GREY),
+        ("auth-service, GET /user", cpu[0], BLUE),
+        ("auth-service, refresh", refresh[0], BLUE),
+    ])
+    many, floor = rows["user with 1000000 users"], rows["floor (b) with 1000000 users"]
+    group("GET /user, throughput against the number of users", "req/s", [
+        ("floor, 1,000 users", floor[1], GREY),
+        ("floor, 1,000,000 users", floor[0], GREY),
+        ("auth-service, 1,000 users", many[1], BLUE),
+        ("auth-service, 1,000,000 users", many[0], BLUE),
+    ])
+    p.text(24, y - 12, f"Medians of a run of cargo bench, {date.split(', Debian')[0]}", size=12, colour=SOFT)
+    return p
+
+
+def main():
+    target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    for draw in (architecture, token_life, failover, benchmarks):
+        draw().write(target / f"{draw.__name__.replace('_', '-')}.svg")
+
+
+if __name__ == "__main__":
+    main()
