@@ -13,6 +13,8 @@ import sys
 PLACES = {
     "axum": ["src/http/"],
     "clap": ["src/cli/", "src/config/"],
+    "clap_complete": ["src/cli/"],
+    "clap_mangen": ["src/cli/"],
     "http_body_util": ["src/http/"],
     "hyper": ["src/http/"],
     "hyper_util": ["src/http/"],

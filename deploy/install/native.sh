@@ -172,6 +172,7 @@ One server (process $started_pid) runs on $store. Its log is $state/log.
   stop:       kill $started_pid
   start:      ./install.sh --native
   accounts:   $state/auth-service user show ada@example.com
+  manual:     $state/auth-service man | man -l -
   uninstall:  ./install.sh --uninstall          (keeps the data; with --purge, deletes them too)
 TEXT
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use auth_service_records::user::Email;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, ValueHint};
 
 use super::output::Failed;
 use crate::config::{SETTINGS, Setting};
@@ -56,10 +56,21 @@ fn flag(setting: &Setting, name: &str) -> Arg {
     Arg::new(name.to_owned())
         .long(name.to_ascii_lowercase().replace('_', "-"))
         .value_name(value_name)
+        .value_hint(match name {
+            "DATA_DIR" => ValueHint::DirPath,
+            _ if name.ends_with("_FILE") => ValueHint::FilePath,
+            _ => ValueHint::Unknown,
+        })
         .global(true)
         .hide_short_help(true)
         .help_heading("Settings (the environment and .env can also set them; there, --data-dir is DATA_DIR)")
         .help(help)
+}
+
+/// The command line with the settings only before the command. The completions and the manual pages would otherwise list
+/// all settings for each command.
+pub(super) fn settings_at_root(root: Command) -> Command {
+    root.mut_args(|arg| if arg.get_id() == "json" { arg } else { arg.global(false) })
 }
 
 /// The flags that were given, by the names of their settings.

@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `doctor`, `export`, `health`, `import`, `keys`, `secrets`, `sessions`, `tokens`, `user` | the commands |
+//! | `completions`, `doctor`, `export`, `health`, `import`, `keys`, `man`, `secrets`, `sessions`, `tokens`, `user` | the commands |
 //! | `account_line` | the line of an account in a file of accounts |
 //! | `arguments` | arguments and help texts that several commands share |
 //! | `password` | new passwords from standard input |
@@ -11,11 +11,13 @@
 
 mod account_line;
 mod arguments;
+mod completions;
 mod doctor;
 mod export;
 mod health;
 mod import;
 mod keys;
+mod man;
 mod output;
 mod password;
 mod progress;
@@ -66,6 +68,8 @@ pub fn run() -> Invocation {
         Some(("secrets", matches)) => secrets::run(matches, &sources),
         Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
+        Some(("completions", matches)) => completions::run(matches, command()),
+        Some(("man", matches)) => man::run(matches, command()),
         _ => return Invocation::Serve(sources),
     };
     Invocation::Done(code)
@@ -95,6 +99,8 @@ fn command() -> Command {
             secrets::command(),
             doctor::command(),
             health::command(),
+            completions::command(),
+            man::command(),
         ])
 }
 

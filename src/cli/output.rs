@@ -144,6 +144,14 @@ impl Lines {
     }
 }
 
+/// Prints a document for another program, the same with `--json`.
+pub(super) fn print_document(document: &[u8]) -> ExitCode {
+    match written(io::stdout().write_all(document)) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failed) => failed_with(&failed),
+    }
+}
+
 /// Whether anybody still reads the output.
 fn written(outcome: io::Result<()>) -> Result<bool, Failed> {
     match outcome {

@@ -125,6 +125,8 @@ fn commands_have_help_with_examples_and_a_version() {
         &["secrets"],
         &["secrets", "generate"],
         &["health"],
+        &["completions"],
+        &["man"],
     ] {
         for flag in ["--help", "-h"] {
             let output = run(&[words, &[flag]].concat());
