@@ -152,12 +152,12 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers` and `containers`, because Cargo.toml has
-# `test = false` for them.
+# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers`, `openapi` and `containers`, because
+# Cargo.toml has `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test containers --locked -- \
-        -D warnings
+    cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test openapi \
+        --test containers --locked -- -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -227,9 +227,14 @@ step "tests of the JavaScript client in Node" cargo test --locked --test node
 none_left_out
 
 step "download Caddy, Envoy and Traefik" deploy/proxies.sh
-step "download PyJWT, Authlib and joserfc" .ci/verifiers.sh
+step "download PyJWT, Authlib and joserfc" .ci/libraries.sh verifiers
 step "tests of verifiers elsewhere" cargo test --locked --test verifiers
 none_left_out
+
+step "download openapi-spec-validator and schemathesis" .ci/libraries.sh openapi
+step "tests of the OpenAPI document" cargo test --locked --test openapi -- --nocapture
+none_left_out
+grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
 # More of these tests at once would be late on two cores.
 RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover

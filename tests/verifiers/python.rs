@@ -1,4 +1,4 @@
-//! Verifiers from PyPI. `.ci/verifiers.sh` downloads them.
+//! Verifiers from PyPI. `.ci/libraries.sh verifiers` downloads them.
 
 use std::{
     io::Write,
@@ -21,7 +21,7 @@ pub(crate) fn repository_file(name: &str) -> PathBuf {
 /// Python with the downloaded libraries.
 pub(crate) fn python() -> std::process::Command {
     let libraries = repository_file("target/verifiers/libraries");
-    assert!(libraries.is_dir(), "run .ci/verifiers.sh first");
+    assert!(libraries.is_dir(), "run .ci/libraries.sh verifiers first");
     let mut python = program("python3");
     python.env("PYTHONPATH", libraries).env("PYTHONDONTWRITEBYTECODE", "1");
     python
