@@ -36,6 +36,10 @@ pub struct Metrics {
     durations: Family<OfRoute, Histogram>,
     refused: Family<Reason, Counter>,
     pub(super) connections: Gauge,
+    /// Connections beyond the limit of their address.
+    pub(super) connections_refused: Counter,
+    /// Idle connections that ended to make room for another one.
+    pub(super) connections_displaced: Counter,
 }
 
 /// How a request has ended.
@@ -100,6 +104,8 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             refused,
             connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            connections_displaced: Counter::default(),
         }
     }
 }
@@ -112,6 +118,10 @@ impl Metrics {
         let help = "Time from the head of a request to its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, self.durations.clone());
         registry.register("http_connections", "Open connections of clients", self.connections.clone());
+        let help = "Connections beyond MAX_CONNECTIONS_PER_ADDRESS, which were closed at once";
+        registry.register("http_connections_refused", help, self.connections_refused.clone());
+        let help = "Idle connections that ended to make room for another one, at MAX_CONNECTIONS";
+        registry.register("http_connections_displaced", help, self.connections_displaced.clone());
         registry.register("tokens_refused", "Tokens that were refused, by reason", self.refused.clone());
     }
 }

@@ -104,6 +104,7 @@ impl Places {
         }
         let address = self.addresses.entry(address_name(peer)).or_default();
         if address.strong_count() >= limit {
+            self.metrics.connections_refused.inc();
             if let Some(closed) = self.too_many.due() {
                 tracing::warn!(
                     address = %peer,
@@ -170,6 +171,7 @@ impl Places {
     fn next_idle(&mut self) -> Option<Arc<Activity>> {
         while let Some((since, activity)) = self.idle.pop() {
             if let Some(activity) = activity.upgrade().filter(|activity| activity.give_way(since)) {
+                self.metrics.connections_displaced.inc();
                 return Some(activity);
             }
         }
