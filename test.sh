@@ -75,8 +75,8 @@ matrix() {
 
 # Each program, or file, that a check or a test uses, and the Debian package that provides it.
 programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-server:redis-server redis-cli:redis-tools
-    openssl:openssl groff:groff-base faketime:faketime haproxy:haproxy nginx:nginx systemd-analyze:systemd flock:util-linux
-    setpriv:util-linux gpgv:gpgv curl:curl ip:iproute2 jq:jq logrotate:logrotate
+    openssl:openssl groff:groff-base faketime:faketime haproxy:haproxy nginx:nginx promtool:prometheus systemd-analyze:systemd
+    flock:util-linux setpriv:util-linux gpgv:gpgv curl:curl ip:iproute2 jq:jq logrotate:logrotate
     /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
     /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)
@@ -109,7 +109,7 @@ apt_install() {
         apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null || return
     # The service must not start at the next boot either.
     local service
-    for service in redis-server haproxy nginx; do
+    for service in redis-server haproxy nginx prometheus; do
         if [[ " $* " == *" $service "* ]] && type -P systemctl; then
             as_root systemctl disable "$service" || return
         fi

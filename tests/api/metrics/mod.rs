@@ -1,6 +1,10 @@
-//! The metrics of the store, of the hashing threads, of the log and of the process, while what they measure happens.
+//! The metrics: what they count, what they never show, and the listener that shows them.
 
+mod counts;
+mod format;
 mod hashing;
+mod hostile;
+mod listener;
 mod log;
 mod process;
 mod store;
