@@ -22,7 +22,9 @@ struct Scene {
 impl Scene {
     /// Opens the page. A proxy serves it below this path.
     fn open(path: &'static str) -> Self {
-        let app = TestApp::start(Store::Embedded);
+        // Swagger UI is slow on a busy machine, so the tokens live long.
+        let lives = [("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
+        let app = TestApp::start_with(Store::Embedded, &lives);
         let port = if path.is_empty() { app.port() } else { serve_below(path, app.port()) };
         let base = format!("http://127.0.0.1:{port}{path}");
         let mut tab = DrivenTab::start();
