@@ -14,6 +14,7 @@ mod contract;
 mod http;
 mod metrics;
 mod oauth;
+mod openapi;
 mod passwords;
 mod resource_server;
 mod revocations;
