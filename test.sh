@@ -157,7 +157,8 @@ dependencies() {
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
     cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test openapi \
-        --test monitoring --test containers --locked -- -D warnings
+        --test monitoring --test containers --locked -- -D warnings || return
+    cargo clippy --quiet --features otlp --test otlp --locked -- -D warnings
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -240,6 +241,10 @@ grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 RUST_TEST_THREADS=3 step "tests of monitoring" cargo test --locked --test monitoring
 none_left_out
 
+# The default build has none of the crates that send traces, so this step compiles the server again.
+step "tests of the export of traces" cargo test --locked --features otlp --test otlp
+none_left_out
+
 # More of these tests at once would be late on two cores.
 RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover
 none_left_out
@@ -279,5 +284,5 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$tests (Redis $redis and embedded), Chromium, Node, monitoring, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), Chromium, Node, the export of traces, monitoring, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -15,10 +15,11 @@ PLACES = {
     "clap": ["src/cli/", "src/config/"],
     "clap_complete": ["src/cli/"],
     "clap_mangen": ["src/cli/"],
-    "http_body_util": ["src/http/"],
+    "http_body_util": ["src/http/", "src/trace/otlp/"],
     "hyper": ["src/http/"],
-    "hyper_util": ["src/http/"],
+    "hyper_util": ["src/http/", "src/trace/otlp/"],
     "miniz_oxide": ["src/http/"],
+    "opentelemetry": ["src/trace/otlp/"],
     "prometheus_client": [
         "src/audit/metrics.rs",
         "src/http/metrics.rs",

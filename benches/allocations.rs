@@ -76,6 +76,26 @@ fn user(now: u64) -> User {
     }
 }
 
+/// The default settings.
+fn app(auth: Auth) -> App {
+    let (config, _) = Config::load(&Sources::new(HashMap::new())).unwrap();
+    App {
+        auth,
+        password_min_length: 6,
+        token_removal: TokenRemoval::Open,
+        request_timeout: Duration::from_secs(2),
+        cors: None,
+        resource_servers: Arc::default(),
+        metadata: None,
+        openapi: Arc::new(OpenApi::new(&config)),
+        proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
+        health: Arc::default(),
+        metrics: http::Metrics::default(),
+        tracer: None,
+        phase: watch::channel(Phase::Serving).1,
+    }
+}
+
 impl Scene {
     async fn new(store: &StoreSettings, log: &Log) -> Self {
         let clock = Clock::new();
@@ -112,21 +132,7 @@ impl Scene {
             audit,
             clock,
         };
-        let (config, _) = Config::load(&Sources::new(HashMap::new())).unwrap();
-        let service = http::service(AppState::new(App {
-            auth: Auth::new(store, parts),
-            password_min_length: 6,
-            token_removal: TokenRemoval::Open,
-            request_timeout: Duration::from_secs(2),
-            cors: None,
-            resource_servers: Arc::default(),
-            metadata: None,
-            openapi: Arc::new(OpenApi::new(&config)),
-            proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
-            health: Arc::default(),
-            metrics: http::Metrics::default(),
-            phase: watch::channel(Phase::Serving).1,
-        }));
+        let service = http::service(AppState::new(app(Auth::new(store, parts))));
         Self { service, access_token, refresh_token }
     }
 

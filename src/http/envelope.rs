@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,7 @@ use super::{
     problem_response::{Failure, Problem},
     request_id::{RequestId, X_REQUEST_ID},
     state::AppState,
-    trace,
+    trace::{self, Trace},
 };
 
 /// The maximum number of headers. hyper refuses more than 100 anyway, and another limit in hyper would allocate memory
@@ -84,16 +84,25 @@ where
         self.route.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         // The service adds an arrival to every request, so the new id is never needed.
         let arrival: Option<&Arrival> = request.extensions().get();
         let id = arrival.map_or_else(RequestId::new, |arrival| arrival.id.clone());
-        let trace = arrival.and_then(|arrival| arrival.trace);
         self.metrics.learn(request.extensions().get());
+        let caller = arrival.and_then(|arrival| arrival.trace);
         let problem = refusal(&request, self.encodings);
         let counted =
             Counted { method: self.counted_method(&request, problem.as_ref()), route: Arc::clone(&self.metrics) };
-        let line = LogLine::start(request.method(), counted, id.clone(), trace);
+        let (method, route) = (known_method(request.method()), request.extensions().get().map(MatchedPath::as_str));
+        let trace = Trace::begin(self.app.tracer.as_ref(), method, route, caller);
+        let context = trace.context();
+        // The audit lines name the span of this request, too.
+        if self.app.tracer.is_some()
+            && let Some(arrival) = request.extensions_mut().get_mut::<Arrival>()
+        {
+            arrival.trace = context;
+        }
+        let line = LogLine::start(method, counted, id.clone(), trace);
         let is_large = request.body().size_hint().exact().is_some_and(|bytes| bytes > DRAINED_BYTES);
         let cross_origin = self.app.cors.as_ref().map(|cors| cors.of(&request));
         let answer = match problem {
@@ -119,7 +128,7 @@ where
             if !headers.contains_key(header::CACHE_CONTROL) {
                 headers.insert(header::CACHE_CONTROL, NO_STORE);
                 headers.insert(X_REQUEST_ID, id.into());
-                trace::answer(trace.as_ref(), headers);
+                trace::answer(context.as_ref(), headers);
             }
             if doubtful || unread || app.is_leaving() {
                 headers.insert(header::CONNECTION, CLOSE);

@@ -8,8 +8,7 @@ use std::{
 use auth_service_records::refusal::Refusal;
 use axum::http::{Method, StatusCode};
 
-use super::{metrics::Counted, problem_response::Failure, request_id::RequestId};
-use crate::trace::TraceContext;
+use super::{metrics::Counted, problem_response::Failure, request_id::RequestId, trace::Trace};
 
 /// nginx's status for a client that did not wait for the answer. The status is only in the log, because no client
 /// receives it.
@@ -63,15 +62,15 @@ pub(super) struct LogLine {
     method: &'static str,
     counted: Counted,
     request_id: RequestId,
-    trace: Option<TraceContext>,
+    trace: Trace,
     start: Instant,
     written: bool,
 }
 
 impl LogLine {
     /// Starts to measure the duration.
-    pub(super) fn start(method: &Method, counted: Counted, request_id: RequestId, trace: Option<TraceContext>) -> Self {
-        Self { method: known_method(method), counted, request_id, trace, start: Instant::now(), written: false }
+    pub(super) fn start(method: &'static str, counted: Counted, request_id: RequestId, trace: Trace) -> Self {
+        Self { method, counted, request_id, trace, start: Instant::now(), written: false }
     }
 
     /// Writes the line of an answer.
@@ -87,6 +86,7 @@ impl LogLine {
             Some(true) if status == UNAVAILABLE => Importance::NewlyFailing,
             _ => Importance::Normal,
         };
+        self.trace.end(Some(status), code);
         self.write(status, failure, importance);
     }
 
@@ -100,7 +100,7 @@ impl LogLine {
         self.counted.count(status, failure, duration);
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let request_id = self.request_id.as_str();
-        let (trace_id, span_id) = self.trace.as_ref().map(TraceContext::ids).unzip();
+        let (trace_id, span_id) = self.trace.ids();
         match importance {
             _ if detail.is_some() => {
                 tracing::error!(
@@ -144,6 +144,7 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.written {
             let failure = Failure { code: Some("client_closed_request"), refusal: None, detail: None };
+            self.trace.end(None, failure.code);
             self.write(CLIENT_CLOSED_REQUEST, Some(&failure), Importance::Normal);
         }
     }

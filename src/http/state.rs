@@ -15,7 +15,7 @@ use super::{
     problem_response::Problem,
     tasks::Tasks,
 };
-use crate::{auth::Auth, config::TokenRemoval};
+use crate::{auth::Auth, config::TokenRemoval, trace::Tracer};
 
 /// The phase in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct App {
     pub health: Arc<HealthAnswers>,
     /// The counts of requests. All workers share them.
     pub metrics: Metrics,
+    /// Starts the spans of requests, if a collector gets them.
+    pub tracer: Option<Tracer>,
     /// The phase in the life of the process.
     pub phase: watch::Receiver<Phase>,
 }

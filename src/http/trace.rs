@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::trace::TraceContext;
+use crate::trace::{Span, TraceContext, Tracer};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The counterpart of `traceparent` in answers (<https://w3c.github.io/trace-context/#trace-context-http-response-headers-format>).
@@ -15,6 +15,43 @@ pub(super) fn of_caller(headers: &HeaderMap) -> Option<TraceContext> {
     match (values.next(), values.next()) {
         (Some(value), None) => TraceContext::parse(value.as_bytes()),
         _ => None,
+    }
+}
+
+/// The place of a request in its trace, and its span, if spans are exported.
+pub(super) struct Trace {
+    context: Option<TraceContext>,
+    span: Option<Span>,
+}
+
+impl Trace {
+    /// Starts the span. `caller` is the place that the caller names.
+    pub(super) fn begin(
+        tracer: Option<&Tracer>,
+        method: &'static str,
+        route: Option<&str>,
+        caller: Option<TraceContext>,
+    ) -> Self {
+        let span = tracer.map(|tracer| tracer.span(method, route, caller.as_ref()));
+        let context = span.as_ref().map_or(caller, Span::context);
+        Self { context, span }
+    }
+
+    /// The span of the request, or else that of the caller.
+    pub(super) fn context(&self) -> Option<TraceContext> {
+        self.context
+    }
+
+    /// The ids of the trace and of the span.
+    pub(super) fn ids(&self) -> (Option<&str>, Option<&str>) {
+        self.context.as_ref().map(TraceContext::ids).unzip()
+    }
+
+    /// Ends the span. `status` is `None` if the client got no answer.
+    pub(super) fn end(&mut self, status: Option<u16>, code: Option<&'static str>) {
+        if let Some(span) = self.span.take() {
+            span.end(status, code);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
     },
     log::Trail,
     metrics::Metrics,
+    trace::{self, Tracer},
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -38,8 +39,16 @@ pub fn run(config: Config, trail: Trail) -> ExitCode {
         Ok(backend) => backend,
         Err(error) => return cli::cannot_open(&error),
     };
+    let tracer = match tracer() {
+        Ok(tracer) => tracer,
+        Err(error) => return cli::wrong_settings(&[error.to_string()]),
+    };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map(|runtime| runtime.block_on(serve(config, backend, trail, policy, clock))) {
+    let served = runtime.map(|runtime| runtime.block_on(serve(config, backend, trail, policy, clock, tracer.as_ref())));
+    if let Some(tracer) = tracer {
+        tracer.flush();
+    }
+    match served {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => cli::failed(&error),
     }
@@ -62,6 +71,7 @@ async fn serve(
     trail: Trail,
     policy: SessionPolicy,
     clock: Clock,
+    tracer: Option<&Tracer>,
 ) -> io::Result<ExitCode> {
     let trail_file = trail.clone();
     outlive_hang_ups(move || trail_file.reopen())?;
@@ -83,7 +93,7 @@ async fn serve(
     let listener = bind(&config.listen, "HOST and PORT").await?;
     start_metrics(&config, &metrics, &backend, &parts).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
-    let workers = start_workers(&config, &backend, &parts, &metrics, &phase, cores).await?;
+    let workers = start_workers(&config, &backend, &parts, &metrics, tracer, &phase, cores).await?;
     let mut refused = inspection.watch(backend.clone(), clock);
     let stop = stop_signal()?;
     let mut late = refused.clone();
@@ -161,12 +171,26 @@ async fn start_metrics(config: &Config, metrics: &Metrics, backend: &Backend, pa
     Ok(())
 }
 
+/// Exports the spans of requests, if the environment names a collector.
+fn tracer() -> io::Result<Option<Tracer>> {
+    if !trace::is_wanted() {
+        return Ok(None);
+    }
+    let tracer = Tracer::from_environment()?;
+    if tracer.is_none() {
+        let message = "this build cannot export traces, see docs/monitoring.md";
+        audit::settings_warning("OTEL_EXPORTER_OTLP_ENDPOINT", message);
+    }
+    Ok(tracer)
+}
+
 /// One worker for each core, each with its own runtime and its own connection to the store.
 async fn start_workers(
     config: &Config,
     backend: &Backend,
     parts: &Parts,
     metrics: &Metrics,
+    tracer: Option<&Tracer>,
     phase: &watch::Receiver<Phase>,
     cores: usize,
 ) -> io::Result<Vec<Worker>> {
@@ -183,9 +207,9 @@ async fn start_workers(
             (config.passwords.min_length, config.token_removal, config.docs);
         let cors = Cors::new(&config.cors_origins);
         let (request_timeout, proxies, health) = (config.request_timeout, Arc::clone(&proxies), Arc::clone(&health));
-        let (resource_servers, metadata, metrics) =
-            (Arc::clone(&resource_servers), metadata.clone(), metrics.http.clone());
-        let openapi = Arc::clone(&openapi);
+        let (resource_servers, metadata, openapi) =
+            (Arc::clone(&resource_servers), metadata.clone(), Arc::clone(&openapi));
+        let (metrics, tracer) = (metrics.http.clone(), tracer.cloned());
         let build = move || async move {
             http::service(AppState::new(App {
                 auth: Auth::new(backend.connect().await, parts),
@@ -200,6 +224,7 @@ async fn start_workers(
                 openapi,
                 health,
                 metrics,
+                tracer,
                 phase: phase_of_app,
             }))
         };

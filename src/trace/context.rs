@@ -43,6 +43,12 @@ impl TraceContext {
         (self.field(3, 32), self.field(36, 16))
     }
 
+    /// The flags, of which the lowest says that the caller records the trace.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.0[LENGTH - 1] - b'0'
+    }
+
     fn field(&self, start: usize, length: usize) -> &str {
         // The fallback is never used, because all characters are ASCII.
         str::from_utf8(&self.0[start..start + length]).unwrap_or_default()
@@ -72,7 +78,7 @@ mod tests {
     fn a_valid_header_is_read() {
         let header = format!("00-{TRACE}-{SPAN}-01");
         let context = TraceContext::parse(header.as_bytes()).unwrap();
-        assert_eq!((context.as_str(), context.ids()), (&*header, (TRACE, SPAN)));
+        assert_eq!((context.as_str(), context.ids(), context.flags()), (&*header, (TRACE, SPAN), 1));
     }
 
     #[test]

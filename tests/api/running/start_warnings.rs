@@ -52,6 +52,14 @@ fn write(path: &Path, content: &str, mode: u32) {
 }
 
 #[test]
+fn a_collector_that_this_build_cannot_use_is_one_warning() {
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let warning: (&str, &[&str]) = (collector.0, &["this build cannot export traces", "docs/monitoring.md"]);
+    assert_warns(directory(), &[collector], &[warning]);
+    assert_warns(directory(), &[collector, ("OTEL_SDK_DISABLED", "true")], &[]);
+}
+
+#[test]
 fn an_embedded_store_where_redis_is_expected_is_one_warning() {
     let empty: (&str, &[&str]) = ("REDIS_URL", &["is empty, so the server uses the embedded store", "give it a value"]);
     assert_warns(directory(), &[("REDIS_URL", "")], &[empty]);
