@@ -25,11 +25,15 @@ RUN mkdir -p src tests/containers benches/load \
  && cargo clean --profile dist --locked --workspace
 COPY crates crates
 COPY src src
+COPY deploy/sbom.sh deploy/
 RUN cargo build --profile dist --locked \
+ && mkdir -p /rootfs/doc && deploy/sbom.sh >/rootfs/doc/sbom.cdx.json \
  && mkdir -p -m 0700 /rootfs/var/lib/auth-service
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /build/target/dist/auth-service /usr/local/bin/auth-service
+# The software bill of materials, in CycloneDX.
+COPY --from=build /rootfs/doc /usr/share/doc/auth-service
 # The directory of the embedded store, where a volume can be mounted. With REDIS_URL, the directory stays empty.
 COPY --from=build --chown=65532:65532 /rootfs/var/lib /var/lib
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/auth-service

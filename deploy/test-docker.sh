@@ -66,6 +66,7 @@ until port_is_free $PORT; do PORT=$((PORT + 1)); done
 export PORT
 
 step "base images"
+DEBIAN_IMAGE=${DEBIAN_IMAGE:-debian:trixie-slim}
 for name in RUST RUNTIME REDIS HAPROXY; do
     name+=_IMAGE
     image=${!name:-$(sed -n "s/.*{$name:-\([^}]*\)}.*/\1/p" docker-compose.yml)}
@@ -73,6 +74,8 @@ for name in RUST RUNTIME REDIS HAPROXY; do
         as_root env PATH="$PATH" deploy/stand-ins.sh "$COMPOSE_PROJECT_NAME" "$(rustc --print sysroot)"
         export RUST_IMAGE=$COMPOSE_PROJECT_NAME-rust RUNTIME_IMAGE=$COMPOSE_PROJECT_NAME-runtime
         export REDIS_IMAGE=$COMPOSE_PROJECT_NAME-redis HAPROXY_IMAGE=$COMPOSE_PROJECT_NAME-haproxy
+        # This one has apt, too.
+        DEBIAN_IMAGE=$REDIS_IMAGE
         # The build reaches crates.io in the same way as this machine.
         export BUILD_NETWORK=host
         break
@@ -121,6 +124,9 @@ docker export "$(replicas | head -1)" | tar -t >"$work/files"
 grep -qx usr/local/bin/auth-service "$work/files" || fail "the image's files cannot be listed"
 ! grep -E '(^|/)s?bin/(sh|bash|dash|busybox|apt|apt-get|dpkg|apk|rpm|dnf|yum|pip|perl|python3?)$' "$work/files" ||
     fail "there is a shell or a package manager in the image"
+docker cp "$(replicas | head -1):/usr/share/doc/auth-service/sbom.cdx.json" "$work/sbom"
+docker cp "$(replicas | head -1):/usr/local/bin/auth-service" "$work/program"
+python3 .ci/sbom.py "$work/sbom" "$work/program"
 for secret in "$SECRETS_DIR"/*; do
     [[ $(stat -c '%a %u' "$secret") == "600 ${SERVICE_USER%:*}" ]] || fail "$secret has a wrong mode or owner"
 done
@@ -247,6 +253,8 @@ are_new 1 || fail "replicas were not replaced"
 collect
 
 source "$repository/deploy/test-docker/checkouts.sh"
+
+source "$repository/deploy/test-docker/package.sh"
 
 step "--purge leaves nothing"
 docker images --format '{{.Repository}}:{{.Tag}}' "$COMPOSE_PROJECT_NAME-keep" | xargs docker rmi >/dev/null
