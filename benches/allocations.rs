@@ -88,6 +88,7 @@ fn app(auth: Auth) -> App {
         resource_servers: Arc::default(),
         metadata: None,
         openapi: Arc::new(OpenApi::new(&config)),
+        docs: true,
         proxies: Arc::new(Proxies::new(Vec::new(), ClientAddressHeader::XForwardedFor)),
         health: Arc::default(),
         metrics: http::Metrics::default(),
