@@ -1,13 +1,13 @@
 //! The dashboard: each query returns data, and the file can be imported.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     prometheus::DIRECTORY,
     site::site_of,
-    support::{PASSWORD, RESOURCE_SERVERS, RedisServer, TestApp, alone, load::post, wait_longer},
+    support::{PASSWORD, RESOURCE_SERVERS, RedisServer, TestApp, alone, load::post, raw, wait_longer},
     traffic::Traffic,
 };
 
@@ -43,11 +43,10 @@ fn cause_errors(redis: &mut RedisServer, apps: &[TestApp]) {
     let account = json!({"email": session.email, "password": PASSWORD});
     let flood = {
         let (port, account) = (apps[0].port(), account.clone());
-        Traffic::of(40, std::time::Duration::ZERO, move |_| drop(post(port, "/authenticate", &account)))
+        Traffic::of(40, Duration::ZERO, move |_| drop(post(port, "/authenticate", &account)))
     };
     wait_longer(30, "a password is refused", || post(apps[0].port(), "/authenticate", &account).unwrap().status == 503);
     drop(flood);
-    apps[0].current_user(&format!("{}x", session.access_token)).assert_error(401, "invalid_token");
     redis.kill();
     wait_longer(30, "Redis is missed", || apps[0].current_user(&session.access_token).status == 503);
     redis.restart();
@@ -62,6 +61,12 @@ fn every_query_returns_data_and_every_metric_exists() {
     let (site, apps) = site_of(2, &settings, |settings| TestApp::start_on(&url, settings));
     cause_errors(&mut redis, &apps);
     let _traffic = Traffic::usual(&apps);
+    // A rate needs a series that grows, and the first request with a code makes its series.
+    let port = apps[0].port();
+    let _refused = Traffic::of(1, Duration::from_millis(50), move |_| {
+        let token = [("Authorization", "not a token")];
+        let _ = raw::exchange(port, &raw::request("GET", "/user", &token, None));
+    });
     let dashboard = dashboard();
     let mut queries = queries(&dashboard);
     assert!(queries.len() > 40, "{queries:?}");
