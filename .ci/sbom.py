@@ -48,7 +48,8 @@ if missing or "axum" not in names:
 extra = names & {"dhat", "plotters", "rstest"} & set(for_tests)
 if extra:
     problems.append(f"only tests use {sorted(extra)}")
-linked = {"@".join(pair) for pair in re.findall(r"index\.crates\.io-\w+/([\w-]+?)-(\d+\.\d+\.\d+[^/]*)/", program.decode("latin1"))}
+PATH = re.compile(rb"index\.crates\.io-\w+/([\w-]+?)-(\d+\.\d+\.\d+[\w.+-]*)/")
+linked = {b"@".join(pair).decode() for pair in PATH.findall(program)}
 if len(linked) < 20 or linked - set(components):
     problems.append(f"the program has {len(linked)} crates with a path, among them {sorted(linked - set(components))}")
 if problems:
