@@ -64,7 +64,7 @@ fn every_query_returns_data_and_every_metric_exists() {
     // A rate needs a series that grows, and the first request with a code makes its series.
     let port = apps[0].port();
     let _refused = Traffic::of(1, Duration::from_millis(50), move |_| {
-        let token = [("Authorization", "not a token")];
+        let token = [("Authorization", "malformed")];
         let _ = raw::exchange(port, &raw::request("GET", "/user", &token, None));
     });
     let dashboard = dashboard();
