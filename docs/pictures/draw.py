@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation: python3 docs/pictures/draw.py [DIRECTORY]
 
 Without a directory, the script replaces the pictures beside it. The figures of benchmarks.svg come from the tables of
-docs/benchmarks.md. The other figures are written here, and docs/guarantees.md and docs/api.md are their source.
+docs/benchmarks.md. The other figures are copied from docs/guarantees.md and docs/api.md.
 """
 
 import html
@@ -62,7 +62,7 @@ class Picture:
         )
 
     def axis(self, y, ticks, at, unit):
-        """A time axis with ticks, which `at` turns into places."""
+        """Draws a time axis. `at` converts a tick to an x coordinate."""
         self.line(at(ticks[0]), y, at(ticks[-1]) + 14, y, arrow=True)
         for tick in ticks:
             self.line(at(tick), y - 4, at(tick), y + 4)
@@ -84,7 +84,7 @@ def architecture():
     p.box(24, 290, 160, 100, GREEN, "Your services", "verify access tokens", "themselves, or ask")
     p.box(420, 40, 110, 350, GREY, "Load", "balancer")
     for n in range(3):
-        p.box(590, 40 + 125 * n, 110, 100, AMBER, "auth-service", f"replica {n + 1}", "without state")
+        p.box(590, 40 + 125 * n, 110, 100, AMBER, "auth-service", f"replica {n + 1}", "stateless")
         p.line(530, 90 + 125 * n, 588, 90 + 125 * n, arrow=True)
         p.line(700, 90 + 125 * n, 740, [150, 215, 280][n], both=True)
     p.box(742, 120, 94, 190, RED, "Redis", "accounts,", "sessions,", "tokens,", "revocations")
@@ -99,12 +99,12 @@ def architecture():
     for y, label, how in [
         (304, "GET /.well-known/jwks.json", "the public keys, with ES256"),
         (344, "GET /revocations", "what was removed, twice a second"),
-        (384, "POST /introspect", "one token, or if the feed is behind"),
+        (384, "POST /introspect", "one token, also if the feed is stale"),
     ]:
         p.line(184, y, 418, y, GREEN, arrow=True)
         p.text(301, y - 20, label, "middle", 12, bold=True)
         p.text(301, y - 6, how, "middle", 11, SOFT)
-    p.text(24, 422, "A request may go to any replica. A removal deletes one key in Redis, and holds on the next request at every replica.", size=12, colour=SOFT)
+    p.text(24, 422, "A request may go to any replica. A removal deletes one key in Redis, and takes effect with the next request to any replica.", size=12, colour=SOFT)
     return p
 
 
@@ -150,7 +150,7 @@ def token_life():
     p.text(24, 296, "refresh tokens", size=12)
     bar(278, 0, 50, BLUE, "first")
     bar(278, 50, 60, AMBER, "", dashed=True)
-    p.text(at(62), 296, "spent: 10 s of grace", size=12, colour=SOFT)
+    p.text(at(62), 296, "spent: 10 s grace period", size=12, colour=SOFT)
     bar(310, 50, 105, BLUE, "second")
     bar(310, 105, 115, AMBER, "", dashed=True)
     p.text(at(117), 328, "spent", size=12, colour=SOFT)
@@ -161,8 +161,8 @@ def token_life():
     bar(374, 105, 165, GREEN, "60 s")
     p.axis(452, ticks, at, " s")
     note = [
-        "In the grace (REFRESH_GRACE_SECONDS), a spent token gives its successor again. After the grace, it does so until the",
-        "successor was used. Then it counts as stolen, and ends the session. SESSION_MAX_AGE_SECONDS limits the whole session.",
+        "During the grace period (REFRESH_GRACE_SECONDS), and afterwards until its successor is used, a spent token still gives",
+        "its successor. Later, a spent token counts as stolen, and ends the session. SESSION_MAX_AGE_SECONDS limits the session.",
     ]
     for n, line in enumerate(note):
         p.text(24, 494 + 18 * n, line, size=12, colour=SOFT)
@@ -211,13 +211,13 @@ def failover():
     lane(304, "Tokens", (-0.5, 4.7, GREEN, "No valid token gets 401 because Redis is away, so clients keep their tokens."))
     p.axis(376, range(5), at, " s")
     p.text(24, 424, "Lasting writes (sign-up, removal, password change …) that were acknowledged with REDIS_WAIT_REPLICAS survive.", size=12, colour=SOFT)
-    p.text(24, 442, "A sign-in of the last moments may be lost. Its user signs in again.", size=12, colour=SOFT)
+    p.text(24, 442, "A sign-in just before the failure may be lost. Then the user signs in again.", size=12, colour=SOFT)
     p.text(24, 460, "The server closes the connection to a frozen primary within 0.65 s: a check every 0.25 s, and 0.4 s for its answer.", size=12, colour=SOFT)
     return p
 
 
 def figures():
-    """The first table of figures of docs/benchmarks.md: for each name, our figure and the figure beside it."""
+    """Returns the rows of the first table of docs/benchmarks.md: the figure of auth-service and the figure beside it, by name."""
     page = (HERE.parent / "benchmarks.md").read_text()
     # A picture, a text, and the line with the date and the machine precede the table.
     _, _, date, table = page.split("\n## Figures\n\n")[1].split("\n\n")[:4]
@@ -259,7 +259,7 @@ def benchmarks():
         ("floor: the least possible work", latency[1], GREY),
         ("auth-service", latency[0], BLUE),
         ("before a storm of sign-ins", storm[1], BLUE),
-        ("in the storm", storm[0], AMBER),
+        ("during the storm", storm[0], AMBER),
     ])
     cpu, refresh = rows["user: CPU"], rows["refresh: CPU"]
     group("Cost: CPU time of the server for a request", "µs", [
