@@ -1,4 +1,4 @@
-//! Takes the files of Swagger UI, which `/docs` serves, out of the archive in their crate.
+//! Extracts the files of Swagger UI, which `/docs` serves, from the archive in their crate.
 
 use std::{
     env,
@@ -13,11 +13,11 @@ use zip::{CompressionMethod, ZipArchive};
 
 /// The files that `src/http/docs_page` includes.
 const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
-/// A gzip file without a name and a time, from any system (RFC 1952, section 2.3).
+/// The header of a gzip file without a name, a time and a system (RFC 1952, section 2.3).
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// The archive has the files in the format of gzip, except for the ten bytes before a file and the eight bytes after it.
-/// So the files stay compressed.
+/// The files stay compressed: a file in the archive differs from a gzip file only by the header of ten bytes and the
+/// trailer of eight bytes.
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let directory = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);

@@ -24,7 +24,7 @@ struct EventLabel {
 impl Default for Metrics {
     fn default() -> Self {
         let events = Family::default();
-        // With a first value of 0, `increase` sees the first event.
+        // Without the 0, `increase` misses the first event.
         for event in Event::ALL {
             drop(events.get_or_create(&EventLabel { event: event.name() }));
         }

@@ -67,8 +67,8 @@ fn flag(setting: &Setting, name: &str) -> Arg {
         .help(help)
 }
 
-/// The command line with the settings only before the command. The completions and the manual pages would otherwise list
-/// all settings for each command.
+/// The command line with the settings only before the command. Otherwise, the completions and the manual pages would
+/// list all settings for each command.
 pub(super) fn settings_at_root(root: Command) -> Command {
     root.mut_args(|arg| if arg.get_id() == "json" { arg } else { arg.global(false) })
 }

@@ -29,8 +29,8 @@ pub(super) fn run(matches: &ArgMatches, root: Command) -> ExitCode {
     let Some(shell) = matches.get_one::<Shell>("shell") else { return ExitCode::from(WRONG_USAGE) };
     let mut script = Vec::new();
     generate(*shell, &mut arguments::settings_at_root(root), "auth-service", &mut script);
-    // Without the replacement, bash completes nothing after a command: its script has two spellings of the name of each
-    // command, because the name of the program has a hyphen (https://github.com/clap-rs/clap/issues/6421).
+    // Without the replacement, bash completes nothing after a command: the script has two spellings of each command,
+    // because the name of the program has a hyphen (https://github.com/clap-rs/clap/issues/6421).
     let script = String::from_utf8_lossy(&script).replace("auth__subcmd__service", "auth__service");
     print_document(script.as_bytes())
 }

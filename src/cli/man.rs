@@ -1,4 +1,4 @@
-//! `auth-service man`: the manual pages, made from the definition of the command line.
+//! `auth-service man`: the manual pages, from the definition of the command line.
 
 use std::{
     fs, io,
@@ -76,7 +76,7 @@ pub(super) fn run(matches: &ArgMatches, root: Command) -> ExitCode {
     }
 }
 
-/// The words of a page for the commands in a command.
+/// The texts of a page for the subcommands of a command.
 fn with_commands_named(command: Command) -> Command {
     let command = command.subcommand_help_heading("COMMANDS").subcommand_value_name("COMMAND");
     command.mut_subcommands(with_commands_named)
@@ -113,7 +113,7 @@ fn write_all(root: &Command, directory: &Path) -> io::Result<Written> {
 /// The page of a command. The page of the server also has the settings and the files.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let is_server = command.get_display_name().is_none_or(|name| name == "auth-service");
-    // Without a date, groff takes the source for the date.
+    // Without a date, groff prints the source as the date.
     let man = Man::new(command.clone()).date(" ").source(concat!("auth-service ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;

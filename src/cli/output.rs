@@ -144,7 +144,7 @@ impl Lines {
     }
 }
 
-/// Prints a document for another program, the same with `--json`.
+/// Prints a document for another program. `--json` does not change the document.
 pub(super) fn print_document(document: &[u8]) -> ExitCode {
     match written(io::stdout().write_all(document)) {
         Ok(_) => ExitCode::SUCCESS,

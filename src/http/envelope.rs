@@ -59,12 +59,12 @@ impl<R> Envelope<R> {
         Self { route, app, encodings, metrics }
     }
 
-    /// The method for the metrics, which must not have a series for each method that a client makes up.
+    /// The method for the metrics. Otherwise, a client could make a series for each method that it invents.
     fn counted_method(&self, request: &Request, problem: Option<&Problem>) -> &'static str {
         match (problem, self.encodings) {
             // The route may not have the method.
             (Some(_), _) => OTHER_METHOD,
-            // The method is that of the request that the proxy asks about.
+            // The proxy sends the method of the request that it checks.
             (None, Encodings::Ignored) => ANY_METHOD,
             (None, Encodings::Refused) => known_method(request.method()),
         }
@@ -96,7 +96,7 @@ where
         let (method, route) = (known_method(request.method()), request.extensions().get().map(MatchedPath::as_str));
         let trace = Trace::begin(self.app.tracer.as_ref(), method, route, caller);
         let context = trace.context();
-        // The audit lines name the span of this request, too.
+        // The audit lines need the span, too.
         if self.app.tracer.is_some()
             && let Some(arrival) = request.extensions_mut().get_mut::<Arrival>()
         {

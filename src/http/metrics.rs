@@ -1,5 +1,4 @@
-//! The metrics of requests, refused tokens and connections. Each label has few values, none of which is the client's
-//! text.
+//! The metrics of requests, refused tokens and connections. Each label has few values, and none is text from a client.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -19,11 +18,11 @@ use super::problem_response::Failure;
 /// The upper bounds of the buckets of durations, in seconds. A token check takes less than a millisecond, and a sign-in
 /// at least one hash. The default deadline is two seconds.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// The route of a path that no route has.
+/// The label for a path without a route.
 const UNMATCHED: &str = "unmatched";
-/// The method of a request that the server refuses before it looks at the method, or whose route does not have the method.
+/// The method of a request that the server refuses before it reads the method, or whose route does not have the method.
 pub(super) const OTHER_METHOD: &str = "OTHER";
-/// The method of a route that has every method.
+/// The method of a route that accepts every method.
 pub(super) const ANY_METHOD: &str = "ANY";
 const METHOD_NOT_ALLOWED: u16 = StatusCode::METHOD_NOT_ALLOWED.as_u16();
 /// The code of an answer that is no error.
@@ -38,7 +37,7 @@ pub struct Metrics {
     pub(super) connections: Gauge,
     /// Connections beyond the limit of their address.
     pub(super) connections_refused: Counter,
-    /// Idle connections that ended to make room for another one.
+    /// Idle connections that the server closed to make room for another one.
     pub(super) connections_displaced: Counter,
 }
 
@@ -71,8 +70,8 @@ pub(super) struct Counted {
     pub(super) route: Arc<RouteMetrics>,
 }
 
-/// The metrics of one route. The first request tells which one the route is, because the layer around a route does not
-/// know its path.
+/// The metrics of one route. They get the path of the route from the first request, because the layer around a route
+/// does not know the path.
 pub(super) struct RouteMetrics {
     all: Metrics,
     route: OnceLock<Route>,
@@ -81,8 +80,7 @@ pub(super) struct RouteMetrics {
 struct Route {
     name: RouteName,
     duration: Histogram,
-    /// The outcome that the route had first without an error. Nearly all requests of a route have this outcome, and need
-    /// no look-up.
+    /// The first outcome without an error. Nearly all requests of a route have this outcome, and so need no look-up.
     usual: OnceLock<(Outcome, Counter)>,
 }
 
@@ -95,7 +93,7 @@ impl EncodeLabelValue for RouteName {
 impl Default for Metrics {
     fn default() -> Self {
         let refused = Family::default();
-        // With a first value of 0, `increase` sees the first refusal.
+        // Without the 0, `increase` misses the first refusal.
         for refusal in Refusal::all() {
             drop(refused.get_or_create(&Reason { reason: refusal.name() }));
         }
@@ -131,7 +129,7 @@ impl RouteMetrics {
         Self { all, route: OnceLock::new() }
     }
 
-    /// Learns which route this is. Every request of the route has the same `path`.
+    /// Takes the path from the first request. Every request of the route has the same `path`.
     pub(super) fn learn(&self, path: Option<&MatchedPath>) {
         self.route.get_or_init(|| {
             let name = RouteName(path.map_or(UNMATCHED, MatchedPath::as_str).into());
@@ -142,7 +140,7 @@ impl RouteMetrics {
 }
 
 impl Counted {
-    /// The pattern of the route. The path itself is the client's text, which does not belong in a log.
+    /// The pattern of the route. The path is text from the client, which must not get into a log.
     pub(super) fn route(&self) -> &str {
         self.route.route.get().map_or(UNMATCHED, |route| &route.name.0)
     }
@@ -178,7 +176,7 @@ impl Route {
         let counter = requests.get_or_create_owned(&outcome);
         counter.inc();
         if code.is_none() {
-            // Another outcome may have come first.
+            // Another request may have set another outcome first.
             let _ = self.usual.set((outcome, counter));
         }
     }

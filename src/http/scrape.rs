@@ -1,4 +1,4 @@
-//! `GET /metrics`, on a listener of its own, so that nobody reads the metrics where clients connect.
+//! `GET /metrics`, on a listener of its own, so that clients cannot read the metrics.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::log::Seldom;
 
 /// The maximum number of open connections. Further ones wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 16;
-/// How long a connection may last. Each carries one scrape, whose answer takes about a millisecond.
+/// How long a connection may last. Each connection carries one scrape, which takes about a millisecond.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ pub async fn serve_metrics(listener: TcpListener, registry: Registry) {
         .with_state(Arc::new(registry));
     let (places, failures) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Seldom::new());
     loop {
-        // Fails only if the semaphore is closed, which nobody does.
+        // Fails only if the semaphore is closed, and nothing closes it.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -77,7 +77,7 @@ async fn answer(stream: TcpStream, router: Router) -> hyper::Result<()> {
         .await
 }
 
-/// Prometheus asks for OpenMetrics. Other programs get the older format, which they read.
+/// Prometheus asks for OpenMetrics. Other programs may understand only the older format.
 async fn metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
     let open_metrics = accepted.any(|accept| accept.contains(OPEN_METRICS));

@@ -8,8 +8,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The counterpart of `traceparent` in answers (<https://w3c.github.io/trace-context/#trace-context-http-response-headers-format>).
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// The trace that the caller names. A header that is not valid, or that is there twice, counts as none, as the
-/// specification demands.
+/// The trace that the caller names. The specification demands that the server ignores a header that is invalid or
+/// repeated.
 pub(super) fn of_caller(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     match (values.next(), values.next()) {
@@ -18,7 +18,7 @@ pub(super) fn of_caller(headers: &HeaderMap) -> Option<TraceContext> {
     }
 }
 
-/// The place of a request in its trace, and its span, if spans are exported.
+/// The place of a request in its trace, and the span of the request if the server exports spans.
 pub(super) struct Trace {
     context: Option<TraceContext>,
     span: Option<Span>,

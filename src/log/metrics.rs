@@ -5,10 +5,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// What happened to lines of the log. Clones share the values.
+/// The metrics of the log. Clones share the values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Metrics {
-    /// Lines of the audit trail that are nowhere, because standard output took no more bytes.
+    /// Lines of the audit trail that are lost, because standard output accepted no more bytes.
     pub(super) lost: Counter,
     /// Other lines that were dropped, because the reader of the log was too slow.
     pub(super) dropped: Counter,

@@ -67,7 +67,8 @@ pub fn start(format: Option<LogFormat>, file: Option<TrailFile>) -> io::Result<L
     let on_terminal = io::stdout().is_terminal();
     let default = if on_terminal { LogFormat::Text } else { LogFormat::Json };
     let metrics = Metrics::default();
-    // Without the buffer of the library, which would say that lines are written while they still wait in the buffer.
+    // Standard output without the buffer of the library: lines in that buffer would count as written, and a failure
+    // could lose them.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let (lines, guard) = Lines::start("log", output, &metrics, |lines| {
         tracing::warn!(lines, "log lines were dropped, because standard output accepted them too slowly");

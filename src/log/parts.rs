@@ -8,8 +8,8 @@ use std::{
 /// The maximum number of bytes of a part.
 const PART_BYTES: usize = 64 << 10;
 
-/// Writes all bytes. Calls `report` after each part, with the bytes of the part that the output did not take. An error
-/// of the output cannot be reported in the log, because the log itself has failed.
+/// Writes all bytes. Calls `report` after each part, with the bytes of the part that the output did not accept. The log
+/// cannot report an error of the output, because the log itself has failed.
 pub(super) fn write_in_parts(output: &mut impl Write, bytes: &[u8], mut report: impl FnMut(Range<usize>)) {
     let mut start = 0;
     while start < bytes.len() {
@@ -19,7 +19,7 @@ pub(super) fn write_in_parts(output: &mut impl Write, bytes: &[u8], mut report: 
     }
 }
 
-/// Returns how many bytes the output has taken.
+/// Returns how many bytes the output has accepted.
 fn write(output: &mut impl Write, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {

@@ -1,5 +1,5 @@
-//! The metrics of all layers, in one registry. Each layer counts in its own `metrics.rs`, always, whether or not
-//! somebody reads the counts.
+//! The metrics of all layers, in one registry. Each layer counts in its own `metrics.rs`, whether or not
+//! `METRICS_LISTEN` is set.
 
 mod process;
 mod reading;
@@ -25,7 +25,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A registry of all metrics. The registry reads what `backend` and `parts` know when it is encoded.
+    /// A registry of all metrics. Each scrape reads the values of `backend` and `parts`.
     #[must_use]
     pub fn registry(&self, backend: &Backend, parts: &Parts) -> Registry {
         let mut all = Registry::default();

@@ -1,4 +1,4 @@
-//! The metrics of the process, by the names that the clients of Prometheus give them. The values come from `/proc`
+//! The metrics of the process, with the names that the client libraries of Prometheus use. The values come from `/proc`
 //! whenever the metrics are read, so there are none on systems without `/proc`.
 //!
 //! The crates for this (`procfs`, `metrics-process`) bring in more code than these few numbers need.
@@ -36,7 +36,7 @@ impl Collector for Process {
             gauge(&mut encoder, "process_resident_memory_bytes", "Memory in use.", resident_bytes)?;
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // One of the files is the directory itself.
+            // One of the descriptors belongs to this read of the directory.
             let open = open.count().saturating_sub(1);
             gauge(&mut encoder, "process_open_fds", "Open file descriptors.", open as f64)?;
         }
@@ -60,7 +60,7 @@ struct Usage {
     resident_bytes: f64,
 }
 
-/// `None` if the system does not say so.
+/// `None` without `/proc`.
 fn usage() -> Option<Usage> {
     let (of_process, of_system) = (fs::read_to_string("/proc/self/stat").ok()?, fs::read_to_string("/proc/stat").ok()?);
     // The name of the program, in parentheses, may hold blanks. The third field of proc_pid_stat(5) follows.

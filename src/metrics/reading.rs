@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-/// A gauge that asks for its value. It is absent while there is no value.
+/// A gauge whose value comes from a function. The gauge is absent while the function returns `None`.
 pub(super) struct Reading<F> {
     name: &'static str,
     help: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Reading<F> {
 }
 
 impl<F: Fn() -> Option<f64> + Send + Sync + 'static> Reading<F> {
-    /// A gauge whose name gets the unit as its end.
+    /// A gauge whose name ends with the unit.
     pub(super) fn gauge(name: &'static str, help: &'static str, unit: Unit, read: F) -> Box<Self> {
         Box::new(Self { name, help, unit, read })
     }

@@ -156,13 +156,13 @@ fn follow_revocations(config: &Config, backend: &Backend, parts: &Parts) {
     }
 }
 
-/// `settings` say where to listen.
+/// `settings` names the settings of the address, for the error.
 async fn bind(listen: &Listen, settings: &str) -> io::Result<TcpListener> {
     let explain = |error| io::Error::other(format!("cannot listen on {listen}: {error}; set {settings}"));
     TcpListener::bind((listen.host.as_str(), listen.port)).await.map_err(explain)
 }
 
-/// Shows the metrics until the process ends, if anybody may ask for them.
+/// Serves the metrics until the process ends, if `METRICS_LISTEN` is set.
 async fn start_metrics(config: &Config, metrics: &Metrics, backend: &Backend, parts: &Parts) -> io::Result<()> {
     let Some(listen) = &config.metrics_listen else { return Ok(()) };
     let listener = bind(listen, "METRICS_LISTEN").await?;

@@ -1,4 +1,4 @@
-//! The position of a request in a trace: the header `traceparent` (<https://www.w3.org/TR/trace-context-2/>).
+//! The place of a request in a trace: the header `traceparent` (<https://www.w3.org/TR/trace-context-2/>).
 
 use std::str;
 
@@ -12,7 +12,7 @@ const KNOWN_FLAGS: u32 = 0b11;
 pub struct TraceContext([u8; LENGTH]);
 
 impl TraceContext {
-    /// Reads a header. `None` if the header is not valid. A caller must then be treated as one that sends no header.
+    /// Reads a header. Returns `None` if the header is not valid. The server must then act as if there were no header.
     #[must_use]
     pub fn parse(header: &[u8]) -> Option<Self> {
         let (fields, rest) = header.split_first_chunk::<LENGTH>()?;
@@ -43,14 +43,14 @@ impl TraceContext {
         (self.field(3, 32), self.field(36, 16))
     }
 
-    /// The flags, of which the lowest says that the caller records the trace.
+    /// The flags. The lowest bit says that the caller records the trace.
     #[must_use]
     pub fn flags(&self) -> u8 {
         self.0[LENGTH - 1] - b'0'
     }
 
     fn field(&self, start: usize, length: usize) -> &str {
-        // The fallback is never used, because all characters are ASCII.
+        // All characters are ASCII, so the fallback is never used.
         str::from_utf8(&self.0[start..start + length]).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Traces: where a request is in the trace of its caller, and the span of the request.
+//! Traces: the place of a request in the trace of its caller, and the span of the request.
 //!
 //! Only a build with the feature `otlp` has spans.
 

@@ -1,4 +1,5 @@
-//! The types of a build without the feature `otlp`, which has no spans. They have no values, so they cost nothing.
+//! The types of a build without the feature `otlp`, which has no spans. No value of these types can exist, so they cost
+//! nothing.
 
 use std::io;
 

@@ -11,10 +11,10 @@ use prometheus_client::{
 
 use crate::queue::{Refusal, Threads};
 
-/// From the hash of a test to the deadline of a request.
+/// The bounds reach from the fast hash of a test to the deadline of a request.
 const SECONDS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// What happened in the pool. Clones share the values.
+/// The metrics of the pool. Clones share the values.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     waits: Histogram,
@@ -26,7 +26,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let refused = Family::default();
         for refusal in Refusal::ALL {
-            // An alert sees the first refusal only if it has seen the 0 before.
+            // Without the 0, `increase` misses the first refusal, and no alert fires.
             drop(refused.get_or_create(&[("reason", refusal.name())]));
         }
         Self { waits: Histogram::new(SECONDS), durations: Histogram::new(SECONDS), refused }

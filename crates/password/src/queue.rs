@@ -37,11 +37,11 @@ struct Client<T> {
 pub(crate) enum Refusal {
     /// The job would end after its deadline.
     Late,
-    /// The queue is full, and every other client has about as few jobs in it.
+    /// The queue is full, and no other client has at least two more jobs in it.
     QueueFull,
-    /// The job had the last place of its client in a full queue, and another client with fewer jobs got the place.
+    /// The queue was full, and a client with fewer jobs got the place of this job.
     Replaced,
-    /// Its deadline has passed in the queue.
+    /// The deadline passed while the job was in the queue.
     Expired,
     /// No thread runs.
     Unavailable,

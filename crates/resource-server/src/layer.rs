@@ -14,7 +14,8 @@ use crate::{presented::Presented, problem::Problem, verifier::Verifier};
 
 /// The headers of W3C Trace Context.
 const TRACE: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate")];
-/// What the specification wants to be passed on at least, in bytes. A client cannot make a request too large for the server.
+/// The number of bytes that the specification wants passed on at least. Without a limit, a client could make a request
+/// too large for the server.
 const LONGEST_TRACE: usize = 512;
 
 /// Puts a [`TokenGuard`] before a service. [`Verifier::layer`] and [`Verifier::optional_layer`] make layers.

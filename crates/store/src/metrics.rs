@@ -15,7 +15,7 @@ use prometheus_client::{
 
 type Label = [(&'static str, &'static str); 1];
 
-/// From a read of the embedded store to the deadline of a request.
+/// The bounds reach from a read of the embedded store to the deadline of a request.
 const SECONDS: [f64; 13] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
@@ -28,11 +28,11 @@ pub(crate) enum Kind {
     Write,
 }
 
-/// What happened in the store. Clones share the values.
+/// The metrics of the store. Clones share the values.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     requests: Family<Label, Histogram, fn() -> Histogram>,
-    /// Two members of `requests`. To find them there would cost more than to observe a duration.
+    /// Two members of `requests`. A look-up in `requests` costs more than the observation of a duration.
     reads: Histogram,
     writes: Histogram,
     errors: Family<Label, Counter>,
@@ -45,7 +45,7 @@ impl Default for Metrics {
         let requests = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let errors = Family::default();
         for outage in Outage::ALL {
-            // An alert sees the first error only if it has seen the 0 before.
+            // Without the 0, `increase` misses the first error, and no alert fires.
             drop(errors.get_or_create(&[("code", outage.code())]));
         }
         Self {
@@ -105,7 +105,7 @@ impl Metrics {
     }
 }
 
-/// The values of the moment at which the metrics are read.
+/// The values that are read at each scrape.
 struct Now<F> {
     clock: Clock,
     is_usable: F,

@@ -14,8 +14,8 @@ use crate::http::document::Document;
 const GZIP_HEADER: usize = 10;
 const GZIP_TRAILER: usize = 8;
 
-/// A file, as it is in the program. The documents are made when the first client asks for them, so that a server whose page
-/// nobody reads needs no memory for the page.
+/// A file in the program. The first request creates the documents, so that a server needs no memory for a page that
+/// nobody reads.
 pub(super) struct File {
     media_type: &'static str,
     content: Content,
@@ -25,7 +25,7 @@ pub(super) struct File {
 
 enum Content {
     Plain(&'static [u8]),
-    /// Takes a quarter of the space.
+    /// The compressed document, which needs a quarter of the bytes.
     Gzip(&'static [u8]),
 }
 
@@ -34,7 +34,7 @@ impl File {
         Self::of(media_type, Content::Plain(bytes))
     }
 
-    /// A file that the program has in the format of gzip.
+    /// A file that the program contains in compressed form.
     pub(super) const fn compressed(media_type: &'static str, gzip: &'static [u8]) -> Self {
         Self::of(media_type, Content::Gzip(gzip))
     }
@@ -75,11 +75,11 @@ impl File {
 
 fn decompressed(gzip: &[u8]) -> Bytes {
     let content = gzip.get(GZIP_HEADER..gzip.len().saturating_sub(GZIP_TRAILER)).unwrap_or_default();
-    // The file is a part of the program, so it is whole. The tests ask for each file.
+    // The file cannot be damaged, because it is a part of the program. The tests fetch each file.
     miniz_oxide::inflate::decompress_to_vec(content).unwrap_or_default().into()
 }
 
-/// Whether the client names gzip as a coding that it accepts (RFC 9110, section 12.5.3), as all browsers do.
+/// Whether the client accepts gzip by name (RFC 9110, section 12.5.3), as all browsers do.
 fn accept_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {

@@ -1,6 +1,6 @@
 //! `/docs`: a page that shows `/openapi.json` with Swagger UI, and sends requests to the API.
 //!
-//! The program contains all files of the page. Those of Swagger UI come from a crate (`build.rs`).
+//! The program contains all files of the page. The files of Swagger UI come from a crate (`build.rs`).
 
 mod file;
 
@@ -13,7 +13,7 @@ use axum::{
 use self::file::File;
 use super::{extract::query::NoQuery, problem_response::Problem};
 
-/// The page loads nothing from another origin, and sends nothing there. Swagger UI needs the images in `data:`.
+/// The page loads nothing from another origin, and sends nothing to one. Swagger UI needs the images in `data:`.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The defaults of the specification.
+/// The defaults of the OTLP specification.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -31,7 +31,7 @@ impl Collector {
     pub(super) fn new() -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let https = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1().build();
-        // The runtime runs only during a request, so it would not notice that the collector closes an idle connection.
+        // The runtime runs only during a request, so the client would reuse a connection that the collector has closed.
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https);
         let of = |name| env::var(name).ok()?.parse().ok().map(Duration::from_millis);
         let timeout = of("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").or_else(|| of("OTEL_EXPORTER_OTLP_TIMEOUT"));

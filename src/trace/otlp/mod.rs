@@ -25,7 +25,7 @@ use self::collector::Collector;
 use super::context::TraceContext;
 
 const SERVICE: &str = env!("CARGO_PKG_NAME");
-/// How long the shutdown waits until the last spans are sent.
+/// How long the shutdown waits for the last spans.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Starts the spans of requests, and sends the spans that have ended.
@@ -54,7 +54,7 @@ impl Tracer {
     /// Starts a span. `parent` is the span of the caller. `route` is `None` if no route has the path.
     #[must_use]
     pub fn span(&self, method: &'static str, route: Option<&str>, parent: Option<&TraceContext>) -> Span {
-        // The semantic conventions for HTTP name an unknown method so.
+        // The semantic conventions for HTTP demand these names for an unknown method.
         let (name, method) = if method == "OTHER" { ("HTTP", "_OTHER") } else { (method, method) };
         let mut attributes = vec![KeyValue::new("http.request.method", method)];
         let name = match route {
@@ -69,7 +69,7 @@ impl Tracer {
         Span(self.tracer.build_with_context(builder, &context.unwrap_or_default()))
     }
 
-    /// Sends the spans that wait in the queue, for at most two seconds.
+    /// Sends the spans that wait in the queue. Gives up after two seconds.
     pub fn flush(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(FLUSH) {
             tracing::warn!("the last spans were not sent: {error}");
@@ -91,7 +91,7 @@ impl Span {
         if let Some(status) = status {
             self.0.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         }
-        // An error of the client is no error of this server.
+        // The semantic conventions count a 4xx as an error of the client, not of the server.
         if status.is_none_or(|status| status >= 500) {
             self.0.set_status(Status::error(""));
             let status = status.map(|status| status.to_string());
@@ -103,7 +103,8 @@ impl Span {
     }
 }
 
-/// `OTEL_SERVICE_NAME` goes before `OTEL_RESOURCE_ATTRIBUTES`, and both go before the names of this program.
+/// `OTEL_SERVICE_NAME` has priority over `OTEL_RESOURCE_ATTRIBUTES`, and both have priority over the defaults of this
+/// program.
 fn resource() -> Resource {
     let named = Resource::builder_empty()
         .with_attributes([

@@ -89,7 +89,7 @@ impl File {
         self.trouble.begin(error);
     }
 
-    /// Whether an operation has failed of late.
+    /// Whether an operation has failed recently.
     pub(super) fn has_trouble(&self) -> bool {
         self.trouble.is_open()
     }

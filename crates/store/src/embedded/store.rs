@@ -75,7 +75,7 @@ impl Embedded {
         if self.writer.writes() { Ok(None) } else { Err(Error::Unavailable(Outage::DiskFailed)) }
     }
 
-    /// Whether writes can succeed, and none has failed of late.
+    /// Whether the store accepts writes, and no operation has failed recently.
     pub(crate) fn is_usable(&self) -> bool {
         self.writer.writes() && !self.file.has_trouble()
     }

@@ -48,7 +48,7 @@ impl Trouble {
         true
     }
 
-    /// Whether there is a trouble whose end the log has not said.
+    /// Whether the log has reported a trouble, and not yet its end.
     pub(super) fn is_open(&self) -> bool {
         self.lock().is_some()
     }

@@ -106,7 +106,7 @@ impl Redis {
         self.shared.reporter.metrics()
     }
 
-    /// Counts the error of an answer that could not be read, such as one of a later version.
+    /// Counts the error if an answer could not be read, for example because a later version wrote the value.
     pub(super) fn counted<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
         read.inspect_err(|error| self.metrics().count_error(error))
     }

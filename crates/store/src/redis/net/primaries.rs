@@ -1,4 +1,4 @@
-//! Counts the failovers, each once for the whole process.
+//! Counts each failover once for the whole process, although each runtime notices the failover.
 
 use std::{
     collections::BTreeSet,
@@ -10,13 +10,13 @@ use std::{
 pub(super) struct Primaries(Mutex<BTreeSet<String>>);
 
 impl Primaries {
-    /// Notes a primary that has taken nobody's place.
+    /// Notes a primary that has replaced no other server.
     pub(super) fn add(&self, server: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(server);
     }
 
-    /// Notes that the server `to` has taken the place of the server `from`. Each runtime notices that for itself.
-    /// Returns whether this call is the first to say so.
+    /// Notes that the server `to` has replaced the server `from`. Returns whether this call is the first to report the
+    /// failover.
     pub(super) fn replace(&self, from: &str, to: String) -> bool {
         let mut primaries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = from != to && primaries.remove(from);

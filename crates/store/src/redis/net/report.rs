@@ -62,7 +62,7 @@ impl Reporter {
         &self.metrics
     }
 
-    /// Counts a failover, unless the server has no successor but itself, or another connection has said the same.
+    /// Counts a failover, unless the server has replaced itself, or another connection has reported the failover.
     pub(super) fn replaced(&self, from: &str, to: String) {
         if self.primaries.replace(from, to) {
             self.metrics.failovers.inc();
@@ -88,8 +88,8 @@ impl Report {
         Self { reporter: Arc::clone(reporter), server, connection }
     }
 
-    /// Counts an open connection to the server at `address`. The connection before, if there was one, was to the
-    /// server at `before`.
+    /// Counts an open connection to the server at `address`. The previous connection, if any, was to the server at
+    /// `before`.
     pub(super) fn connected(&self, before: Option<&str>, address: String) {
         match before {
             None => self.reporter.primaries.add(address),

@@ -34,8 +34,8 @@ impl Table {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// The nodes of the table `old` that have lost all their slots to a node without slots, each with that node: the
-    /// failovers in between. A slot that moves goes to a node beside its old node.
+    /// The failovers since the table `old`: each node that has lost all its slots, and the node that took them and had
+    /// none before. After a resharding, the old node is still in the table.
     pub(super) fn successors<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let gone = old.nodes.iter().enumerate().filter(|(_, node)| self.node(&node.name).is_none());
         gone.filter_map(|(at, node)| {
