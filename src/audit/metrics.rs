@@ -51,7 +51,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("events", "Security events, as the audit trail names them", self.events.clone());
         registry.register("sessions_opened", "Sessions that sign-ins have opened", self.sessions_opened.clone());
-        let help = "Requests that ended one or more sessions: of the session, of others or of the whole account";
+        let help = "Requests that ended one or more sessions";
         registry.register("sessions_ended", help, self.endings.clone());
     }
 }

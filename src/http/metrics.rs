@@ -118,9 +118,9 @@ impl Metrics {
         registry.register("http_connections", "Open connections of clients", self.connections.clone());
         let help = "Connections beyond MAX_CONNECTIONS_PER_ADDRESS, which were closed at once";
         registry.register("http_connections_refused", help, self.connections_refused.clone());
-        let help = "Idle connections that ended to make room for another one, at MAX_CONNECTIONS";
+        let help = "Idle connections that the server closed at MAX_CONNECTIONS to make room for another one";
         registry.register("http_connections_displaced", help, self.connections_displaced.clone());
-        registry.register("tokens_refused", "Tokens that were refused, by reason", self.refused.clone());
+        registry.register("tokens_refused", "Refused tokens, by reason", self.refused.clone());
     }
 }
 

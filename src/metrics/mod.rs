@@ -40,14 +40,15 @@ impl Metrics {
         let feed = parts.revocations.clone();
         registry.register_collector(Reading::gauge(
             "revocation_feed_age",
-            "Time since the feed of revocations was read; absent before the first time, and without RESOURCE_SERVERS.",
+            "Time since the last read of the feed of revocations; absent before the first read, and without \
+             RESOURCE_SERVERS.",
             Unit::Seconds,
             move || seconds_since(feed.read_at()),
         ));
         let tokens = parts.tokens.clone();
         registry.register_collector(Reading::gauge(
             "signing_keys_age",
-            "Time since the keys of ES256 were read; absent before the first time.",
+            "Time since the last read of the keys of ES256; absent before the first read.",
             Unit::Seconds,
             move || seconds_since(tokens.access.keys().read_at()),
         ));

@@ -27,7 +27,7 @@ struct Process;
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if let Some(Usage { cpu_seconds, start_seconds, threads, virtual_bytes, resident_bytes }) = usage() {
-            let help = "Time on a processor, in user and system mode.";
+            let help = "CPU time, in user and system mode.";
             let metric = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
             ConstCounter::new(cpu_seconds).encode(metric)?;
             gauge(&mut encoder, "process_start_time_seconds", "Start of the process, in Unix time.", start_seconds)?;

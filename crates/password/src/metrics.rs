@@ -80,7 +80,7 @@ impl<F: Fn() -> Option<Load> + Send + Sync + 'static> Collector for Now<F> {
         for (name, help, value) in [
             ("hashing_queue_length", "Passwords that wait for a hashing thread.", waiting),
             ("hashing_threads", "Hashing threads that run.", threads.running),
-            ("hashing_threads_busy", "Hashing threads that have a password.", threads.running - threads.idle),
+            ("hashing_threads_busy", "Hashing threads that hash a password now.", threads.running - threads.idle),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;

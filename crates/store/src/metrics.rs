@@ -99,7 +99,7 @@ impl Metrics {
         registry.register("store_errors", "Requests that the store did not answer, by reason", self.errors.clone());
         let reconnects = "Connections to Redis that replaced a lost connection; each worker has its own";
         registry.register("store_reconnects", reconnects, self.reconnects.clone());
-        let failovers = "Changes of a primary that the Sentinels or the cluster have made";
+        let failovers = "Failovers by the Sentinels or the cluster";
         registry.register("store_failovers", failovers, self.failovers.clone());
         registry.register_collector(Box::new(Now { clock, is_usable }));
     }
@@ -120,7 +120,7 @@ impl<F> fmt::Debug for Now<F> {
 impl<F: Fn() -> bool + Send + Sync + 'static> Collector for Now<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help =
-            "1 if the store can be used, 0 if a server of it is lost or refuses commands, or its disk has failed.";
+            "1 if the store can be used; 0 if one of its servers is lost or refuses commands, or its disk has failed.";
         let up = ConstGauge::new(i64::from((self.is_usable)()));
         up.encode(encoder.encode_descriptor("store_up", help, None, MetricType::Gauge)?)?;
         let Some(skew) = self.clock.skew() else { return Ok(()) };

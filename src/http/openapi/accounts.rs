@@ -32,7 +32,7 @@ fn sign_up(config: &Config) -> Operation {
             json!({"requestBody": {"email": "$request.body#/email", "password": "$request.body#/password"}}),
         );
     Operation::new(TAG, "post", "/signup", "sign_up")
-        .described("Create an account", "Accounts are unique without regard to the case of ASCII letters.")
+        .described("Create an account", "Each email can have one account. The case of ASCII letters does not matter.")
         .body(JSON, "SignUp", true, &json!({"email": EMAIL, "password": PASSWORD}))
         .answers(created)
         .fails(general())
@@ -75,8 +75,7 @@ fn change_password(config: &Config) -> Operation {
         .protected()
         .body(JSON, "PasswordChange", true, &body)
         .answers(Success::done_with_token(
-            "The password is changed. The new access token replaces the one of the request, and expires when that one \
-             expires.",
+            "The password is changed. The new access token replaces that of the request, and expires at the same time.",
             "Password changed, all other sessions ended",
         ))
         .fails(general())

@@ -31,8 +31,8 @@ fn tokens() -> Value {
         "access_token": access_token(),
         "refresh_token": described("Gives new access tokens at `/refresh-access-token`."),
         "token_type": {"const": "Bearer"},
-        "expires_in": number("The life of the access token, in seconds."),
-        "refresh_expires_in": number("The life of the refresh token, in seconds."),
+        "expires_in": number("The lifetime of the access token, in seconds."),
+        "refresh_expires_in": number("The lifetime of the refresh token, in seconds."),
         "result": {"const": "Authentication successful"},
     }))
 }
@@ -41,12 +41,12 @@ fn refreshed_tokens(rotation: bool) -> Value {
     let mut properties = json!({
         "access_token": access_token(),
         "token_type": {"const": "Bearer"},
-        "expires_in": number("The life of the access token, in seconds."),
+        "expires_in": number("The lifetime of the access token, in seconds."),
         "result": {"const": "Access token refreshed successfully"},
     });
     if rotation {
         properties["refresh_token"] = described("Replaces the refresh token of the request, which is now spent.");
-        properties["refresh_expires_in"] = number("The life of the new refresh token, in seconds.");
+        properties["refresh_expires_in"] = number("The lifetime of the new refresh token, in seconds.");
     }
     object(&properties)
 }
@@ -67,7 +67,7 @@ fn sessions() -> Value {
         "result": {"const": "Sessions fetched successfully"},
     }));
     sessions["properties"]["next"] = id();
-    sessions["properties"]["next"]["description"] = "The `after` of the next page, if there is one.".into();
+    sessions["properties"]["next"]["description"] = "The value of `after` for the next page, if there is one.".into();
     with_token(sessions)
 }
 
@@ -104,9 +104,9 @@ fn introspection() -> Value {
 fn revocations() -> Value {
     let revoked = "A token is revoked if its `eid` or `sid`, or the `kid` in its header, is in the list.";
     object(&json!({
-        "cursor": described("Send it back as `after`."),
-        "age_ms": number("The answer has every id that was revoked up to this many milliseconds before the answer."),
-        "reset": {"type": "boolean", "description": "Whether `revoked` is the whole list, which replaces yours."},
+        "cursor": described("Send this cursor as `after` in the next request."),
+        "age_ms": number("The list has every id that was revoked at least this many milliseconds ago."),
+        "reset": {"type": "boolean", "description": "Whether `revoked` is the whole list, which replaces your list."},
         "revoked": {"type": "array", "items": {"type": "string"}, "description": revoked},
     }))
 }
@@ -147,7 +147,7 @@ fn readiness() -> Value {
     let of_writes = [Outage::OutOfMemory, Outage::DiskFailed, Outage::NotReplicated, Outage::NotPermitted];
     let reads_only = object(&json!({
         "result": {"const": "Ready for reads only"},
-        "error": described("What the answers to writes say."),
+        "error": described("The sentence in the answers to writes."),
         "code": {"type": "string", "enum": of_writes.map(Outage::code)},
     }));
     json!({"oneOf": [object(&json!({"result": {"const": "Ready"}})), reads_only]})
@@ -155,7 +155,7 @@ fn readiness() -> Value {
 
 /// An answer that has the access token that replaces the one of the request, if there is such a token.
 fn with_token(mut answer: Value) -> Value {
-    answer["properties"]["access_token"] = described("The access token that replaces the one of the request, if any.");
+    answer["properties"]["access_token"] = described("The access token that replaces that of the request, if any.");
     answer
 }
 

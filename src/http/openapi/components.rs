@@ -70,7 +70,8 @@ impl<'c> Components<'c> {
 fn headers() -> Value {
     json!({
         "X-Request-Id": {
-            "description": "Names the request in the log of the server. The id of the request, if it is a valid one.",
+            "description": "The id of the request in the log: the `X-Request-Id` of the request, if valid, or else a \
+                new id.",
             "required": true,
             "schema": {"type": "string", "pattern": REQUEST_ID},
             "example": "4f1c2b7e9a3d4c6f8e0b1a2c3d4e5f60",
@@ -89,13 +90,13 @@ fn headers() -> Value {
         "Public-Cache-Control": {"required": true, "schema": {"const": "public, max-age=300"}},
         "Cache-Control": {"required": true, "schema": {"const": "no-store"}},
         "Access-Token": {
-            "description": "The new access token, if the one of the request was replaced.",
+            "description": "A new access token, if the server has replaced that of the request.",
             "schema": {"type": "string"},
             "example": parts::ACCESS_TOKEN,
         },
         "Vary": {"required": true, "schema": {"type": "string"}, "example": "Origin"},
         "Access-Control-Allow-Origin": {
-            "description": "Names the origin of the page that sent the request, if its pages may read the answers.",
+            "description": "The origin of the page that sent the request, if pages of this origin may read answers.",
             "schema": {"type": "string"},
             "example": "https://app.example.com",
         },
@@ -129,8 +130,8 @@ fn parameters() -> Value {
         "If-None-Match": {
             "name": "If-None-Match",
             "in": "header",
-            "description": "Tags of answers that the client has. If the answer has one of these tags, it is 304 \
-                without a body.",
+            "description": "The tags of the answers that the client has. If the current answer has one of these tags, \
+                the status is 304, and there is no body.",
             "schema": {"type": "string"},
             "example": "\"Zx3Vn0pHq9c2tL8yWm4KdA\"",
         },
@@ -143,9 +144,9 @@ fn security_schemes() -> Value {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "The access token of a sign-in or a refresh, as `Authorization: Bearer TOKEN`. The \
-                server also accepts the token without the scheme, as `Authorization: TOKEN`, because clients of \
-                the old service send it so.",
+            "description": "The access token of a sign-in or a refresh, as `Authorization: Bearer TOKEN`. The server \
+                also accepts the token without the scheme, as `Authorization: TOKEN`, because clients of the old \
+                service do so.",
         },
         "refreshToken": {
             "type": "apiKey",

@@ -28,7 +28,7 @@ fn readyz() -> Operation {
         .described(
             "Should this replica get requests?",
             "While only writes fail, the status stays 200, so that the load balancer still sends token checks. The \
-             body then has the code that writes get.",
+             body then has the error code of writes.",
         )
         .answers(ready)
         .fails(general())

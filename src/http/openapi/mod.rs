@@ -86,9 +86,9 @@ fn document(config: &Config) -> Value {
         "tags": [
             {"name": accounts::TAG, "description": "For clients: sign-up, profile, password and deletion."},
             {"name": tokens::TAG, "description": "For clients: sign-in, refresh and removal of tokens."},
-            {"name": sessions::TAG, "description": "For clients: to list and to end sessions."},
+            {"name": sessions::TAG, "description": "For clients: listing and ending sessions."},
             {"name": services::TAG, "description": "For back-end services, which check the tokens of their clients."},
-            {"name": proxies::TAG, "description": "For a proxy that asks who sends a request."},
+            {"name": proxies::TAG, "description": "For proxies that check who sends a request."},
             {"name": public::TAG, "description": "Documents that are the same for everybody."},
             {"name": health::TAG, "description": "For operators and load balancers."},
         ],

@@ -20,7 +20,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let below = exact.at("/forward-auth/{rest}", "forward_auth_below");
     let below = below.in_path(
         "rest",
-        "Any path, which the server ignores. It may have slashes.",
+        "Any path, also with slashes. The server ignores the path.",
         &json!({"type": "string", "minLength": 1}),
         "orders/17",
     );
@@ -33,7 +33,7 @@ fn forward_auth() -> Operation {
     let text = json!({"type": "string"});
     let identity = identity
         .header("X-User-Id", "The id of the user, which never changes.", &uuid(), USER_ID)
-        .header("X-User-Email", "As at the sign-up, with the domain in ASCII.", &text, EMAIL)
+        .header("X-User-Email", "In the spelling of the sign-up, with the domain in ASCII.", &text, EMAIL)
         .header("X-Session-Id", "The id of the session, as in `GET /sessions`.", &id(), ID);
     Operation::new(TAG, "get", "/forward-auth", "forward_auth")
         .described(

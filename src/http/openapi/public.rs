@@ -34,7 +34,7 @@ fn document(id: &str, path: &'static str) -> Operation {
 }
 
 fn unchanged() -> Success {
-    Success::empty(StatusCode::NOT_MODIFIED, "The document is the one of the tag in `If-None-Match`.").public()
+    Success::empty(StatusCode::NOT_MODIFIED, "The document still has the tag in `If-None-Match`.").public()
 }
 
 fn keys(algorithm: Algorithm) -> Operation {
@@ -68,8 +68,8 @@ fn key() -> Value {
 fn metadata(config: &Config) -> Operation {
     let operation = document("metadata", "/.well-known/oauth-authorization-server").described(
         "The metadata of this server (RFC 8414)",
-        "All addresses begin with the setting `ISSUER`. Without such a setting, there is no metadata. If the URL has a \
-         path, the address of the metadata ends with this path, too.",
+        "All addresses begin with the URL in the setting `ISSUER`. Without this setting, there is no metadata. If the \
+         URL has a path, the address of the metadata ends with this path, too.",
     );
     match Metadata::new(&config.parties.issuer) {
         None => operation.fails([Problem::NO_ISSUER]),
@@ -106,7 +106,7 @@ fn docs_file() -> Operation {
         answer.optional_header("Content-Encoding", "If the client accepts gzip.", &coding, "gzip")
     };
     document("docs_file", "/docs/{file}")
-        .described("A file of that page", "The page names its files.")
+        .described("A file of that page", "The page loads its files by itself.")
         .in_path("file", "The name of the file.", &json!({"type": "string", "minLength": 1}), "page.css")
         .answers(may_be_compressed(protected(file)))
         .answers(may_be_compressed(protected(unchanged())))
@@ -122,7 +122,7 @@ fn protected(answer: Success) -> Success {
         .header("X-Content-Type-Options", "Browsers must not guess the type.", &json!({"const": "nosniff"}), "nosniff")
         .header(
             "Referrer-Policy",
-            "A link tells no other server of this page.",
+            "Links on the page send no `Referer`.",
             &json!({"const": "no-referrer"}),
             "no-referrer",
         )

@@ -26,14 +26,14 @@ pub(super) fn schemas(config: &Config, codes: &BTreeSet<&'static str>) -> Map<St
 fn errors(codes: &BTreeSet<&'static str>) -> Value {
     let mut error = object(&json!({
         "result": {"const": "Error occurred"},
-        "error": {"type": "string", "description": "What to do, for people."},
-        "code": {"type": "string", "enum": codes, "description": "Names the error, for programs."},
+        "error": {"type": "string", "description": "A sentence for people that says what to do."},
+        "code": {"type": "string", "enum": codes, "description": "The name of the error, for programs."},
     }));
     error["properties"]["fields"] = json!({
         "type": "array",
         "minItems": 1,
         "items": reference("FieldError"),
-        "description": "All wrong fields. Only `validation_failed` has them.",
+        "description": "All wrong fields. Only `validation_failed` has this list.",
     });
     let message = "What to correct, as the rest of a sentence that starts with the name of the field.";
     let field_error = object(&json!({
@@ -44,9 +44,9 @@ fn errors(codes: &BTreeSet<&'static str>) -> Value {
 }
 
 fn fields(passwords: PasswordSettings) -> Value {
-    let email = "An address by the rule of HTML, with at most 64 characters before the `@`. The server ignores ASCII \
-                 white space around the address, and the case of ASCII letters. The domain may be international, such \
-                 as `bücher.example`. The pattern has only the ASCII form of such a domain.";
+    let email = "An email address by the rule of HTML, with at most 64 characters before the `@`. The server ignores \
+                 ASCII white space around the address, and the case of ASCII letters. The domain may be international, \
+                 such as `bücher.example`. The pattern has only the ASCII form of such a domain.";
     let mut new_password = format!("Counted in Unicode code points. At most {PASSWORD_MAX_BYTES} bytes of UTF-8.");
     if passwords.min_score > 0 {
         new_password += " The server refuses a password that is too easy to guess.";

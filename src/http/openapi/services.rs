@@ -72,20 +72,20 @@ fn revoke() -> Operation {
 
 fn revocations() -> Operation {
     let example = json!({"cursor": CURSOR, "age_ms": 120, "reset": false, "revoked": ["Zx3Vn0pHq9c2tL8yWm4KdA"]});
-    let feed = Success::json("What was revoked.", "Revocations", example).link(
+    let feed = Success::json("The revoked ids.", "Revocations", example).link(
         "revocations",
-        "What is revoked after this answer.",
+        "The ids that are revoked after this answer.",
         json!({"parameters": {"after": "$response.body#/cursor"}}),
     );
     let unchanged = Success::empty(
         StatusCode::NOT_MODIFIED,
-        "Nothing is new since the cursor in `after`, whose tag is in `If-None-Match`.",
+        "No id was revoked since the cursor in `after`, whose tag is in `If-None-Match`.",
     );
     Operation::new(TAG, "get", "/revocations", "revocations")
         .described(
             "Follow the revocations",
-            "Tells which ids were revoked lately, so that a service can verify tokens without a request for each of \
-             them. Poll twice a second. The server answers from memory.",
+            "Lists the ids that were revoked recently, so that a service can verify tokens without a request for each \
+             token. Poll twice a second. The server answers from memory.",
         )
         .query(
             "after",
@@ -103,7 +103,7 @@ fn revocations() -> Operation {
 }
 
 fn with_age(answer: Success) -> Success {
-    let description = "As `age_ms` in the body, which an answer 304 does not have.";
+    let description = "The same as `age_ms` in the body. An answer with status 304 has no body.";
     let schema = json!({"type": "integer", "minimum": 0});
     answer.shared_header("ETag").header("Revocations-Age-Ms", description, &schema, 120)
 }

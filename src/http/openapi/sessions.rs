@@ -37,7 +37,7 @@ fn sessions() -> Operation {
             &json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 100}),
             20,
         )
-        .query("after", "The `next` of the page before.", &id(), ID)
+        .query("after", "The value of `next` in the previous page.", &id(), ID)
         .protected()
         .answers(page)
         .fails(general())
@@ -64,7 +64,7 @@ fn end_sessions() -> Operation {
         .described("End your sessions", "Takes effect on every replica before the server answers.")
         .query(
             "except",
-            "Keeps the session of the request. The answer then has a new access token, which replaces the one of the \
+            "Keeps the session of the request. The answer then has a new access token, which replaces that of the \
              request.",
             &json!({"const": "current"}),
             "current",

@@ -60,7 +60,7 @@ fn linked(signed_in: Success, removal: TokenRemoval, refresh_id: &str) -> Succes
     let signed_in = signed_in
         .link("current_user", bearer, json!({}))
         .link(refresh_id, "The refresh token gives a new access token.", refresh_token.clone())
-        .link("introspect", "Tells a service whose the access token is.", access_token)
+        .link("introspect", "Tells a service to whom the access token belongs.", access_token)
         .link("revoke", "Ends the session.", any_token)
         .link("sessions", bearer, json!({}))
         .link("sign_out", "Ends the session.", refresh_token)
@@ -82,10 +82,10 @@ fn refresh_access_token(config: &Config) -> Operation {
     let description = if config.rotation {
         example["refresh_token"] = REFRESH_TOKEN.into();
         example["refresh_expires_in"] = config.refresh_seconds.into();
-        "Spends the refresh token, and returns its successor. A spent token counts as stolen if it comes again after \
-         its successor was used, and after a short time of grace: then the session ends."
+        "Spends the refresh token, and returns its successor. A spent token counts as stolen if a client sends it \
+         after its successor was used and after a short grace period. Then the session ends."
     } else {
-        "The refresh token stays the same, and its life does not become longer."
+        "The refresh token stays the same, and its lifetime is not extended."
     };
     let refreshed = Success::json("A new access token.", "RefreshedTokens", example).link(
         "current_user",
