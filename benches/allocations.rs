@@ -20,7 +20,7 @@ use auth_service::{
     http::{self, App, AppState, OpenApi, Phase, Proxies, Service},
     log::{self, Log},
 };
-use auth_service_password::{HashCost, Passwords, Settings};
+use auth_service_password::{HashCost, Passwords, Rules, Settings};
 use auth_service_records::{
     clock::Clock,
     session::{NewSession, Origin, SessionPolicy},
@@ -44,7 +44,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REQUESTS: u64 = 1_000;
 const HASHING: Settings = Settings {
     cost: HashCost { memory_kib: 64, iterations: 1, parallelism: 1 },
-    min_score: 0,
+    rules: Rules { min_score: 0, breached: None },
     threads: 1,
     deadline: Duration::from_secs(1),
 };

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use auth_service_password::{HashCost, Password, Passwords, Settings};
+use auth_service_password::{HashCost, Password, Passwords, Rules, Settings};
 use auth_service_records::{
     clock::Clock,
     session::{NewSession, Origin, SessionPolicy},
@@ -45,7 +45,7 @@ pub(crate) fn populate(settings: &StoreSettings, users: usize, with_session: usi
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let cost = HashCost { memory_kib: 19_456, iterations: 2, parallelism: 1 };
-        let hashing = Settings { cost, min_score: 0, threads: 1, deadline: Duration::from_secs(10) };
+        let hashing = Settings { cost, rules: Rules::default(), threads: 1, deadline: Duration::from_secs(10) };
         let passwords = Passwords::start(hashing).unwrap();
         let password_hash = passwords.hash(Password::new(PASSWORD), "", Id::digest(b"")).await.unwrap();
         let store = Arc::new(Backend::open(settings, policy, Clock::new()).ok().unwrap().connect().await);

@@ -118,7 +118,7 @@ impl Auth {
             Err(error) => {
                 self.withdraw(guess).await;
                 return Err(match error {
-                    Error::WeakPassword { advice, .. } => Error::WeakPassword { field: "new_password", advice },
+                    Error::WeakPassword { problem, .. } => Error::WeakPassword { field: "new_password", problem },
                     other => other,
                 });
             }

@@ -17,10 +17,8 @@ pub(super) fn new_password_hash(sources: &Sources, email: &Email) -> Result<Stri
     let text = text.ok_or_else(|| Failed::wrong_usage("the two passwords differ"))?;
     let password = Password::checked(&text, settings.min_length)
         .map_err(|problem| Failed::wrong_usage(format!("the password {problem}")))?;
-    hash_here(&password, email.as_str(), settings.cost, settings.min_score).map_err(|error| match error {
-        Error::WeakPassword { advice, .. } => {
-            Failed::wrong_usage(format!("the password is too easy to guess. {advice}").trim_end())
-        }
+    hash_here(&password, email.as_str(), settings.cost, &settings.rules).map_err(|error| match error {
+        Error::WeakPassword { problem, .. } => Failed::wrong_usage(format!("the password {problem}")),
         other => other.into(),
     })
 }

@@ -115,6 +115,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("ARGON2_ITERATIONS", "2", "Passes of one password hash"),
     setting("ARGON2_PARALLELISM", "1", "Lanes of one password hash"),
     setting("PASSWORD_MIN_SCORE", "0", "Lowest zxcvbn score of a new password, 0 (any) to 4 (very hard to guess)"),
+    setting(
+        "BREACHED_PASSWORDS",
+        "none",
+        "Passwords that nobody may choose: the path of a list of SHA-1 hashes, as Have I Been Pwned publishes it, in one \
+         file or in a file for each prefix",
+    ),
     setting("REFRESH_TOKEN_ROTATION", "off", "on: a refresh also gives a new refresh token and spends the old one"),
     setting(
         "REFRESH_GRACE_SECONDS",

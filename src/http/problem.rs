@@ -173,9 +173,8 @@ impl From<Error> for Problem {
             Error::RefreshTokenNotFound => Self::REFRESH_TOKEN_NOT_FOUND,
             Error::SessionNotFound => Self::SESSION_NOT_FOUND,
             Error::UserNotFound => Self::USER_NOT_FOUND,
-            Error::WeakPassword { field, advice } => {
-                let message = format!("is too easy to guess. {advice}").trim_end().to_owned().into();
-                Self::invalid(vec![FieldError { field, message }])
+            Error::WeakPassword { field, problem } => {
+                Self::invalid(vec![FieldError { field, message: problem.into() }])
             }
             Error::Throttled(seconds) => Self::THROTTLED.with(Extra::RetryAfter(seconds)),
             Error::Overloaded => Self::OVERLOADED,

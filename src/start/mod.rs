@@ -131,7 +131,7 @@ fn parts(
 ) -> io::Result<Parts> {
     let hashing = auth_service_password::Settings {
         cost: config.passwords.cost,
-        min_score: config.passwords.min_score,
+        rules: config.passwords.rules.clone(),
         threads: cores,
         // A password change verifies one password and hashes another, and the store needs time too.
         deadline: config.request_timeout * 3 / 4,

@@ -15,11 +15,14 @@
 //! | `foreign/` | hashes of other services: bcrypt, PBKDF2, scrypt |
 //! | `unusable` | why a stored hash cannot be verified |
 //! | `cost` | the parameters of argon2id, and the work that they cost |
+//! | `rules` | the rules for new passwords |
 //! | `strength` | how hard a new password is to guess |
+//! | `breached` | a list of passwords that have leaked |
 //! | `password` | [`Password`], normalised text |
 //! | `priority` | the scheduling policy of the hashing threads |
 
 mod argon;
+mod breached;
 mod cost;
 mod estimate;
 mod foreign;
@@ -29,6 +32,7 @@ mod password;
 mod pool;
 mod priority;
 mod queue;
+mod rules;
 mod service;
 mod state;
 mod stored;
@@ -37,8 +41,10 @@ mod unusable;
 mod worker;
 
 pub use self::{
+    breached::BreachedPasswords,
     cost::HashCost,
     hasher::Verdict,
     password::{PASSWORD_MAX_BYTES, Password},
+    rules::Rules,
     service::{Passwords, Settings, check_hash, hash_here},
 };

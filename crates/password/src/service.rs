@@ -17,18 +17,18 @@ use crate::{
     hasher::{Hasher, Verdict},
     password::Password,
     pool::Pool,
+    rules::Rules,
     state::Answer,
     stored::StoredHash,
-    strength,
 };
 
 /// How passwords are hashed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Parameters of new hashes.
     pub cost: HashCost,
-    /// The minimum zxcvbn score of a new password, from 0 (any password) to 4.
-    pub min_score: u8,
+    /// The rules for new passwords.
+    pub rules: Rules,
     /// The number of hashing threads, usually the number of cores. 0 counts as 1.
     pub threads: usize,
     /// The maximum time from a call to its answer. It must be shorter than the deadline of a request, because a request
@@ -40,8 +40,8 @@ pub struct Settings {
 ///
 /// # Errors
 /// [`Error::WeakPassword`]; [`Error::Internal`], also if the parameters are out of bounds.
-pub fn hash_here(password: &Password, email: &str, cost: HashCost, min_score: u8) -> Result<String, Error> {
-    strength::check(password, email, min_score)?;
+pub fn hash_here(password: &Password, email: &str, cost: HashCost, rules: &Rules) -> Result<String, Error> {
+    rules.check(password, email)?;
     let params = cost.params().map_err(|e| Error::Internal(e.to_string()))?;
     Hasher::new(params).hash(password)
 }
@@ -61,7 +61,7 @@ pub fn check_hash(hash: &str, current: HashCost) -> Result<(), &'static str> {
 #[derive(Clone)]
 pub struct Passwords {
     pool: Arc<Pool>,
-    min_score: u8,
+    rules: Arc<Rules>,
     /// A hash with the current parameters, for emails without an account.
     decoy: Arc<str>,
 }
@@ -72,7 +72,7 @@ impl Passwords {
     /// # Errors
     /// When the parameters are out of bounds, or the operating system provides no thread, memory or randomness.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let Settings { cost, min_score, threads, deadline } = settings;
+        let Settings { cost, rules, threads, deadline } = settings;
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         if !cost.is_within_bounds() {
             return Err(invalid(format!("{cost:?} is out of bounds")));
@@ -84,7 +84,7 @@ impl Passwords {
         let average = start.elapsed();
         let decoy = decoy.map_err(|e| io::Error::other(format!("cannot make a first hash: {e:?}")))?.into();
         let pool = Arc::new(Pool::start(params, threads, Estimate::new(average, deadline))?);
-        Ok(Self { pool, min_score, decoy })
+        Ok(Self { pool, rules: Arc::new(rules), decoy })
     }
 
     /// Checks whether a hash for `client` would be accepted now. A caller that does other work first asks here,
@@ -102,9 +102,9 @@ impl Passwords {
     /// [`Error::WeakPassword`]; [`Error::Overloaded`] if the hash cannot end before the deadline;
     /// [`Error::HashingUnavailable`] if no thread runs; [`Error::Internal`].
     pub async fn hash(&self, password: Password, email: &str, client: Id) -> Result<String, Error> {
-        let (email, min_score) = (email.to_owned(), self.min_score);
+        let (email, rules) = (email.to_owned(), Arc::clone(&self.rules));
         self.run(client, move |hasher| {
-            strength::check(&password, &email, min_score)?;
+            rules.check(&password, &email)?;
             hasher.hash(&password)
         })
         .await
@@ -155,7 +155,8 @@ mod tests {
     use super::*;
 
     const COST: HashCost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
-    const SETTINGS: Settings = Settings { cost: COST, min_score: 0, threads: 2, deadline: Duration::from_secs(3_600) };
+    const RULES: Rules = Rules { min_score: 0, breached: None };
+    const SETTINGS: Settings = Settings { cost: COST, rules: RULES, threads: 2, deadline: Duration::from_secs(3_600) };
 
     fn passwords() -> Passwords {
         Passwords::start(SETTINGS).unwrap()
@@ -188,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_password_needs_the_score() {
-        let passwords = Passwords::start(Settings { min_score: 3, ..SETTINGS }).unwrap();
+        let passwords = Passwords::start(Settings { rules: Rules { min_score: 3, ..RULES }, ..SETTINGS }).unwrap();
         let weak = passwords.hash(Password::new("password"), "a@b.example", client()).await;
         assert!(matches!(weak, Err(Error::WeakPassword { .. })));
         passwords.hash(Password::new("plinth-ocarina-vexed-77"), "a@b.example", client()).await.unwrap();

@@ -30,7 +30,8 @@ pub(crate) fn check(password: &Password, email: &str, min_score: u8) -> Result<(
     let warning = feedback.and_then(zxcvbn::feedback::Feedback::warning).map(|warning| warning.to_string());
     let suggestions = feedback.map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
     let advice: Vec<_> = warning.into_iter().chain(suggestions.iter().map(ToString::to_string)).collect();
-    Err(Error::WeakPassword { field: "password", advice: advice.join(" ") })
+    let problem = format!("is too easy to guess. {}", advice.join(" ")).trim_end().to_owned();
+    Err(Error::WeakPassword { field: "password", problem })
 }
 
 #[cfg(test)]
@@ -62,8 +63,8 @@ mod tests {
     #[test]
     fn the_advice_does_not_quote_the_password() {
         let weak = check(&Password::new("qwertyuiop"), "", 4);
-        let Err(Error::WeakPassword { field: "password", advice }) = weak else { panic!("{weak:?}") };
-        assert!(!advice.is_empty() && !advice.contains("qwertyuiop"), "{advice}");
+        let Err(Error::WeakPassword { field: "password", problem }) = weak else { panic!("{weak:?}") };
+        assert!(problem.len() > "is too easy to guess. ".len() && !problem.contains("qwertyuiop"), "{problem}");
     }
 
     #[test]

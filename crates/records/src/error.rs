@@ -26,12 +26,12 @@ pub enum Error {
     TokenNotFound,
     /// A refresh token that was already spent. Its session has ended.
     TokenReused,
-    /// A new password is too easy to guess.
+    /// A new password is too easy to guess, or has leaked.
     WeakPassword {
         /// The field that holds the password.
         field: &'static str,
-        /// How to choose a better password.
-        advice: String,
+        /// Why, and how to choose a better password, as the rest of a sentence that starts with the name of the field.
+        problem: String,
     },
     /// The password that confirms a change is wrong.
     WrongPassword,

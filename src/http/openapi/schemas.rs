@@ -19,7 +19,7 @@ const EMAIL_PATTERN: &str = concat!(
 
 /// All schemas. `codes` are the codes of all errors.
 pub(super) fn schemas(config: &Config, codes: &BTreeSet<&'static str>) -> Map<String, Value> {
-    let all = [errors(codes), fields(config.passwords), requests(), answers::schemas(config)];
+    let all = [errors(codes), fields(&config.passwords), requests(), answers::schemas(config)];
     all.into_iter().flat_map(|schemas| schemas.as_object().cloned().unwrap_or_default()).collect()
 }
 
@@ -43,13 +43,16 @@ fn errors(codes: &BTreeSet<&'static str>) -> Value {
     json!({"Error": error, "FieldError": field_error})
 }
 
-fn fields(passwords: PasswordSettings) -> Value {
+fn fields(passwords: &PasswordSettings) -> Value {
     let email = "An email address by the rule of HTML, with at most 64 characters before the `@`. The server ignores \
                  ASCII white space around the address, and the case of ASCII letters. The domain may be international, \
                  such as `bücher.example`. The pattern has only the ASCII form of such a domain.";
     let mut new_password = format!("Counted in Unicode code points. At most {PASSWORD_MAX_BYTES} bytes of UTF-8.");
-    if passwords.min_score > 0 {
+    if passwords.rules.min_score > 0 {
         new_password += " The server refuses a password that is too easy to guess.";
+    }
+    if passwords.rules.breached.is_some() {
+        new_password += " The server refuses a password that has leaked.";
     }
     let password = format!("At most {PASSWORD_MAX_BYTES} bytes of UTF-8.");
     json!({

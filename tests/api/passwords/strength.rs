@@ -1,6 +1,6 @@
 //! The strength of new passwords, and the bounds of the settings of passwords and sessions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use rstest::rstest;
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{
     Answer,
     Store::{self, Embedded, Redis},
-    TestApp, command, unique_email,
+    TestApp, command, refused_in, unique_email, wait_until,
 };
 
 #[rstest]
@@ -66,6 +66,78 @@ fn a_weak_new_password_is_no_failed_guess(#[values(Redis, Embedded)] store: Stor
     for _ in 0..12 {
         app.send("PUT", "/user/password", &headers, Some(&body)).assert_invalid(&["new_password"]);
     }
+}
+
+/// The SHA-1 hashes of three passwords, in ascending order: that of `Xylophone/marmot~17` is the second one.
+const LEAKED: &str = "\
+12E975088A93A25C3BBA87BF4E90FF5581D9A267:12\r
+A0482D996DD710F94567EA0004B135425E59E259:3\r
+FB874ADDE2EF27B526613EDFA10200A3610508D9:100\r
+";
+
+#[rstest]
+fn nobody_chooses_a_leaked_password(#[values(Redis, Embedded)] store: Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("leaked.txt");
+    fs::write(&list, LEAKED).unwrap();
+    let app = TestApp::start_with(store, &[("BREACHED_PASSWORDS", list.to_str().unwrap())]);
+    let (email, leaked, good) = (unique_email(), "Xylophone/marmot~17", "Tr0mbone-quagmire-82");
+    let assert_leaked = |answer: &Answer, field: &str| {
+        answer.assert_invalid(&[field]);
+        let message = "is on a list of leaked passwords, which attackers try first. Choose another password.";
+        assert_eq!(answer.json()["fields"][0]["message"], message);
+    };
+    assert_leaked(&app.sign_up(&email, leaked), "password");
+    app.authenticate(&email, leaked).assert_error(401, "invalid_credentials");
+    assert_eq!(app.sign_up(&email, good).status, 201);
+    let session = app.sign_in(&email, good);
+    assert_leaked(&app.change_password(&session.access_token, good, leaked), "new_password");
+    session.assert_lives([&app]);
+    // The server reads a new list at once. Nobody is locked out by a list that changes later.
+    fs::write(&list, LEAKED.lines().next().unwrap()).unwrap();
+    assert_eq!(app.change_password(&session.access_token, good, leaked).status, 200);
+    fs::write(&list, LEAKED).unwrap();
+    app.sign_in(&email, leaked);
+    // Without its list, the server accepts no new password.
+    fs::remove_file(&list).unwrap();
+    app.sign_up(&unique_email(), good).assert_error(500, "internal_error");
+    wait_until("the reason is logged", || app.output().contains("BREACHED_PASSWORDS cannot be read"));
+    app.sign_in(&email, leaked);
+}
+
+#[test]
+fn the_command_line_refuses_leaked_passwords_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("leaked.txt");
+    fs::write(&list, LEAKED).unwrap();
+    let mut app = TestApp::start_with(Embedded, &[("BREACHED_PASSWORDS", list.to_str().unwrap())]);
+    app.terminate();
+    app.wait();
+    let refused = app.cli_with_input(&["user", "create", "ada@example.com"], "Xylophone/marmot~17\n");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("the password is on a list of leaked passwords"), "{said}");
+    let created = app.cli_with_input(&["user", "create", "ada@example.com"], "Tr0mbone-quagmire-82\n");
+    assert_eq!(created.status.code(), Some(0), "{created:?}");
+}
+
+#[test]
+fn a_list_that_cannot_be_searched_does_not_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("list.txt");
+    for (text, rest) in [
+        ("password\n123456\n", "must name a list of SHA-1 hashes in ascending order"),
+        (LEAKED.lines().rev().collect::<Vec<_>>().join("\n").as_str(), "a line is out of order"),
+        ("", "is empty"),
+    ] {
+        fs::write(&list, text).unwrap();
+        let (status, said) = refused_in(directory.path(), &[("BREACHED_PASSWORDS", "list.txt")]);
+        assert_eq!(status, 2, "{said}");
+        assert!(said.contains("BREACHED_PASSWORDS ") && said.contains(rest), "{said}");
+    }
+    let (status, said) = refused_in(directory.path(), &[("BREACHED_PASSWORDS", "no-such-list")]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("BREACHED_PASSWORDS names a list that cannot be read: no-such-list: No such file"), "{said}");
 }
 
 #[test]
