@@ -237,7 +237,7 @@ step "tests of the OpenAPI document" cargo test --locked --test openapi -- --noc
 none_left_out
 grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
-# Most of the time, these tests wait for an alert.
+# These tests mostly wait for alerts.
 RUST_TEST_THREADS=3 step "tests of monitoring" cargo test --locked --test monitoring
 none_left_out
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 REQUESTS = 1_000
-# In one write, so that the client is faster than the server.
+# The number of requests in one write, which keeps the client faster than the server.
 PIPELINED = 20
 PASSWORD = "correct horse battery"
 
@@ -32,7 +32,7 @@ class Server:
             if b"listening on http://" in line:
                 break
         self.connection = socket.create_connection(("127.0.0.1", int(line.split(b"listening on http://127.0.0.1:")[1].split(b",")[0])))
-        # The log of the requests must not fill the pipe.
+        # Without a reader, the log would fill the pipe and block the server.
         self.drain = subprocess.Popen(["cat"], stdin=self.process.stdout, stdout=subprocess.DEVNULL)
         account = json.dumps({"email": "a@example.com", "password": PASSWORD})
         self.ask("POST", "/signup", account)
@@ -75,7 +75,7 @@ rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 200
 try:
     pairs = []
     for n in range(rounds + 5):
-        # The one that comes first may find a colder cache.
+        # The first server of a round may find a colder cache.
         order = servers if n % 2 else servers[::-1]
         measured = {server: server.microseconds_per_request() for server in order}
         pairs.append((measured[before], measured[after]))
@@ -84,7 +84,7 @@ finally:
         server.stop()
 # The first rounds warm up.
 pairs = pairs[5:]
-# The tenth percentile, because other programs only ever add to the time: to the caches, and to the switches of threads.
+# The tenth percentile, because other programs can only add to the time of a round.
 first, second = (statistics.quantiles(column, n=10)[0] for column in zip(*pairs))
 print(f"CPU time of GET /user, tenth percentile of {rounds} rounds of {REQUESTS} requests:")
 print(f"{first:.2f} us before, {second:.2f} us after: {(second / first - 1) * 100:+.1f} %")

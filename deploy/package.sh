@@ -3,11 +3,12 @@
 #   deploy/package.sh              builds the server first
 #   deploy/package.sh PROGRAM [OPTION]...      takes a server that was built before; the options go to cargo-deb
 # The same commit and the same program give the same package, byte for byte. REVISION is the Debian revision (1). The script
-# needs gcc, dpkg-dev and xz-utils. It compiles cargo-deb, in about a minute, and keeps it in target/tools.
+# needs gcc, dpkg-dev and xz-utils. The script compiles cargo-deb in about a minute, and keeps the program in
+# target/tools.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 revision=${REVISION:-1} work=target/package tool=target/tools/cargo-deb-3.8.0
-# A build with optimisation would take longer than all packages that it makes.
+# An optimised build would take longer than it saves.
 [[ -x $tool/bin/cargo-deb ]] ||
     cargo install --quiet --locked --debug --no-default-features --root $tool --target-dir $tool/target cargo-deb@${tool##*-}
 rm -rf $tool/target

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154,SC2164 # deploy/test-docker.sh sets the variables and set -e
 
 step "the Debian package"
-# The program of the tests, which needs no further build.
+# The debug program, because earlier tests have usually built it.
 (
     cd "$repository"
     cargo build --quiet --locked
@@ -16,7 +16,7 @@ step "the Debian package"
     done
     python3 .ci/sbom.py target/package/sbom.cdx.json "$work/auth-service"
     dpkg-deb -x "$work/made-1.deb" "$work/package"
-    # The check needs the units of the system, too.
+    # The check also reads the units of the system.
     cp -rn /usr/lib/systemd/system "$work/package/usr/lib/systemd/"
     systemd-analyze verify --man=no --root="$work/package" auth-service.service
 )
@@ -31,8 +31,8 @@ apt() {
     inside "DEBIAN_FRONTEND=noninteractive apt-get -qq -y $1 $2" >"$work/log" 2>&1 ||
         { cat "$work/log" && fail "apt-get $1 $2 failed"; }
 }
-# The container has no systemd. So this does for the server what systemd would do: the user, the directory, the settings
-# and the command of the unit.
+# The container has no systemd, so this function takes over its work: the user, the directory, the settings and the
+# command of the unit.
 start_packaged() {
     docker exec -d "$machine" sh -euc '
         unit=/usr/lib/systemd/system/auth-service.service

@@ -59,7 +59,8 @@ impl<R> Envelope<R> {
         Self { route, app, encodings, metrics }
     }
 
-    /// The method for the metrics. Otherwise, a client could make a series for each method that it invents.
+    /// The method for the metrics, without the methods that clients invent. Otherwise, each of these would make a
+    /// series.
     fn counted_method(&self, request: &Request, problem: Option<&Problem>) -> &'static str {
         match (problem, self.encodings) {
             // The route may not have the method.

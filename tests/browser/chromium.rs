@@ -12,7 +12,7 @@ use crate::support::{Process, program, raw, signal, wait_longer};
 
 const OPTIONS: [&str; 9] = [
     "--headless",
-    // The sandbox does not run as root, nor in most containers. The page is our own.
+    // The sandbox fails for root and in most containers. The tests open only pages of their own.
     "--no-sandbox",
     "--disable-gpu",
     // The shared memory of a container may be small.

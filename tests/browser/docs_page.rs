@@ -22,7 +22,7 @@ struct Scene {
 impl Scene {
     /// Opens the page. A proxy serves it below this path.
     fn open(path: &'static str) -> Self {
-        // Swagger UI is slow on a busy machine, so the tokens live long.
+        // Swagger UI is slow on a busy machine, so tokens with the default lifetime would expire during the test.
         let lives = [("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
         let app = TestApp::start_with(Store::Embedded, &lives);
         let port = if path.is_empty() { app.port() } else { serve_below(path, app.port()) };

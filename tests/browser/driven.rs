@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 
-/// A browser on a busy machine needs a while.
+/// A browser is slow on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one tab.

@@ -42,7 +42,7 @@ fn pass_on(client: TcpStream, path: &str, port: u16) -> io::Result<()> {
     let mut answers = server.try_clone()?;
     thread::spawn(move || {
         let mut client = client;
-        // The browser may have gone.
+        // The browser may have closed the connection.
         let _ = io::copy(&mut answers, &mut client);
         let _ = client.shutdown(Shutdown::Both);
     });

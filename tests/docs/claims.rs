@@ -1,4 +1,4 @@
-//! Whether it is true that another test covers a block.
+//! Checks the comments that say that another test covers a block.
 
 use std::{fs, path::Path};
 

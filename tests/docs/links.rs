@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, Tag, TagEnd};
 
 use crate::page::Page;
 
-/// The links of a page, and its pictures, that lead nowhere.
+/// The broken links of a page, including its pictures.
 pub(crate) fn broken(page: &Page) -> Vec<String> {
     let targets = page.events().filter_map(|event| match event {
         Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Some(dest_url),
@@ -29,7 +29,7 @@ fn fault(page: &Page, target: &str) -> Option<&'static str> {
     (!anchors(&page).iter().any(|known| known == anchor)).then_some("the page has no such heading")
 }
 
-/// The file that a page names, without `..`, so that no link leads out of the project and in again.
+/// The path of the file, without `..`, so that no link leaves the project and returns to it.
 fn beside(page: &Page, path: &str) -> PathBuf {
     let mut file = PathBuf::new();
     for part in Path::new(&page.name).parent().unwrap().join(path).components() {

@@ -1,8 +1,8 @@
-//! Every example in every Markdown page of the project runs as printed, and every link leads somewhere.
+//! Runs every example in every Markdown page of the project as printed, and checks every link.
 //!
 //! A page is one session of bash in a fresh directory and a network of its own, so port 3000 and port 6379 are free, as
 //! on the machine of a reader. Blocks of `sh` and `console` run in their order. A block of `json` or `text` right after
-//! a block of `sh` is its output. A comment of HTML right before a block says what the reader does not see:
+//! a block of `sh` is its output. An HTML comment right before a block tells the test what the reader does not see:
 //!
 //! | comment | meaning |
 //! |---|---|
@@ -33,7 +33,7 @@ use std::{collections::BTreeMap, env, process::Command, thread};
 use page::Page;
 use plan::Fate;
 
-/// The pages that git has or would take. With `TEST_PAGE`, only the pages whose name contains its value.
+/// The pages that git tracks or would add. With `TEST_PAGE`, only the pages whose names contain its value.
 fn pages() -> Vec<Page> {
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "*.md"];
     let output = Command::new("git").args(arguments).output().unwrap();

@@ -6,8 +6,8 @@ use std::{process::Command, sync::LazyLock};
 const OWN: [&str; 6] = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const THEN: [&str; 4] = ["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"];
 
-/// The first of the ways that this machine permits: a user namespace, root, sudo. Ubuntu 24.04 has no user namespaces for
-/// ordinary users. After sudo, the program is the user of the tests again.
+/// The first way that this machine permits: a user namespace, root, or sudo. Ubuntu 24.04 forbids user namespaces for
+/// ordinary users. With sudo, the program then runs as the user of the tests.
 static PREFIX: LazyLock<Vec<String>> = LazyLock::new(|| {
     let (user, group) = (format!("--reuid={}", id("-u")), format!("--regid={}", id("-g")));
     let ways = [

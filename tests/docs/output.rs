@@ -1,11 +1,11 @@
-//! Whether a command prints what the page shows.
+//! Compares the output of a command with the page.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::Value;
 
-/// What differs from run to run, and the word that replaces each such text on both sides.
+/// Patterns for texts that differ from run to run, and the words that replace these texts on both sides.
 const VARIABLE: [(&str, &str); 10] = [
     (r"eyJ[\w.-]+", "TOKEN"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
@@ -26,7 +26,7 @@ fn normalized(text: &str) -> String {
     PATTERNS.iter().fold(text.trim().to_owned(), |text, (pattern, word)| pattern.replace_all(&text, *word).into_owned())
 }
 
-/// Compares two outputs. JSON may have other blanks and another order of fields.
+/// Compares two outputs. Blanks in JSON and the order of its fields do not matter.
 pub(crate) fn same(printed: &str, expected: &str) -> bool {
     let (printed, expected) = (normalized(printed), normalized(expected));
     let json = |text: &str| serde_json::from_str::<Value>(text).ok();

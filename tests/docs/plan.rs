@@ -1,4 +1,4 @@
-//! What happens to each block of a page.
+//! Plans how to test each block of a page.
 
 use crate::{
     claims,
@@ -50,7 +50,7 @@ pub(crate) fn plan(page: &Page) -> Plan {
     plan
 }
 
-/// What the comments before a block say of it.
+/// The instructions in the comments before a block.
 #[derive(Default)]
 struct Said {
     fate: Option<Fate>,

@@ -46,7 +46,7 @@ fn run_steps(directory: &Path, steps: &[Step]) {
     let environment = [
         format!("PATH={steps}/bin:{}:/usr/sbin:/sbin", env::var("PATH").unwrap()),
         format!("HOME={steps}/home"),
-        // Hashing has the lowest priority, so a sign-in may take long on a busy machine.
+        // Hashing threads have the lowest priority, so a sign-in may take long on a busy machine.
         "REQUEST_TIMEOUT_SECONDS=20".to_owned(),
         format!("BLOCK={steps}/block"),
         format!("steps={steps}"),

@@ -26,18 +26,18 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
     panels.iter().flat_map(of_panel).collect()
 }
 
-/// As Grafana does, with "All" for the variable of replicas.
+/// Replaces the variables as Grafana does, with "All" for the replicas.
 fn substitute(expression: &str) -> String {
     expression.replace("$job", "auth-service").replace("$instance", ".*").replace("$__rate_interval", "3m")
 }
 
-/// The names of metrics that an expression begins with one of the prefixes of this server.
+/// The names in an expression that begin with a prefix of this server's metrics.
 fn names(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("auth_service_") || word.starts_with("process_")).map(str::to_owned).collect()
 }
 
-/// Faults for the panels that show only what has happened.
+/// Causes faults for the panels that have no data without them.
 fn cause_errors(redis: &mut RedisServer, apps: &[TestApp]) {
     let session = apps[0].new_session();
     let account = json!({"email": session.email, "password": PASSWORD});

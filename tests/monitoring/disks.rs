@@ -52,7 +52,7 @@ fn the_disk_of_the_audit_trail_is_full() {
     site.expect_peace("the disk has room", since);
 }
 
-/// A server whose log the test reads, or not, under a Prometheus.
+/// A server that Prometheus watches. The test may leave its log unread.
 fn with_own_reader(directory: &TempDir, settings: &[(&str, &str)]) -> (Site, Process, BufReader<ChildStdout>, u16) {
     let ports = Ports::new();
     let listen = format!("127.0.0.1:{}", ports.metrics);

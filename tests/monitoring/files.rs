@@ -1,4 +1,4 @@
-//! The files of `deploy/monitoring` by themselves, and the runbook.
+//! Checks the files of `deploy/monitoring` and the runbook without a server.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,5 +1,5 @@
-//! A real Prometheus with the files of `deploy/monitoring` watches real servers. Each fault fires its alert and no other one,
-//! and when the fault is mended, the alert ends. Every query of the dashboard returns data.
+//! A real Prometheus with the files of `deploy/monitoring` watches real servers. Each fault fires its alert and no
+//! other alert. After the repair of the fault, the alert ends. Every query of the dashboard returns data.
 //!
 //! A test cannot wait for five minutes, so the tests divide all durations in the rules and in the configuration by
 //! [`SPEED`](prometheus::speed). They change nothing else. `TEST_MONITORING_SPEED=1` runs them at the real speed.

@@ -19,7 +19,7 @@ pub(crate) const DIRECTORY: &str = "deploy/monitoring";
 /// With this speed, five minutes are ten seconds, and Prometheus scrapes twice a second.
 const SPEED: u32 = 30;
 
-/// By how much the tests divide the durations in the rules and in the configuration.
+/// The divisor for the durations in the rules and in the configuration.
 pub(crate) fn speed() -> u32 {
     static CHOSEN: LazyLock<u32> =
         LazyLock::new(|| env::var("TEST_MONITORING_SPEED").map_or(SPEED, |speed| speed.parse().unwrap()));
@@ -102,7 +102,7 @@ impl Prometheus {
     }
 }
 
-/// HTTP/1.0, because an answer in chunks would need a parser.
+/// Uses HTTP/1.0, because the chunks of HTTP/1.1 would need a parser.
 fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

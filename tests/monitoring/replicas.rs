@@ -34,7 +34,7 @@ fn an_update_under_traffic_fires_nothing() {
         restart(&mut apps, n, stop);
         site.prometheus.wait_for_replicas(2);
     }
-    // Ratios need the samples of their windows.
+    // A ratio has no value before its window has samples.
     let count = || site.prometheus.query("count_over_time(up[5m])")[0]["value"][1].as_str().unwrap().to_owned();
     wait_longer(60, "Prometheus has scraped for longer than a window", || count().parse::<u32>().unwrap() >= 18);
     site.assert_no_other();

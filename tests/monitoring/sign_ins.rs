@@ -1,4 +1,4 @@
-//! Storms of sign-ins, slow hashes, and tokens that come twice.
+//! Storms of sign-ins, slow hashes, and reused tokens.
 
 use std::{
     sync::{
@@ -34,7 +34,7 @@ fn storm(
     })
 }
 
-/// Returns accounts by turns, because many sign-ins of one account at the same moment would be throttled.
+/// Returns the accounts in turns, because the server would throttle many sign-ins of one account at the same moment.
 fn accounts(app: &TestApp, count: usize) -> impl Fn() -> String + Clone + Send + 'static {
     let emails: Vec<_> = (0..count).map(|_| app.new_account()).collect();
     let next = Arc::new(AtomicUsize::new(0));

@@ -7,7 +7,7 @@ use crate::{
     support::{TestApp, free_port, wait_longer},
 };
 
-/// A Prometheus that watches replicas, and what it has to report.
+/// A Prometheus that watches replicas, and the alerts that it must fire.
 pub(crate) struct Site {
     pub(crate) prometheus: Prometheus,
     start: Instant,
@@ -55,7 +55,8 @@ impl Site {
         let ports: Vec<_> = replicas.iter().map(|ports| ports.metrics).collect();
         let prometheus = Prometheus::start(&ports);
         prometheus.wait_for_replicas(up);
-        // Prometheus begins to scrape five seconds after its start, and these would be minutes without a replica.
+        // Prometheus begins to scrape five seconds after its start. At the speed of the tests, these are minutes
+        // without a replica.
         wait_longer(60, "no alert fires", || !prometheus.firing().contains("AuthServiceDown"));
         Self { prometheus, start: Instant::now(), expected: BTreeSet::new() }
     }
@@ -80,7 +81,7 @@ impl Site {
         self.assert_no_other();
     }
 
-    /// Waits until no alert fires after the fault was mended at `since`.
+    /// Waits until no alert fires after the repair of the fault at `since`.
     #[track_caller]
     pub(crate) fn expect_peace(&mut self, fault: &str, since: Instant) {
         wait_longer(patience(), &format!("{fault}: no alert fires"), || self.prometheus.firing().is_empty());

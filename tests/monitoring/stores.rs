@@ -40,7 +40,7 @@ fn redis_is_slow() {
     let _turn = not_beside_load();
     let redis = RedisServer::start(&[]);
     let (mut site, apps) = site_of(1, &[], |settings| TestApp::start_on(&redis.url(), settings));
-    // A client waits for its answers, and the alert needs a hundred of them.
+    // Each client waits for its answer, and the alert needs a hundred requests.
     let _traffic: Vec<_> = (0..8).map(|_| Traffic::usual(&apps)).collect();
     let port = redis.port();
     let since = Instant::now();

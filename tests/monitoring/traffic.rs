@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, Session, TestApp, load::post, raw, unique_email};
 
-/// Requests in the background, which do not mind errors. They end when dropped.
+/// Requests in the background, which ignore errors. They end when dropped.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<()>>,
@@ -38,7 +38,7 @@ impl Traffic {
         Self { clients: (0..threads).map(client).collect(), stop }
     }
 
-    /// Token checks, refreshes and sign-ins of one client, on the replicas by turns.
+    /// Token checks, refreshes and sign-ins of one client, on each replica in turn.
     pub(crate) fn usual(apps: &[TestApp]) -> Self {
         let ports: Vec<_> = apps.iter().map(TestApp::port).collect();
         let client = Arc::new(std::sync::Mutex::new(Client { email: unique_email(), session: None }));
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Signs in, and signs up if there is no session, such as after a loss of all accounts.
+    /// Signs in. Signs up first if there is no session, because the accounts may be lost.
     fn sign_in(&mut self, port: u16) {
         let account = json!({"email": self.email, "password": PASSWORD});
         if self.session.is_none() {

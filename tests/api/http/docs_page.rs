@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, RedisServer, Store, TestApp, refused, wait_until};
 
-/// The whole policy, so that a change of it is seen.
+/// The whole policy, so that the test fails if the policy changes.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -54,7 +54,7 @@ fn caches_may_keep_the_page_and_its_files() {
                 ("cache-control", Some("public, max-age=300")),
                 ("vary", Some("Accept-Encoding")),
                 ("etag", Some(tag)),
-                // A cache would hand one request's id to others.
+                // A cache would give the id of one request to other clients.
                 ("x-request-id", None),
             ] {
                 assert_eq!(answer.header(name), value, "{path}: {name}");
@@ -63,7 +63,7 @@ fn caches_may_keep_the_page_and_its_files() {
     }
 }
 
-/// The body of the test's client is a text, so HEAD shows the headers of the compressed file.
+/// The client of the tests reads bodies as text, so HEAD gets the headers of the compressed file.
 #[test]
 fn clients_that_accept_gzip_get_the_large_files_compressed() {
     let app = TestApp::start(Store::Embedded);

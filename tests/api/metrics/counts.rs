@@ -24,7 +24,7 @@ fn expected(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
 
 #[rstest]
 fn a_scenario_is_counted_exactly(#[values(Store::Redis, Store::Embedded)] store: Store) {
-    // Without audit lines, the events count all the same.
+    // The server counts events even without audit lines.
     let settings =
         [METRICS, ("RUST_LOG", "info,audit=off"), ("REFRESH_TOKEN_ROTATION", "on"), ("REFRESH_GRACE_SECONDS", "0")];
     let app = TestApp::start_with(store, &settings);

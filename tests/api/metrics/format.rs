@@ -1,4 +1,4 @@
-//! The formats, and the names, which the documentation lists.
+//! The formats of the metrics, and their names, which the documentation lists.
 
 use std::{collections::BTreeSet, fs, io::Write, process::Stdio};
 
@@ -6,7 +6,7 @@ use crate::support::{METRICS, RESOURCE_SERVERS, Store, TestApp, program, raw, sc
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// What Prometheus 2.42 sends.
+/// The `Accept` header of Prometheus 2.42.
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                       text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 

@@ -4,7 +4,7 @@ use crate::support::{Connection, METRICS, RESOURCE_SERVERS, Store, TestApp, raw}
 
 const METHODS: [&str; 12] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "planted", "PLANTED"];
-/// The routes, with a value in the place of each parameter, and paths of which no route has any.
+/// The routes, with a value in place of each parameter, and paths without a route.
 const PATHS: [&str; 28] = [
     "/signup",
     "/authenticate",
@@ -36,7 +36,7 @@ const PATHS: [&str; 28] = [
     "//planted?planted=planted",
 ];
 
-/// Headers that are wrong, each in a way of its own, or that lead a handler further.
+/// Wrong headers of several kinds, and valid headers that let a handler continue.
 fn hostile_headers() -> Vec<Vec<(&'static str, &'static str)>> {
     let json = ("Content-Type", "application/json");
     vec![

@@ -6,7 +6,7 @@ use crate::support::{
     Answer, Connection, METRICS, Store, TestApp, command, free_port, metric_at, raw, refused, run_to_end, wait_until,
 };
 
-/// The listener gives up a connection after 10 seconds.
+/// The listener closes a connection after 10 seconds.
 const LONG: Duration = Duration::from_secs(20);
 
 fn ask(app: &TestApp, method: &str, path: &str) -> Answer {
@@ -36,7 +36,7 @@ fn without_the_setting_nobody_listens() {
     let app = TestApp::start_with(Store::Embedded, &[]);
     app.send("GET", "/livez", &[], None);
     assert!(!app.output().contains("/metrics"), "{}", app.output());
-    // An empty value, as Compose files pass it on, is no setting.
+    // Compose files pass on an empty value for a setting that is not set.
     let app = TestApp::start_with(Store::Embedded, &[("METRICS_LISTEN", "")]);
     assert!(!app.output().contains("/metrics"), "{}", app.output());
 }
@@ -80,7 +80,7 @@ fn slow_clients_do_not_keep_prometheus_out() {
             connection
         })
         .collect();
-    // Requests of clients are served meanwhile.
+    // Meanwhile, the server answers clients.
     assert_eq!(app.send("GET", "/livez", &[], None).status, 200);
     let mut scrape = Connection::open(port);
     scrape.write(&raw::request("GET", "/metrics", &[], None)).unwrap();
@@ -106,7 +106,7 @@ fn a_large_body_is_not_read() {
 fn the_metrics_stay_until_the_end() {
     let mut app = TestApp::start_with(Store::Embedded, &[METRICS, ("SHUTDOWN_DELAY_SECONDS", "30")]);
     let port = app.metrics_port();
-    // A request in flight keeps the server from its end, until the test ends the request.
+    // The server cannot stop until the test ends the request in flight.
     let mut request = Connection::open(app.port());
     let headers = [("Content-Type", "application/json"), ("Content-Length", "100")];
     request.write(&raw::request("POST", "/signup", &headers, None)).unwrap();

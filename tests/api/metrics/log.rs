@@ -2,7 +2,7 @@
 
 use crate::support::{free_port, metric_at, new_session, raw, start_with_own_reader, wait_until};
 
-/// The reader of the log goes away, as a log collector does that dies.
+/// The reader of the log closes the pipe, as a log collector does when it dies.
 #[test]
 fn a_line_of_the_trail_that_standard_output_does_not_take_is_lost() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The metrics of the process, beside what the system says of the process.
+//! The metrics of the process, compared with the values in `/proc`.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ fn the_process_is_as_the_system_says() {
         let value = metric(name);
         assert!((value - expected).abs() <= most, "{name} {value} instead of {expected}");
     };
-    // The system counts from the start of the machine, which it knows to the second.
+    // The start of the machine, from which the system counts, is known only to the second.
     near("process_start_time_seconds", started, 3.0);
     near("process_resident_memory_bytes", (app.memory("VmRSS") << 20) as f64, f64::from(8 << 20));
     near("process_virtual_memory_bytes", (app.memory("VmSize") << 20) as f64, f64::from(80 << 20));
     let entries = |name: &str| fs::read_dir(format!("/proc/{}/{name}", app.pid())).unwrap().count() as f64;
     near("process_threads", entries("task"), 0.0);
-    // One more file is the connection of the scrape.
+    // The connection of the scrape is one more descriptor.
     near("process_open_fds", entries("fd") + 1.0, 1.0);
     let limits = fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();

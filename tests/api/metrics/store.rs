@@ -78,7 +78,7 @@ fn redis_killed_is_down_until_it_is_back_and_the_connections_are_new() {
     assert_eq!(app.current_user(&session.access_token).status, 200);
 }
 
-/// The first connection is no reconnect, however late it comes.
+/// The first connection is no reconnect, even if it opens late.
 #[test]
 fn redis_away_at_the_start_is_down_without_a_reconnect() {
     let mut redis = RedisServer::start(&[]);

@@ -184,7 +184,7 @@ fn of_documents_and_health(#[case] settings: &[(&str, &str)], #[case] metadata: 
     }
 }
 
-/// The errors that every request may get, with a route of each kind.
+/// The errors that every request may get, on one route of each kind.
 #[rstest]
 fn of_malformed_requests(#[values(Redis, Embedded)] store: Store) {
     let server = Described::new(TestApp::start_with(store, &[("CORS_ORIGINS", "https://app.example")]));

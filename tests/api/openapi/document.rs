@@ -80,7 +80,7 @@ impl Document {
             };
             self.assert_valid(&header["schema"], &value, &format!("{name}: {answer:?}"));
         }
-        // Headers of HTTP itself, which no document lists.
+        // An OpenAPI document does not list the headers of HTTP itself.
         let unlisted = ["content-type", "content-length", "date", "connection"];
         for (name, _) in answer.headers.iter().filter(|(name, _)| !unlisted.contains(&name.as_str())) {
             assert!(headers.keys().any(|listed| listed.eq_ignore_ascii_case(name)), "{name} is not listed: {answer:?}");
@@ -124,8 +124,8 @@ fn compiled(document: Value) -> (Schemas, SchemaIndex) {
     (schemas, index)
 }
 
-/// Forbids the properties that a schema does not list. The members of `allOf` list only some of them, so the whole is
-/// closed instead.
+/// Forbids properties that a schema does not list. Each member of `allOf` lists only some properties, so the function
+/// closes the whole `allOf` instead.
 fn close(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else { return };
     if schema.contains_key("properties") || schema.contains_key("allOf") {

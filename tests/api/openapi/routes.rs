@@ -27,7 +27,7 @@ fn the_document_has_exactly_the_routes(#[values("open", "owner", "off")] removal
     let paths: BTreeSet<_> = document.paths().into_iter().cloned().collect();
     assert_eq!(paths, paths_of_the_router());
     for path in paths {
-        // The answer to OPTIONS has the methods too, but some routes have a method of this name.
+        // TRACE instead of OPTIONS, because some routes handle OPTIONS themselves.
         let answer = app.send("TRACE", &concrete(&path), &[], None);
         answer.assert_error(405, "method_not_allowed");
         let allowed = answer.header("allow").unwrap().split(", ").filter(|method| !method.is_empty());

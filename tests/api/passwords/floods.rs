@@ -80,7 +80,7 @@ fn a_flood_of_sign_ins_stops_neither_token_checks_nor_the_sign_ins_of_others() {
         wait_longer(60, "the server refuses sign-ins", || flood.overloaded.load(Ordering::Relaxed) >= 20);
         let metric = |name: &str| app.metric(name).unwrap();
         assert!(metric("hashing_refused_total{reason=\"late\"}") >= 20.0);
-        // A thread has no password for a moment between two.
+        // Between two passwords, a thread is idle for a moment.
         let all_hash = || metric("hashing_queue_length") > 0.0 && metric("hashing_threads_busy") == cores as f64;
         wait_longer(10, "all threads hash, and passwords wait", all_hash);
         for _ in 0..100 {

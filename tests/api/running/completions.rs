@@ -1,4 +1,4 @@
-//! The completions of the command line, in the shells that they are for.
+//! The completions of the command line, in real shells.
 
 use std::{path::Path, process::Output};
 
@@ -11,10 +11,10 @@ fn run(directory: &Path, arguments: &[&str]) -> Output {
     command(directory, &[].into()).args(arguments).output().unwrap()
 }
 
-/// What bash offers after these words, of which the last one is not complete.
+/// The completions that bash offers after these words. The last word is incomplete.
 fn completed(script: &Path, words: &str) -> Vec<String> {
-    // As readline does: it calls the function of the program with the program, the word, and the word before. `compopt`
-    // works only in readline.
+    // Like readline, calls the function with the program, the word, and the word before. `compopt` works only in
+    // readline.
     let complete = r#"
         compopt() { true; }
         source "$1"

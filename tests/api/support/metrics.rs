@@ -1,4 +1,4 @@
-//! What Prometheus reads of a server.
+//! Reads the metrics of a server, as Prometheus does.
 
 use std::collections::BTreeMap;
 
