@@ -2,8 +2,8 @@
 
     python3 .ci/sbom.py SBOM PROGRAM
 
-The program has the paths of crates in it, for the messages of panics. So it shows which crates are linked, whatever
-`cargo tree` says.
+The program contains the paths of its crates for panic messages, so it shows which crates are linked, independently of
+`cargo tree`.
 """
 
 import json

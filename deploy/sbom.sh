@@ -38,7 +38,7 @@ function component(id, type,    at, text) {
     at = index(id, "@")
     text = "{\"type\": " quoted(type) ", \"bom-ref\": " quoted(id) ", \"name\": " quoted(substr(id, 1, at - 1))
     text = text ", \"version\": " quoted(substr(id, at + 1)) ", \"licenses\": [{\"expression\": " quoted(licence[id]) "}]"
-    # Our own crates are on no registry.
+    # The crates of this repository are in no registry, and have no checksum.
     if (id in checksum) {
         text = text ", \"hashes\": [{\"alg\": \"SHA-256\", \"content\": " quoted(checksum[id]) "}]"
         text = text ", \"purl\": " quoted("pkg:cargo/" id)

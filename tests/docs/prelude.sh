@@ -8,7 +8,7 @@ cat >"$steps/bin/cargo" <<END
 [[ "\$*" == 'build --release' ]] || { echo "the tests do not run: cargo \$*" >&2 && exit 1; }
 mkdir -p target/release && ln -sf "$server" target/release/
 END
-# Nothing may reach the machine outside of this directory and this network.
+# These programs could change the machine outside this directory and this network.
 for program in docker docker-compose kubectl sudo systemctl; do
     printf '#!/bin/sh\necho "the tests do not run: %s" >&2\nexit 1\n' $program >"$steps/bin/$program"
 done

@@ -43,9 +43,9 @@ def session_of(token):
 
 @schemathesis.auth(refresh_interval=None).apply_to(wants("accessToken"))
 class AccessToken:
-    """The token of one account for many cases. Many cases end its session or delete the account, so each case asks the
-    server whether the token is still valid. A case with a password gets an account of its own: other cases change the
-    password, or guess it until the server lets nobody guess."""
+    """Shares the token of one account among many cases. Many cases end the session or delete the account, so each case
+    asks the server whether the token is still valid. A case with a password gets an account of its own, because other
+    cases change the password, or guess it until the server refuses further guesses."""
 
     token = None
 
@@ -73,8 +73,8 @@ class ResourceServer:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """The tokens in the examples of the document are not genuine. Puts genuine ones in their place, so that the answers
-    of success are compared with the document in every run."""
+    """Replaces the tokens in the examples of the document by genuine ones. Otherwise, all these requests would fail, and
+    no run would compare the successful answers with the document."""
     if is_example(case) and isinstance(case.body, dict):
         for field, kind in (("refresh_token", "refresh_token"), ("token", "access_token")):
             if field in case.body:

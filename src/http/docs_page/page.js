@@ -22,7 +22,7 @@ SwaggerUIBundle({
   displayRequestDuration: true,
   operationsSorter: (one, other) => isDeprecated(one) - isDeprecated(other),
   requestInterceptor: withoutBodyOfGet,
-  // The list of all schemas would double the length of the page. Each operation shows its own schemas.
+  // The list of all schemas would double the length of the page, and each operation already shows its own schemas.
   defaultModelsExpandDepth: -1,
   // A reload forgets the tokens, and no other server learns the document.
   persistAuthorization: false,

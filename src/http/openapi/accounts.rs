@@ -96,17 +96,17 @@ fn delete_user() -> Operation {
         .fails([Problem::WRONG_PASSWORD, Problem::HASHING_UNAVAILABLE, throttled()])
 }
 
-/// What is wrong with a missing password.
+/// The message for a missing password.
 pub(super) fn wrong_password() -> FieldProblem {
     Field::Missing.password().err().unwrap_or_default()
 }
 
-/// What is wrong with a text that is no address.
+/// The message for a text that is no email address.
 pub(super) fn wrong_email() -> FieldProblem {
     Field::Text("ada".to_owned()).email().err().unwrap_or_default()
 }
 
-/// What is wrong with a new password that is too short.
+/// The message for a new password that is too short.
 fn wrong_new_password(config: &Config) -> FieldProblem {
     Field::Text(String::new()).new_password(config.passwords.min_length).err().unwrap_or_default()
 }

@@ -153,7 +153,7 @@ fn readiness() -> Value {
     json!({"oneOf": [object(&json!({"result": {"const": "Ready"}})), reads_only]})
 }
 
-/// An answer that has the access token that replaces the one of the request, if there is such a token.
+/// Adds the optional access token that replaces that of the request.
 fn with_token(mut answer: Value) -> Value {
     answer["properties"]["access_token"] = described("The access token that replaces that of the request, if any.");
     answer

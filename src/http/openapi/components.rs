@@ -20,7 +20,7 @@ impl<'c> Components<'c> {
         Self { config, responses: Map::new(), codes: BTreeSet::new() }
     }
 
-    /// Notes codes of errors, for the schema of all errors.
+    /// Collects error codes for the schema of errors.
     pub(super) fn add_codes(&mut self, codes: &[&'static str]) {
         self.codes.extend(codes);
     }

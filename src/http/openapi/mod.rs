@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `operation`, `success`, `failure` | an operation, and its answers |
 //! | `problems` | lists of errors that many operations share; each error comes from the table in `problem.rs` |
-//! | `components`, `schemas`, `answers`, `parts` | what operations refer to, and the schemas of requests and answers |
-//! | `accounts`, `tokens`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by their readers |
+//! | `components`, `schemas`, `answers`, `parts` | components for all operations, and the schemas of requests and answers |
+//! | `accounts`, `tokens`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
 
 mod accounts;
 mod answers;
@@ -81,7 +81,7 @@ fn document(config: &Config) -> Value {
             "description": INTRODUCTION,
             "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
         },
-        // Relative to the address of the document, so that the document is right behind every host and prefix.
+        // A relative URL is correct for every host and prefix.
         "servers": [{"url": ".", "description": "This server"}],
         "tags": [
             {"name": accounts::TAG, "description": "For clients: sign-up, profile, password and deletion."},

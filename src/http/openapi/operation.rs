@@ -51,7 +51,7 @@ impl Operation {
         Self { method: None, ..Self::new("", "", path, "") }
     }
 
-    /// A short sentence, and what else a reader must know.
+    /// Sets the summary and the description.
     pub(super) fn described(mut self, summary: &'static str, description: impl Into<String>) -> Self {
         (self.summary, self.description) = (summary, description.into());
         self
@@ -86,14 +86,14 @@ impl Operation {
         Self { parameters: vec![parameter("If-None-Match")], ..self }
     }
 
-    /// The body that every request has, or may have if `is_required` is false: a schema of the components, and an example.
+    /// Adds a body with a schema of the components and an example. The body is optional if `is_required` is false.
     pub(super) fn body(self, media_type: &str, schema: &str, is_required: bool, example: &Value) -> Self {
         let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
         let content = json!({media_type: {"schema": schema, "example": example}});
         Self { body: Some(json!({"required": is_required, "content": content})), ..self }
     }
 
-    /// The alternatives of credentials: a list of objects whose names are security schemes.
+    /// Sets the accepted credentials: a list of alternatives, each an object whose names are security schemes.
     pub(super) fn security(self, security: Value) -> Self {
         Self { security, ..self }
     }

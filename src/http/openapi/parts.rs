@@ -29,7 +29,7 @@ pub(super) fn described(description: &str) -> Value {
     json!({"type": "string", "description": description})
 }
 
-/// The id of a session, and of much else.
+/// A random id, for example of a session.
 pub(super) fn id() -> Value {
     json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"})
 }

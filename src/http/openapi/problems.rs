@@ -31,12 +31,12 @@ pub(super) fn general() -> Vec<Problem> {
     [of_every_request(), vec![Problem::ENCODING, Problem::QUERY]].concat()
 }
 
-/// The errors of a request with a JSON body. The fields are those of the example.
+/// The errors of a request with a JSON body. `wrong` has the fields of the example.
 pub(super) fn of_json<const N: usize>(wrong: [(&'static str, FieldProblem); N]) -> Vec<Problem> {
     [of_body(), vec![Problem::NOT_JSON, Problem::BODY_NOT_JSON], wrong_fields(wrong)].concat()
 }
 
-/// The error that lists all wrong fields. These are those of the example.
+/// The error that lists all wrong fields. `wrong` has the fields of the example.
 pub(super) fn wrong_fields<const N: usize>(wrong: [(&'static str, FieldProblem); N]) -> Vec<Problem> {
     let fields = wrong.into_iter().map(|(field, message)| FieldError { field, message }).collect();
     vec![Problem::invalid(fields)]

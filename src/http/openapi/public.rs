@@ -52,7 +52,7 @@ fn keys(algorithm: Algorithm) -> Operation {
         .fails(problems)
 }
 
-/// The example of RFC 7517, appendix A.1, as the server would publish it.
+/// The key of RFC 7517, appendix A.1, in the form in which the server publishes keys.
 fn key() -> Value {
     json!({
         "kty": "EC",

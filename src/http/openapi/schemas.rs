@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::{Config, PasswordSettings};
 
-/// The rule of HTML, with ASCII white space around the address.
+/// The pattern of HTML for email addresses, with ASCII white space around the address.
 const EMAIL_PATTERN: &str = concat!(
     r"^[ \t\n\f\r]*[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@",
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*[ \t\n\f\r]*$"

@@ -44,7 +44,7 @@ impl Success {
         Self { content: Some((JSON, schema, json!({"result": result}))), ..Self::empty(StatusCode::OK, description) }
     }
 
-    /// As [`Success::done`], with a new access token that replaces the one of the request.
+    /// Like [`Success::done`], with a new access token that replaces that of the request.
     pub(super) fn done_with_token(description: &'static str, result: &str) -> Self {
         let properties = json!({"result": {"const": result}, "access_token": {"type": "string"}});
         let schema = json!({"type": "object", "required": ["access_token", "result"], "properties": properties});
@@ -83,7 +83,7 @@ impl Success {
         self
     }
 
-    /// Adds a link: what a client can do next with this answer. `with` has `parameters` or `requestBody`.
+    /// Adds a link to an operation that a client can call with this answer. `with` has `parameters` or `requestBody`.
     pub(super) fn link(mut self, operation_id: &str, description: &str, mut with: Value) -> Self {
         with["operationId"] = operation_id.into();
         with["description"] = description.into();

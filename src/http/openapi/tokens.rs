@@ -27,7 +27,7 @@ pub(super) fn operations(config: &Config) -> Vec<Operation> {
     ]
 }
 
-/// `refresh_id` is the name of the refresh by the same method.
+/// `refresh_id` is the operation id of the refresh by the same method.
 fn authenticate(config: &Config, refresh_id: &str) -> Operation {
     let longest = config.session_max_age_seconds.unwrap_or(u64::MAX);
     let example = json!({
@@ -49,7 +49,7 @@ fn authenticate(config: &Config, refresh_id: &str) -> Operation {
         .fails([Problem::INVALID_CREDENTIALS, Problem::HASHING_UNAVAILABLE, Problem::NO_SIGNING_KEY, throttled()])
 }
 
-/// What a client can do with both tokens.
+/// Adds links to the operations that take one of the two tokens.
 fn linked(signed_in: Success, removal: TokenRemoval, refresh_id: &str) -> Success {
     let bearer = "Send `access_token` as the bearer token.";
     let access_token = json!({"requestBody": {"token": "$response.body#/access_token"}});
