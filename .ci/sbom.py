@@ -44,6 +44,8 @@ needed, for_tests = entries("dependencies"), entries("dev-dependencies")
 missing = {name for name, line in needed.items() if "optional = true" not in line} - names
 if missing or "axum" not in names:
     problems.append(f"these dependencies of the server are missing: {sorted(missing)}")
+if "utoipa-swagger-ui-vendored" not in names:
+    problems.append("the crate with Swagger UI is missing, which the program contains for /docs")
 # redb and others are dependencies of tests, too, and of one of our crates.
 extra = names & {"dhat", "plotters", "rstest"} & set(for_tests)
 if extra:

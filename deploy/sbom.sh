@@ -1,13 +1,16 @@
 #!/bin/sh
 # Prints the software bill of materials of the server: a CycloneDX document with the crates that are linked into the
-# program, their licences, the checksums of their sources, and which crate needs which. The same Cargo.lock gives the same
-# text. Arguments, such as --features otlp or --target TRIPLE, go to `cargo tree`.
+# program, their licences, the checksums of their sources, and which crate needs which, and the crate whose copy of Swagger UI
+# the program contains. The same Cargo.lock gives the same text. Arguments, such as --features otlp or --target TRIPLE, go to
+# `cargo tree`.
 # The script needs only cargo and awk, so that the build of the image installs nothing more: cargo-cyclonedx would compile
 # 117 crates there.
 set -eu
 cd "$(dirname "$0")/.."
 tree=$(cargo tree --locked --package auth-service --edges normal,no-proc-macro --prefix depth --format ' {p}|{l}' "$@")
-printf '%s\n' "$tree" | awk '
+# build.rs puts files of this crate into the program, so it is a dependency of the build only.
+swagger_ui=$(cargo tree --locked --package utoipa-swagger-ui-vendored --edges build --depth 0 --prefix depth --format ' {p}|{l}')
+printf '%s\n' "$tree" "1${swagger_ui#0}" | awk '
 function unquoted(text) { gsub(/"/, "", text); return text }
 function quoted(text) { return "\"" text "\"" }
 FILENAME == "Cargo.lock" {
