@@ -81,10 +81,11 @@ programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-serv
     /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)
 
-# With a Docker engine, the deployment is tested in containers. debootstrap makes their base images.
+# With a Docker engine, the deployment is tested in containers. debootstrap makes their base images, and the others are for
+# the Debian package.
 if docker info >/dev/null 2>&1; then
     has_docker=yes
-    programs+=(debootstrap:debootstrap)
+    programs+=(debootstrap:debootstrap dpkg-shlibdeps:dpkg-dev strip:binutils xz:xz-utils)
 else
     has_docker=
 fi
