@@ -40,7 +40,9 @@ fn pages() -> Vec<Page> {
     assert!(output.status.success(), "{output:?}");
     let wanted = env::var("TEST_PAGE").unwrap_or_default();
     let names = String::from_utf8(output.stdout).unwrap();
-    names.lines().filter(|name| name.contains(&wanted)).map(Page::read).collect()
+    let pages: Vec<_> = names.lines().filter(|name| name.contains(&wanted)).map(Page::read).collect();
+    assert!(!pages.is_empty(), "there is no page with {wanted:?} in its name");
+    pages
 }
 
 #[test]
