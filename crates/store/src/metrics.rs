@@ -60,7 +60,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a request that began at `start`: how long the store took to answer, or why it did not answer.
+    /// Counts a request that began at `start`: how long the store took to carry it out, or why it failed.
     pub(crate) fn count<T>(&self, kind: Kind, start: Instant, outcome: &Result<T, Error>) {
         match outcome {
             Ok(_) => {
@@ -91,12 +91,10 @@ impl Metrics {
         clock: Clock,
         is_usable: impl Fn() -> bool + Send + Sync + 'static,
     ) {
-        registry.register(
-            "store_request_duration_seconds",
-            "How long the store took to answer a request",
-            self.requests.clone(),
-        );
-        registry.register("store_errors", "Requests that the store did not answer, by reason", self.errors.clone());
+        let help = "How long the store took to carry out a request; one that failed counts in store_errors only";
+        registry.register("store_request_duration_seconds", help, self.requests.clone());
+        let help = "Requests to the store that failed, by the code of the outage";
+        registry.register("store_errors", help, self.errors.clone());
         let reconnects = "Connections to Redis that replaced a lost connection; each worker has its own";
         registry.register("store_reconnects", reconnects, self.reconnects.clone());
         let failovers = "Failovers by the Sentinels or the cluster";
