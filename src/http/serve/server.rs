@@ -22,7 +22,8 @@ use crate::{
 #[cfg(target_os = "linux")]
 const UNREAD_TIMEOUT_MILLIS: u32 = 8_000;
 /// The kernel's memory for data that a client has not read. Without a limit, it grows to 4 MiB for each client that
-/// reads nothing. The largest answer has about 32 KiB.
+/// reads nothing. The largest answer with a user's data has about 32 KiB. Only public documents, such as the files of
+/// `/docs`, are larger, and hyper sends these from memory that all clients share.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// The pause after a failed accept. If the process has no file descriptor left, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
