@@ -118,8 +118,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "BREACHED_PASSWORDS",
         "none",
-        "Passwords that nobody may choose: the path of a list of SHA-1 hashes, as Have I Been Pwned publishes it, in one \
-         file or in a file for each prefix",
+        "The path of a list of leaked passwords that nobody may choose: SHA-1 hashes, as Have I Been Pwned publishes \
+         them, in one file or in a file for each prefix",
     ),
     setting("REFRESH_TOKEN_ROTATION", "off", "on: a refresh also gives a new refresh token and spends the old one"),
     setting(

@@ -73,8 +73,8 @@ class ResourceServer:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Replaces the tokens in the examples of the document by genuine ones. Otherwise, all these requests would fail, and
-    no run would compare the successful answers with the document."""
+    """Replaces the tokens in the examples of the document by genuine ones. Otherwise, all these requests would fail,
+    and no run would compare the successful answers with the document."""
     if is_example(case) and isinstance(case.body, dict):
         for field, kind in (("refresh_token", "refresh_token"), ("token", "access_token")):
             if field in case.body:

@@ -1,5 +1,5 @@
-//! A list of passwords that have leaked, as Have I Been Pwned publishes it: SHA-1 hashes in ascending order. The list may
-//! have tens of gigabytes, so a search reads only the lines that it compares.
+//! A list of passwords that have leaked, as Have I Been Pwned publishes it: SHA-1 hashes in ascending order. The list
+//! may take tens of gigabytes, so a search reads only the lines that it compares.
 
 use std::{
     cmp::Ordering,
@@ -18,10 +18,10 @@ use crate::password::Password;
 const DIGITS: usize = 40;
 /// The number of digits that name a file of the directory form.
 const PREFIX: usize = 5;
-/// The maximum length of a line with its line break: the digits, a colon, and how often the password has leaked.
+/// The maximum length of a line with its line break: the digits, a colon, and a count.
 const LINE_MAX: usize = 64;
-/// The number of lines whose order is checked at the start. Have I Been Pwned has also published lists in the order of
-/// how often a password has leaked, which a search cannot use.
+/// The number of lines whose order the server checks at the start. Have I Been Pwned has also published lists in the
+/// order of frequency, in which a binary search finds nothing.
 const CHECKED_LINES: u64 = 100;
 
 /// The list, in one of the two forms that the downloader of Have I Been Pwned writes
@@ -30,7 +30,7 @@ const CHECKED_LINES: u64 = 100;
 /// - one file, whose lines are `HASH:COUNT`,
 /// - a directory with a file for each prefix of five digits, such as `0A1B2.txt`, whose lines are `REST:COUNT`.
 ///
-/// Each search opens the list anew, so that an operator can replace the list while the server runs.
+/// Each search opens the list again, so that an operator can replace the list while the server runs.
 #[derive(Debug, Clone)]
 pub struct BreachedPasswords {
     path: PathBuf,
@@ -53,7 +53,7 @@ impl BreachedPasswords {
         Ok(list)
     }
 
-    /// Whether the password is on the list, as it was sent, or in NFC.
+    /// Whether the list has the password, as the client sent it or in NFC.
     ///
     /// # Errors
     /// When the list cannot be read.
@@ -69,7 +69,7 @@ impl BreachedPasswords {
         Ok(false)
     }
 
-    /// The file that has this hash if the list has it, and the digits that the line of the hash begins with.
+    /// The file that has this hash if the list has the hash, and the digits at the beginning of its line.
     fn lines<'h>(&self, hash: &'h str) -> io::Result<(Lines, &'h str)> {
         if !self.path.is_dir() {
             return Ok((Lines::open(&self.path)?, hash));
@@ -156,7 +156,7 @@ impl Lines {
         Ok(Some(Line { hash: hash_of(&text[..length], digits)?, start, end: start + length as u64 }))
     }
 
-    /// Fills the buffer, unless the file ends before.
+    /// Fills the buffer, or reads up to the end of the file.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `operation`, `success`, `failure` | an operation, and its answers |
 //! | `problems` | lists of errors that many operations share; each error comes from the table in `problem.rs` |
-//! | `components`, `schemas`, `answers`, `parts` | components for all operations, and the schemas of requests and answers |
+//! | `components`, `schemas`, `answers`, `parts` | shared components, and the schemas of requests and answers |
 //! | `accounts`, `tokens`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
 
 mod accounts;
