@@ -17,9 +17,13 @@ PLACES = {
     "clap_mangen": ["src/cli/"],
     "http_body_util": ["src/http/", "src/trace/otlp/"],
     "hyper": ["src/http/"],
+    "hyper_rustls": ["src/trace/otlp/"],
     "hyper_util": ["src/http/", "src/trace/otlp/"],
     "miniz_oxide": ["src/http/"],
     "opentelemetry": ["src/trace/otlp/"],
+    "opentelemetry_http": ["src/trace/otlp/"],
+    "opentelemetry_otlp": ["src/trace/otlp/"],
+    "opentelemetry_sdk": ["src/trace/otlp/"],
     "prometheus_client": [
         "src/audit/metrics.rs",
         "src/http/metrics.rs",
