@@ -21,7 +21,7 @@ const OPTIONS: [&str; 9] = [
     "--disable-component-update",
     "--disable-breakpad",
     "--no-first-run",
-    // A page of a test opens further tabs by itself.
+    // Chromium would block the tabs that a page of a test opens.
     "--disable-popup-blocking",
 ];
 

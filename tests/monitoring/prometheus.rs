@@ -144,7 +144,7 @@ fn end_of(text: &str, before: &str) -> Option<usize> {
     text.find(before).map(|at| at + before.len())
 }
 
-/// The configuration with these ports of this machine in the place of names in the DNS.
+/// The configuration with these local ports instead of DNS names.
 fn with_targets(text: &str, ports: &[u16]) -> String {
     let targets: Vec<_> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let lines = text.lines().map(|line| match line.trim_start() {

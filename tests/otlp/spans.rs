@@ -107,7 +107,7 @@ fn the_caller_and_the_sampler_decide_what_is_recorded() {
     let (trace_id, span_id, flags) = ids(&answer);
     assert_eq!((&*trace_id, &*flags), (TRACE, "00"));
     assert_eq!(lines_of(&app, &answer, 1)[0]["span_id"], json!(span_id));
-    // Spans arrive in order, so the first would be there.
+    // Spans arrive in order, so a span of the first request would arrive before this one.
     collector.span(&ids(&app.send("GET", "/user", &[], None)).1);
     assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
 

@@ -93,7 +93,7 @@ fn nobody_chooses_a_leaked_password(#[values(Redis, Embedded)] store: Store) {
     let session = app.sign_in(&email, good);
     assert_leaked(&app.change_password(&session.access_token, good, leaked), "new_password");
     session.assert_lives([&app]);
-    // The server reads a new list at once. Nobody is locked out by a list that changes later.
+    // The server uses a changed list at once, and users whose password is on the new list can still sign in.
     fs::write(&list, LEAKED.lines().next().unwrap()).unwrap();
     assert_eq!(app.change_password(&session.access_token, good, leaked).status, 200);
     fs::write(&list, LEAKED).unwrap();
