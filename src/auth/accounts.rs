@@ -51,17 +51,16 @@ impl Auth {
             password_change: None,
         };
         if self.store.create_user(tag, &user).await? {
-            self.signed_up(caller, &email, id);
-            return Ok(());
+            return self.signed_up(caller, &email, id).await;
         }
         // A client that got no answer repeats its sign-up. The earlier request may have succeeded while this request
         // computed its hash.
         self.sign_up_again(caller, &email, &password).await
     }
 
-    fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) {
+    async fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) -> Result<(), Error> {
         let subject = Subject { user_id: Some(user_id), email: Some(email), ..Subject::default() };
-        self.parts.audit.record(Event::SignedUp, caller, subject);
+        self.record(Event::SignedUp, caller, subject).await
     }
 
     /// Repeats a sign-up. The repetition succeeds if the earlier sign-up was stored but not acknowledged, and the
@@ -77,8 +76,7 @@ impl Auth {
         };
         self.withdraw(guess).await;
         self.store.acknowledge_user(tag).await?;
-        self.signed_up(caller, email, stored.user.id);
-        Ok(())
+        self.signed_up(caller, email, stored.user.id).await
     }
 
     /// The caller's profile. `email`, if given, must be the caller's own: a token gives access to no other profile.
@@ -165,7 +163,7 @@ impl Auth {
     ) -> Result<Authorized, Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(&by, guess, outcome).await?;
-        self.parts.audit.record(Event::PasswordChanged, caller, by.subject());
+        self.record(Event::PasswordChanged, caller, by.subject()).await?;
         self.moved(by, epoch)
     }
 
@@ -177,8 +175,7 @@ impl Auth {
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let outcome = self.store.delete_user(by.claims.tag, &stored, Some(by.claims.sid)).await;
         self.settle(by, guess, outcome).await?;
-        self.parts.audit.record(Event::UserDeleted, caller, by.subject());
-        Ok(())
+        self.record(Event::UserDeleted, caller, by.subject()).await
     }
 
     /// Verifies the caller's password. A wrong password must not be a 401 here: the caller's tokens are valid, and a

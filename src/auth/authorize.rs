@@ -73,7 +73,7 @@ impl Auth {
             }
             Renewed::Gone => Err(Error::TokenExpired(self.why_gone(refresh.exp))),
             Renewed::Reused => {
-                self.parts.audit.record(Event::TokenReused, caller, subject);
+                self.record(Event::TokenReused, caller, subject).await?;
                 Err(Error::TokenReused)
             }
         }

@@ -7,6 +7,7 @@
 //! | `guard` | the limits on guesses at a password, and on calls from one address |
 //! | `identity` | the answer to a proxy that asks who sends a request |
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
+//! | `record` | the record of a security event |
 //! | `revocations` | the feed of revocations, and the task that reads it |
 
 mod accounts;
@@ -14,6 +15,7 @@ mod authorize;
 mod guard;
 mod identity;
 mod introspection;
+mod record;
 mod revocations;
 mod service;
 mod sessions;

@@ -54,8 +54,7 @@ impl Auth {
             Outcome::NotThere => return Err(Error::SessionNotFound),
             Outcome::Refused => return Err(self.refused(by)),
         }
-        self.parts.audit.record(Event::SessionEnded, caller, Subject::session(by.claims.sub, sid));
-        Ok(())
+        self.record(Event::SessionEnded, caller, Subject::session(by.claims.sub, sid)).await
     }
 
     /// Ends all of the caller's sessions.
@@ -67,8 +66,7 @@ impl Auth {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
         }
-        self.parts.audit.record(Event::TokensRemoved, caller, by.subject());
-        Ok(())
+        self.record(Event::TokensRemoved, caller, by.subject()).await
     }
 
     /// Ends all of the caller's sessions except the session of the request. Returns the caller with a new access token.
@@ -83,7 +81,7 @@ impl Auth {
             Outcome::NotThere | Outcome::Refused => return Err(self.refused(&by)),
         }
         let subject = Subject { user_id: Some(by.claims.sub), ..Subject::default() };
-        self.parts.audit.record(Event::SessionEnded, caller, subject);
+        self.record(Event::SessionEnded, caller, subject).await?;
         self.moved(by, epoch)
     }
 
@@ -139,7 +137,7 @@ impl Auth {
     async fn sign_out_by_refresh_token(&self, caller: &Caller, claims: Claims) -> Result<(), Error> {
         let Claims { sub, tag, sid, jti, .. } = claims;
         if self.parts.policy.rotation && self.store.renew(tag, sid, jti).await? == Renewed::Reused {
-            self.parts.audit.record(Event::TokenReused, caller, Subject::session(sub, sid));
+            self.record(Event::TokenReused, caller, Subject::session(sub, sid)).await?;
             return Ok(());
         }
         self.sign_out_of(caller, claims).await
@@ -148,7 +146,7 @@ impl Auth {
     async fn sign_out_of(&self, caller: &Caller, claims: Claims) -> Result<(), Error> {
         let Claims { sub, tag, sid, .. } = claims;
         if self.store.end_session(tag, sid, None).await? == Outcome::Done {
-            self.parts.audit.record(Event::SessionEnded, caller, Subject::session(sub, sid));
+            self.record(Event::SessionEnded, caller, Subject::session(sub, sid)).await?;
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ impl Auth {
                 Ok(Some(epoch)) => {
                     self.succeeded(guess).await;
                     let subject = Subject { email: Some(email), ..Subject::session(user_id, sid) };
-                    self.parts.audit.record(Event::SignedIn, caller, subject);
+                    self.record(Event::SignedIn, caller, subject).await?;
                     return self.issue_both(user_id, tag, sid, epoch, refresh_id, now);
                 }
                 Ok(None) => self.withdraw(guess).await,
@@ -126,7 +126,7 @@ impl Auth {
                 Ok(RefreshedTokens { access_token, expires_in: access_seconds, refresh })
             }
             Refreshed::Reused => {
-                self.parts.audit.record(Event::TokenReused, caller, subject);
+                self.record(Event::TokenReused, caller, subject).await?;
                 Err(Error::TokenReused)
             }
             // If `exp` has passed, the entry has expired: `verify` allows a leeway, and time has passed since.
@@ -154,8 +154,7 @@ impl Auth {
         }
         let user_id = stored.ok().flatten().map(|stored| stored.user.id);
         let subject = Subject { user_id, email: Some(email), ..Subject::default() };
-        self.parts.audit.record(Event::TokensRemoved, caller, subject);
-        Ok(())
+        self.record(Event::TokensRemoved, caller, subject).await
     }
 
     /// Removes all tokens of the caller. `email`, if given, must be the caller's own.
@@ -178,8 +177,7 @@ impl Auth {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(self.refused(by)),
         }
-        self.parts.audit.record(Event::TokensRemoved, caller, by.subject());
-        Ok(())
+        self.record(Event::TokensRemoved, caller, by.subject()).await
     }
 
     fn issue_both(&self, sub: Uuid, tag: Id, sid: Id, epoch: Id, refresh_id: Id, now: u64) -> Result<SignedIn, Error> {
