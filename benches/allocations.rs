@@ -129,6 +129,7 @@ impl Scene {
             policy: POLICY,
             address_limit: 100,
             signup_limit_per_hour: 0,
+            mails: None,
             revocations: RevocationFeed::new(POLICY.access_seconds),
             audit,
             clock,

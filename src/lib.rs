@@ -11,7 +11,7 @@
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
 //! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
 //! | base | [`config`], [`log`], [`trace`] | settings, log lines, traces |
-//! | services | `crates/store`, `crates/password` | Redis and redb, password hashes: each outside crate in one place |
+//! | services | `crates/store`, `crates/password`, `crates/mail` | Redis and redb, password hashes, SMTP: each outside crate in one place |
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
 //! | tokens | `crates/token` | JWTs; imports nothing from the server |
 //!

@@ -8,6 +8,7 @@
 //! | `identity` | the answer to a proxy that asks who sends a request |
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
 //! | `record` | the record of a security event |
+//! | `mails` | what the use cases by mail share |
 //! | `revocations` | the feed of revocations, and the task that reads it |
 
 mod accounts;
@@ -15,6 +16,7 @@ mod authorize;
 mod guard;
 mod identity;
 mod introspection;
+mod mails;
 mod record;
 mod revocations;
 mod service;
@@ -25,6 +27,7 @@ pub use self::{
     authorize::{Authorization, Authorized},
     identity::Identity,
     introspection::Introspection,
+    mails::Mails,
     revocations::{RevocationFeed, Revocations},
     service::{Auth, Parts},
     sessions::SessionList,

@@ -6,12 +6,15 @@
 //! | `sources`, `dotenv`, `files` | flags, environment, `.env`, `NAME_FILE` |
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
-//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers`, `listening` | settings that have rules of their own |
+//! | `choices` | settings that take one of several words |
+//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers`, `listening`, `mails` | settings that have rules of their own |
 //! | `passwords` | the settings of new passwords, which commands need too |
 
+mod choices;
 mod dotenv;
 mod files;
 mod listening;
+mod mails;
 mod near_names;
 mod networks;
 mod origins;
@@ -27,6 +30,7 @@ mod tokens;
 
 use std::{path::PathBuf, time::Duration};
 
+use auth_service_mail::{Sender, SmtpServer};
 use auth_service_records::{resource_servers::ResourceServers, secret::Secrets};
 use auth_service_store::settings::StoreSettings;
 use auth_service_token::{Algorithm, Parties};
@@ -34,42 +38,15 @@ use ipnet::IpNet;
 
 use self::reader::Reader;
 pub use self::{
+    choices::{ClientAddressHeader, LogFormat, TokenRemoval},
     listening::Listen,
+    mails::{EmailVerification, MailSettings},
     origins::Origins,
     passwords::PasswordSettings,
     settings::{SETTINGS, Setting},
     signing_keys::SigningKeys,
     sources::{Sources, Warning},
 };
-
-/// Who may remove the tokens of a user over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenRemoval {
-    /// Anyone who knows the email, as in the Flask service that this server replaces.
-    Open,
-    /// The owner, with an access token.
-    Owner,
-    /// Nobody over HTTP. The command line still can.
-    Off,
-}
-
-/// The header in which trusted proxies report the address of the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAddressHeader {
-    /// `X-Forwarded-For`, which most proxies set.
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-}
-
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text for people.
-    Text,
-    /// JSON for programs, one object on each line.
-    Json,
-}
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -115,6 +92,8 @@ pub struct Config {
     pub resource_servers: ResourceServers,
     /// The other origins whose pages may read the answers.
     pub cors_origins: Origins,
+    /// How to send mails to users. `None`: the server sends no mails.
+    pub mail: Option<MailSettings>,
     /// Networks of trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
     /// The only header of these proxies that the server believes.
@@ -173,6 +152,14 @@ impl Config {
         Reader::read(sources, |reader| secrets::secrets(reader, false)).map(|(secrets, _)| secrets)
     }
 
+    /// Reads and checks only the settings of the SMTP server and the sender. `None` if the settings have no server.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_smtp(sources: &Sources) -> Result<Option<(SmtpServer, Sender)>, Vec<String>> {
+        Reader::read(sources, mails::smtp).map(|(smtp, _)| smtp)
+    }
+
     /// Reads and checks only `HOST` and `PORT`.
     ///
     /// # Errors
@@ -197,7 +184,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         access_algorithm: tokens::algorithm(reader),
         parties: tokens::parties(reader),
         passwords: passwords::passwords(reader),
-        token_removal: token_removal(reader),
+        token_removal: choices::token_removal(reader),
         docs: reader.choice("DOCS", true, &[("on", true), ("off", false)]),
         rotation: reader.switch("REFRESH_TOKEN_ROTATION"),
         grace_seconds: reader.number("REFRESH_GRACE_SECONDS", 10, 0..=300),
@@ -207,8 +194,9 @@ fn config(reader: &mut Reader<'_>) -> Config {
         signup_limit_per_hour: reader.number("SIGNUP_LIMIT_PER_HOUR", 300, 0..=1_000_000_000),
         resource_servers: resource_servers::resource_servers(reader),
         cors_origins: origins::origins(reader),
+        mail: mails::mails(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
-        client_address_header: client_address_header(reader),
+        client_address_header: choices::client_address_header(reader),
         audit_log: audit_log(reader),
         audit_emails: reader.switch("AUDIT_EMAILS"),
         max_connections: reader.number("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
@@ -217,7 +205,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         request_timeout: reader.seconds("REQUEST_TIMEOUT_SECONDS", 2, 1..=60),
         shutdown_delay: reader.seconds("SHUTDOWN_DELAY_SECONDS", 1, 0..=300),
         shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_SECONDS", 10, 0..=300),
-        log_format: log_format(reader),
+        log_format: choices::log_format(reader),
     };
     if config.cors_origins == Origins::Any && config.token_removal == TokenRemoval::Open {
         let rest = "must not be * while TOKEN_REMOVAL=open, because every page could end the sessions of any email; name \
@@ -227,20 +215,9 @@ fn config(reader: &mut Reader<'_>) -> Config {
     config
 }
 
-fn token_removal(reader: &mut Reader<'_>) -> TokenRemoval {
-    let choices = [("open", TokenRemoval::Open), ("owner", TokenRemoval::Owner), ("off", TokenRemoval::Off)];
-    reader.choice("TOKEN_REMOVAL", TokenRemoval::Open, &choices)
-}
-
 fn session_max_age_seconds(reader: &mut Reader<'_>) -> Option<u64> {
     let seconds = reader.number("SESSION_MAX_AGE_SECONDS", 0, 0..=315_360_000);
     (seconds > 0).then_some(seconds)
-}
-
-fn client_address_header(reader: &mut Reader<'_>) -> ClientAddressHeader {
-    let choices =
-        [("X-Forwarded-For", ClientAddressHeader::XForwardedFor), ("Forwarded", ClientAddressHeader::Forwarded)];
-    reader.choice("CLIENT_ADDRESS_HEADER", ClientAddressHeader::XForwardedFor, &choices)
 }
 
 fn audit_log(reader: &mut Reader<'_>) -> Option<PathBuf> {
@@ -251,11 +228,6 @@ fn audit_log(reader: &mut Reader<'_>) -> Option<PathBuf> {
             .problem("AUDIT_LOG", "must be stdout or the path of a file; RUST_LOG=info,audit=off turns the trail off");
     }
     Some(text.into())
-}
-
-fn log_format(reader: &mut Reader<'_>) -> Option<LogFormat> {
-    let choices = [("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))];
-    reader.choice("LOG_FORMAT", None, &choices)
 }
 
 #[cfg(test)]

@@ -137,6 +137,21 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("SIGNUP_LIMIT_PER_HOUR", "300", "Sign-ups from one client address in an hour; 0 for no limit"),
     secret(
+        "SMTP_URL",
+        "none",
+        "The server that sends mails to users: smtps://user:password@host, or smtp:// for STARTTLS; without a URL, the \
+         server sends no mails",
+    ),
+    setting("SMTP_FROM", "none", "Sender of the mails, such as Example <no-reply@example.com>; required with SMTP_URL"),
+    setting("PUBLIC_URL", "none", "The page of your application that links in mails open; required with SMTP_URL"),
+    setting(
+        "EMAIL_VERIFICATION",
+        "off",
+        "off, optional (a sign-up sends a mail), or required (nobody signs in before the email is verified)",
+    ),
+    setting("MAIL_TEMPLATES", "none", "A folder whose files replace texts of the mails, such as reset_password.txt"),
+    setting("MAIL_LIMIT_PER_HOUR", "20", "Requests for a mail from one client address in an hour; 0 for no limit"),
+    secret(
         "RESOURCE_SERVERS",
         "none",
         "Services that may call /introspect and /revocations: name:hash, separated by commas or lines; the hash is the \

@@ -37,6 +37,9 @@ impl Metrics {
         backend.register_metrics(registry);
         parts.passwords.register_metrics(registry);
         parts.audit.trail.register_metrics(registry);
+        if let Some(mails) = &parts.mails {
+            mails.mail.register_metrics(registry);
+        }
         let feed = parts.revocations.clone();
         registry.register_collector(Reading::gauge(
             "revocation_feed_age",

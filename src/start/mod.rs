@@ -1,6 +1,7 @@
 //! Starts the server: opens and inspects the store, binds, starts the workers, and serves until a signal to stop.
 
 mod inspection;
+mod mails;
 mod process;
 mod secrets;
 
@@ -14,6 +15,7 @@ use tokio::{net::TcpListener, runtime, sync::watch};
 
 use self::{
     inspection::Inspection,
+    mails::mails,
     process::{outlive_hang_ups, raise_file_limit, stop_signal},
 };
 use crate::{
@@ -116,6 +118,9 @@ async fn serve(
     };
     let (shutdown_delay, metrics) = (config.shutdown_delay, metrics.http);
     Server { listener, workers, connections, shutdown_delay, metrics }.run(phase_sender, leave).await;
+    if let Some(mails) = &parts.mails {
+        mails.mail.finish(config.shutdown_timeout).await;
+    }
     tracing::info!("stopped");
     let refusals = refused.borrow_and_update();
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
@@ -142,6 +147,7 @@ fn parts(
         policy,
         address_limit: config.address_limit,
         signup_limit_per_hour: config.signup_limit_per_hour,
+        mails: mails(config.mail.clone())?,
         revocations: RevocationFeed::new(policy.access_seconds),
         audit,
         clock,
