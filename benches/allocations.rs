@@ -31,7 +31,7 @@ use auth_service_store::{
     backend::Backend,
     settings::{RedisSettings, StoreSettings},
 };
-use auth_service_token::{Claims, Id, Tokens};
+use auth_service_token::{Amr, Claims, Id, Tokens};
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
 use tokio::{runtime, sync::watch};
@@ -111,13 +111,13 @@ impl Scene {
         let session = NewSession { sid: random(), epoch: random(), refresh_id: random(), origin };
         assert!(store.open_session(tag, &stored, None, &session, None).await.unwrap().is_some());
         let access = Claims {
-            sub: id,
-            tag,
             sid: session.sid,
-            eid: None,
             jti: random(),
             iat: now,
             exp: now + POLICY.access_seconds,
+            amr: Amr::PASSWORD,
+            auth_time: Some(now),
+            ..Claims::of(id, tag)
         };
         let access_token = tokens.access.issue(&access).unwrap();
         let refresh_token =

@@ -14,7 +14,7 @@ use auth_service_store::{
     backend::Backend,
     settings::{RedisSettings, StoreSettings},
 };
-use auth_service_token::{Claims, Id, Tokens};
+use auth_service_token::{Amr, Claims, Id, Tokens};
 use tokio::{runtime, task::JoinSet};
 use uuid::Uuid;
 
@@ -96,7 +96,15 @@ async fn make(store: &Store, tokens: &Tokens, password_hash: &str, sessions: usi
     }
     let NewSession { sid, refresh_id, .. } = last?;
     let now = unix_seconds();
-    let access = Claims { sub: id, tag, sid, eid: None, jti: Id::random().unwrap(), iat: now, exp: now + TTL_SECONDS };
+    let access = Claims {
+        sid,
+        jti: Id::random().unwrap(),
+        iat: now,
+        exp: now + TTL_SECONDS,
+        amr: Amr::PASSWORD,
+        auth_time: Some(now),
+        ..Claims::of(id, tag)
+    };
     let refresh = Claims { jti: refresh_id, exp: now + REFRESH_TTL_SECONDS, ..access };
     Some(Member {
         email,

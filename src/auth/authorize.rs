@@ -67,7 +67,8 @@ impl Auth {
         match self.store.renew(claims.tag, claims.sid, refresh.jti).await? {
             Renewed::Live { access_seconds, epoch } => {
                 let (eid, exp) = (Some(eid(epoch)), now + access_seconds);
-                let claims = Claims { eid, jti: Id::random()?, iat: now, exp, ..*claims };
+                let Claims { amr, auth_time, .. } = refresh;
+                let claims = Claims { eid, jti: Id::random()?, iat: now, exp, amr, auth_time, ..*claims };
                 self.parts.audit.record(Event::Renewed, caller, subject);
                 Ok(Authorized { claims, renewed: Some(self.parts.tokens.access.issue(&claims)?) })
             }

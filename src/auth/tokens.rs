@@ -8,7 +8,7 @@ use auth_service_records::{
     throttle::{Counter, known_address_name},
     user::Email,
 };
-use auth_service_token::{Claims, Id};
+use auth_service_token::{Amr, Claims, Id};
 use uuid::Uuid;
 
 use super::{authorize::Authorized, guard::Verified, service::Auth};
@@ -108,7 +108,8 @@ impl Auth {
     /// was already spent, [`Error::NoSigningKey`], or an error of the store.
     pub async fn refresh_access_token(&self, caller: &Caller, refresh_token: &str) -> Result<RefreshedTokens, Error> {
         let now = self.now();
-        let Claims { sub, tag, sid, jti, exp, .. } = self.parts.tokens.refresh.verify(refresh_token, now)?;
+        let presented = self.parts.tokens.refresh.verify(refresh_token, now)?;
+        let Claims { sub, tag, sid, jti, exp, .. } = presented;
         let subject = Subject::session(sub, sid);
         self.check_signing()?;
         let next_id = if self.parts.policy.rotation { Some(Id::random()?) } else { None };
@@ -116,11 +117,10 @@ impl Auth {
             Refreshed::Live { access_seconds, epoch, successor } => {
                 self.parts.audit.record(Event::Refreshed, caller, subject);
                 let (eid, exp) = (Some(eid(epoch)), now + access_seconds);
-                let claims = Claims { sub, tag, sid, eid, jti: Id::random()?, iat: now, exp };
+                let claims = Claims { eid, jti: Id::random()?, iat: now, exp, ..presented };
                 let access_token = self.parts.tokens.access.issue(&claims)?;
                 let refresh = successor.map(|next| {
-                    let claims =
-                        Claims { sub, tag, sid, eid: None, jti: next.refresh_id, iat: next.iat, exp: next.exp };
+                    let claims = Claims { jti: next.refresh_id, iat: next.iat, exp: next.exp, ..presented };
                     (self.parts.tokens.refresh.issue(&claims), next.exp.saturating_sub(now))
                 });
                 Ok(RefreshedTokens { access_token, expires_in: access_seconds, refresh })
@@ -186,7 +186,8 @@ impl Auth {
         let (expires_in, refresh_expires_in) =
             (policy.access_seconds.min(longest), policy.refresh_seconds.min(longest));
         let (eid, exp) = (Some(eid(epoch)), now + expires_in);
-        let access = Claims { sub, tag, sid, eid, jti: Id::random()?, iat: now, exp };
+        let (jti, amr, auth_time) = (Id::random()?, Amr::PASSWORD, Some(now));
+        let access = Claims { sub, tag, sid, eid, jti, iat: now, exp, amr, auth_time };
         let refresh = Claims { eid: None, jti: refresh_id, exp: now + refresh_expires_in, ..access };
         Ok(SignedIn {
             access_token: self.parts.tokens.access.issue(&access)?,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use auth_service_token::{Id, Parties};
+use auth_service_token::{Amr, Id, Parties};
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
@@ -37,6 +37,9 @@ struct Introspected {
     jti: Option<Id>,
     iat: Option<u64>,
     exp: Option<u64>,
+    #[serde(default)]
+    amr: Amr,
+    auth_time: Option<u64>,
 }
 
 impl Introspection {
@@ -99,8 +102,11 @@ impl Introspected {
         if !is(&self.iss, &parties.issuer) || !is(&self.aud, &parties.audience) {
             return Err(Refusal::Invalid);
         }
-        let Self { sub, sid, eid, jti, iat, exp, .. } = self;
-        let verified = || Some(VerifiedToken { sub: sub?, sid: sid?, eid: eid?, jti: jti?, iat: iat?, exp: exp? });
+        let Self { sub, sid, eid, jti, iat, exp, amr, auth_time, .. } = self;
+        let verified = || {
+            let (sub, sid, eid, jti) = (sub?, sid?, eid?, jti?);
+            Some(VerifiedToken { sub, sid, eid, jti, iat: iat?, exp: exp?, amr, auth_time })
+        };
         verified().ok_or(Refusal::Invalid)
     }
 }

@@ -121,7 +121,7 @@ mod tls;
 mod verified;
 mod verifier;
 
-pub use auth_service_token::Id;
+pub use auth_service_token::{Amr, Id};
 pub use uuid::Uuid;
 
 pub use self::{

@@ -36,8 +36,8 @@ impl Tokens {
         let refused = match self.verifier.verify(token, now, &self.seen[usize::from(letter) % SHARDS]) {
             // The feed could not tell of the removal of a token without `eid`.
             Ok(Claims { eid: None, .. }) => Refusal::Invalid,
-            Ok(Claims { sub, sid, eid: Some(eid), jti, iat, exp, .. }) => {
-                return Offline::Accepted(VerifiedToken { sub, sid, eid, jti, iat, exp });
+            Ok(Claims { sub, sid, eid: Some(eid), jti, iat, exp, amr, auth_time, .. }) => {
+                return Offline::Accepted(VerifiedToken { sub, sid, eid, jti, iat, exp, amr, auth_time });
             }
             Err(TokenError::UnknownKey) => return Offline::UnknownKey,
             Err(TokenError::Expired) => Refusal::Expired,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auth_service_token::{Algorithm, Claims, Id, KeySet, Keys, SeenTokens, SigningKey, Tokens};
+use auth_service_token::{Algorithm, Amr, Claims, Id, KeySet, Keys, SeenTokens, SigningKey, Tokens};
 use uuid::Uuid;
 
 const NOW: u64 = 1_800_000_000;
@@ -30,7 +30,16 @@ struct Operation<'a> {
 
 fn claims() -> Claims {
     let id = || Id::random().unwrap();
-    Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), eid: Some(id()), jti: id(), iat: NOW, exp: NOW + 60 }
+    Claims {
+        sid: id(),
+        eid: Some(id()),
+        jti: id(),
+        iat: NOW,
+        exp: NOW + 60,
+        amr: Amr::PASSWORD,
+        auth_time: Some(NOW),
+        ..Claims::of(Uuid::new_v4(), id())
+    }
 }
 
 fn tokens(algorithm: Algorithm) -> Tokens {

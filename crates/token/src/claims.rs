@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::id::Id;
+use crate::{amr::Amr, id::Id};
 
 /// The tolerated difference between the clocks of two machines, in seconds (RFC 7519, sections 4.1.4 and 4.1.5).
 pub const LEEWAY_SECONDS: u64 = 5;
@@ -27,9 +27,20 @@ pub struct Claims {
     pub iat: u64,
     /// When the token expires, in seconds since the Unix epoch.
     pub exp: u64,
+    /// How the user signed in. Every later token of the session has the same value (RFC 9068, section 2.2.1).
+    pub amr: Amr,
+    /// When the user signed in, in seconds since the Unix epoch. Every later token of the session has the same value. A
+    /// token of a version without this claim has none.
+    pub auth_time: Option<u64>,
 }
 
 impl Claims {
+    /// The claims of a user. The caller sets the others.
+    #[must_use]
+    pub fn of(sub: Uuid, tag: Id) -> Self {
+        Self { sub, tag, sid: tag, eid: None, jti: tag, iat: 0, exp: 0, amr: Amr::default(), auth_time: None }
+    }
+
     /// Compares `exp` with the time `now`, in seconds since the Unix epoch.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{id::Id, tokens::Tokens};
+    use crate::{amr::Amr, id::Id, tokens::Tokens};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -123,7 +123,16 @@ mod tests {
 
     fn claims() -> Claims {
         let id = || Id::random().unwrap();
-        Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), eid: Some(id()), jti: id(), iat: NOW, exp: NOW + 60 }
+        Claims {
+            sid: id(),
+            eid: Some(id()),
+            jti: id(),
+            iat: NOW,
+            exp: NOW + 60,
+            amr: Amr::PASSWORD,
+            auth_time: Some(NOW),
+            ..Claims::of(Uuid::new_v4(), id())
+        }
     }
 
     #[test]

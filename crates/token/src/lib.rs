@@ -1,4 +1,4 @@
-//! Access and refresh tokens: JWTs (RFC 7519) signed with HS256 or ES256, verified by the rules of RFC 8725.
+//! The tokens of the service: JWTs (RFC 7519) signed with HS256 or ES256, verified by the rules of RFC 8725.
 //!
 //! This crate imports nothing from the server, so that another service can verify tokens with this crate alone.
 //!
@@ -12,6 +12,7 @@
 //! rest of a JWT is one fixed header, base64 and JSON.
 
 mod access;
+mod amr;
 mod check;
 mod claims;
 mod es256;
@@ -20,6 +21,7 @@ mod jwk;
 mod keys;
 mod kid;
 mod kind;
+mod mfa;
 mod payload;
 mod seal;
 mod seen;
@@ -27,6 +29,7 @@ mod tokens;
 
 pub use self::{
     access::{AccessTokens, Algorithm, Es256Verifier, NoSigningKey},
+    amr::Amr,
     check::{KindCheck, SecretsCheck},
     claims::{Claims, LEEWAY_SECONDS, TokenError},
     es256::{KeyError, SIGNATURE_LEN, SigningKey, VerifyingKey},
@@ -35,6 +38,7 @@ pub use self::{
     keys::{KeySet, Keys, SIGNS_FOR},
     kid::{KID_LEN, Kid},
     kind::TokenKind,
+    mfa::{MfaClaims, MfaTokens},
     payload::{CLIENT_ID, Parties, SERVICE},
     seal::SealingKey,
     seen::SeenTokens,

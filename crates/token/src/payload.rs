@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    amr::Amr,
     claims::{Claims, LEEWAY_SECONDS, TokenError},
     id::Id,
 };
@@ -52,6 +53,10 @@ struct Payload<'a> {
     jti: Id,
     iat: u64,
     exp: u64,
+    #[serde(default, skip_serializing_if = "Amr::is_empty")]
+    amr: Amr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
 }
@@ -59,9 +64,9 @@ struct Payload<'a> {
 impl Parties {
     /// The claims as JSON.
     pub(crate) fn encode(&self, claims: &Claims, client_id: Option<&str>) -> Vec<u8> {
-        let Claims { sub, tag, sid, eid, jti, iat, exp } = *claims;
+        let Claims { sub, tag, sid, eid, jti, iat, exp, amr, auth_time } = *claims;
         let (iss, aud) = (Cow::from(&self.issuer), Cow::from(&self.audience));
-        let payload = Payload { iss, aud, sub, client_id, tag, sid, eid, jti, iat, exp, nbf: None };
+        let payload = Payload { iss, aud, sub, client_id, tag, sid, eid, jti, iat, exp, amr, auth_time, nbf: None };
         let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
         // A struct of text and numbers always serializes.
         let written = serde_json::to_writer(&mut json, &payload);
@@ -76,7 +81,7 @@ impl Parties {
             return Err(TokenError::Malformed);
         }
         let payload: Payload<'_> = serde_json::from_slice(json).map_err(|_| TokenError::Malformed)?;
-        let Payload { iss, aud, sub, client_id: _, tag, sid, eid, jti, iat, exp, nbf } = payload;
+        let Payload { iss, aud, sub, client_id: _, tag, sid, eid, jti, iat, exp, amr, auth_time, nbf } = payload;
         if iss != self.issuer {
             return Err(TokenError::WrongIssuer);
         }
@@ -86,7 +91,7 @@ impl Parties {
         if nbf.unwrap_or(0) > now.saturating_add(LEEWAY_SECONDS) {
             return Err(TokenError::NotYetValid);
         }
-        Ok(Claims { sub, tag, sid, eid, jti, iat, exp })
+        Ok(Claims { sub, tag, sid, eid, jti, iat, exp, amr, auth_time })
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn parties_with_characters_that_json_escapes_are_read_back_and_compared_exactly() {
         let id = Id::digest(b"id");
-        let claims = Claims { sub: Uuid::nil(), tag: id, sid: id, eid: Some(id), jti: id, iat: 0, exp: 0 };
+        let claims = Claims { eid: Some(id), ..Claims::of(Uuid::nil(), id) };
         let ours = Parties { issuer: "a\\b".to_owned(), audience: "urn:\"example\"".to_owned() };
         let json = ours.encode(&claims, Some(CLIENT_ID));
         assert_eq!(ours.decode(&json, 0), Ok(claims));

@@ -1,10 +1,11 @@
-//! Seals private keys with a secret, so that a store can hold them and whoever reads the store cannot use them.
+//! Seals private keys and the secrets of second factors, so that a store can hold them and whoever reads the store cannot
+//! use them.
 
 use std::fmt;
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf::{HKDF_SHA256, Prk, Salt},
+    hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
@@ -13,23 +14,35 @@ use crate::{check::check_value, es256::KeyError, id::Id};
 
 /// Separates these keys from every other use of the secret (RFC 5869, sections 3.1 and 3.2).
 const SALT: &[u8] = b"auth-service";
-const INFO: &[u8] = b"auth-service: sealing of signing keys";
+const SIGNING_KEYS: &[u8] = b"auth-service: sealing of signing keys";
+const SECOND_FACTORS: &[u8] = b"auth-service: sealing of second factors";
 
 /// Seals with AES-256-GCM under a key that HKDF-SHA256 (RFC 5869) derives from a secret.
 ///
-/// Each seal has a random nonce. A key seals a few times a month, so that two nonces never meet (NIST SP 800-38D,
-/// section 8.3).
+/// Each seal has a random nonce. A key seals far less than 2^32 times: a few signing keys a month, and each second factor
+/// once or twice. So two nonces never meet (NIST SP 800-38D, section 8.3).
 pub struct SealingKey {
     id: Id,
     derived: Prk,
+    info: &'static [u8],
 }
 
 impl SealingKey {
-    /// The key of a secret, which has at least 32 bytes.
+    /// The key that seals signing keys with a secret, which has at least 32 bytes.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
+        Self::with(secret, SIGNING_KEYS)
+    }
+
+    /// The key that seals second factors with the same secret. Neither of the two keys opens a seal of the other.
+    #[must_use]
+    pub fn for_second_factors(secret: &[u8]) -> Self {
+        Self::with(secret, SECOND_FACTORS)
+    }
+
+    fn with(secret: &[u8], info: &'static [u8]) -> Self {
         let id = check_value(&hmac::Key::new(hmac::HMAC_SHA256, secret));
-        Self { id, derived: Salt::new(HKDF_SHA256, SALT).extract(secret) }
+        Self { id, derived: extract(secret), info }
     }
 
     /// Names the secret, and reveals no more about the secret than a token does.
@@ -66,9 +79,32 @@ impl SealingKey {
 
     fn key(&self) -> Result<LessSafeKey, KeyError> {
         // Fails only for a key of thousands of bytes.
-        let key = self.derived.expand(&[INFO], &AES_256_GCM).map_err(|_| KeyError::Malformed)?;
+        let info = [self.info];
+        let key = self.derived.expand(&info, &AES_256_GCM).map_err(|_| KeyError::Malformed)?;
         Ok(LessSafeKey::new(UnboundKey::from(key)))
     }
+}
+
+fn extract(secret: &[u8]) -> Prk {
+    Salt::new(HKDF_SHA256, SALT).extract(secret)
+}
+
+/// The length of a derived secret.
+struct Bytes32;
+
+impl KeyType for Bytes32 {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+/// Derives a secret from another one by HKDF-SHA256 (RFC 5869). Each `info` gives another secret.
+pub(crate) fn derive(secret: &[u8], info: &[u8]) -> [u8; 32] {
+    let mut derived = [0; 32];
+    // Fails only for a secret of thousands of bytes.
+    let filled = extract(secret).expand(&[info], Bytes32).and_then(|okm| okm.fill(&mut derived));
+    debug_assert!(filled.is_ok());
+    derived
 }
 
 /// Never shows the key.
@@ -96,6 +132,16 @@ mod tests {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
             assert_eq!(key.open(&changed, b"kid"), None, "byte {index}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_two_purposes_do_not_open_each_others_seals() {
+        let (signing, factors) = (SealingKey::new(&[1; 32]), SealingKey::for_second_factors(&[1; 32]));
+        for (key, other) in [(&signing, &factors), (&factors, &signing)] {
+            let sealed = key.seal(b"private", b"id").unwrap();
+            assert_eq!(key.open(&sealed, b"id").unwrap(), b"private");
+            assert_eq!(other.open(&sealed, b"id"), None);
         }
     }
 

@@ -97,7 +97,7 @@ mod tests {
 
     fn claims() -> Claims {
         let id = Id::digest(b"id");
-        Claims { sub: Uuid::nil(), tag: id, sid: id, eid: None, jti: id, iat: 0, exp: 0 }
+        Claims::of(Uuid::nil(), id)
     }
 
     fn is_seen(seen: &SeenTokens, token: &str, generation: u64) -> bool {

@@ -98,6 +98,12 @@ fn introspection() -> Value {
         "token_type": {"const": "Bearer"},
     }));
     active["properties"]["eid"] = id();
+    active["properties"]["amr"] = json!({
+        "type": "array",
+        "items": {"enum": ["pwd", "otp", "mfa"]},
+        "description": "How the user signed in (RFC 8176). A sign-in with a second factor has `mfa`.",
+    });
+    active["properties"]["auth_time"] = number("When the user signed in, in seconds since the Unix epoch.");
     json!({"oneOf": [active, object(&json!({"active": {"const": false}}))]})
 }
 

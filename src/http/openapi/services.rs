@@ -49,6 +49,8 @@ fn active(config: &Config) -> Value {
         "email": EMAIL,
         "iat": 1_795_903_200,
         "exp": expires_at,
+        "amr": ["pwd"],
+        "auth_time": 1_795_903_200,
         "client_id": "auth-service",
         "token_type": "Bearer",
     })

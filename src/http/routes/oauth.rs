@@ -1,7 +1,7 @@
 //! Routes of OAuth: introspection (RFC 7662) and revocation (RFC 7009) of tokens.
 
 use auth_service_records::refusal::Refusal;
-use auth_service_token::{CLIENT_ID, Claims, Id, Parties};
+use auth_service_token::{Amr, CLIENT_ID, Claims, Id, Parties};
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
@@ -41,6 +41,10 @@ struct ActiveBody<'a> {
     email: String,
     iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "Amr::is_empty")]
+    amr: Amr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
     client_id: &'static str,
     token_type: &'static str,
 }
@@ -85,7 +89,7 @@ pub(crate) async fn revoke(
 }
 
 fn active(parties: &Parties, claims: &Claims, email: String) -> Response {
-    let Claims { sub, sid, eid, jti, iat, exp, .. } = *claims;
+    let Claims { sub, sid, eid, jti, iat, exp, amr, auth_time, .. } = *claims;
     let body = ActiveBody {
         active: true,
         iss: &parties.issuer,
@@ -97,6 +101,8 @@ fn active(parties: &Parties, claims: &Claims, email: String) -> Response {
         email,
         iat,
         exp,
+        amr,
+        auth_time,
         client_id: CLIENT_ID,
         token_type: TOKEN_TYPE,
     };

@@ -20,7 +20,7 @@ fn assert_inactive(answer: &Answer) {
 fn assert_active(answer: &Answer, token: &str, email: &str) {
     let claims = claims(token);
     let mut expected = json!({"active": true, "email": email, "token_type": "Bearer"});
-    for name in ["iss", "aud", "sub", "sid", "eid", "jti", "iat", "exp", "client_id"] {
+    for name in ["iss", "aud", "sub", "sid", "eid", "jti", "iat", "exp", "client_id", "amr", "auth_time"] {
         if let Some(claim) = claims.get(name) {
             expected[name] = claim.clone();
         }

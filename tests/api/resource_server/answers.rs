@@ -26,6 +26,8 @@ fn a_good_token_brings_its_identity(#[values(Redis, Embedded)] store: Store) {
     assert_eq!(json!(verified.jti), claims["jti"]);
     assert_eq!((json!(verified.iat), json!(verified.exp)), (claims["iat"].clone(), claims["exp"].clone()));
     assert_eq!(json!(verified.client_id()), claims["client_id"]);
+    assert_eq!((json!(verified.amr), json!(verified.auth_time)), (json!(["pwd"]), claims["auth_time"].clone()));
+    assert!(!verified.has_second_factor());
     // A token of another sign-in, and the token of a refresh, are as good.
     for token in [app.session_of(&session.email).access_token, {
         let refreshed = app.refresh_access_token(&session.refresh_token);

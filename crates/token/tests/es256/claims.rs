@@ -1,6 +1,6 @@
 //! The claims of a token, and its life.
 
-use auth_service_token::{Algorithm, Claims, Parties, SeenTokens, TokenError, Tokens};
+use auth_service_token::{Algorithm, Amr, Claims, Parties, SeenTokens, TokenError, Tokens};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ fn a_token_has_the_header_and_the_claims_of_rfc_9068() {
     let scene = Scene::new();
     let header = URL_SAFE_NO_PAD.decode(scene.token.split('.').next().unwrap()).unwrap();
     assert_eq!(String::from_utf8(header).unwrap(), scene.header());
-    let Claims { sub, tag, sid, eid, jti, iat, exp } = scene.claims;
+    let Claims { sub, tag, sid, eid, jti, iat, exp, .. } = scene.claims;
     let service = "auth-service";
     let due = json!({"iss": service, "aud": service, "client_id": service, "sub": sub, "tag": tag, "sid": sid,
-        "eid": eid, "jti": jti, "iat": iat, "exp": exp});
+        "eid": eid, "jti": jti, "iat": iat, "exp": exp, "amr": ["pwd"], "auth_time": NOW});
     assert_eq!(scene.payload(), due);
 }
 
@@ -36,9 +36,11 @@ fn a_token_lives_until_exp_plus_leeway_also_when_it_was_seen() {
 fn tokens_of_the_version_before_are_accepted() {
     let scene = Scene::new();
     let mut payload = scene.payload();
-    payload.as_object_mut().unwrap().retain(|name, _| name != "eid" && name != "client_id");
+    let new = ["eid", "client_id", "amr", "auth_time"];
+    payload.as_object_mut().unwrap().retain(|name, _| !new.contains(&name.as_str()));
     let token = scene.sign(&scene.header(), &payload.to_string());
-    assert_eq!(scene.verify(&token, NOW), [Ok(Claims { eid: None, ..scene.claims }); 4]);
+    let claims = Claims { eid: None, amr: Amr::default(), auth_time: None, ..scene.claims };
+    assert_eq!(scene.verify(&token, NOW), [Ok(claims); 4]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use auth_service_token::{
-    Algorithm, Claims, Es256Verifier, Id, KeySet, Keys, Parties, SIGNATURE_LEN, SeenTokens, SigningKey, TokenError,
-    Tokens,
+    Algorithm, Amr, Claims, Es256Verifier, Id, KeySet, Keys, Parties, SIGNATURE_LEN, SeenTokens, SigningKey,
+    TokenError, Tokens,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -87,7 +87,16 @@ impl Scene {
 
 fn claims() -> Claims {
     let id = || Id::random().unwrap();
-    Claims { sub: Uuid::new_v4(), tag: id(), sid: id(), eid: Some(id()), jti: id(), iat: NOW, exp: NOW + 60 }
+    Claims {
+        sid: id(),
+        eid: Some(id()),
+        jti: id(),
+        iat: NOW,
+        exp: NOW + 60,
+        amr: Amr::PASSWORD,
+        auth_time: Some(NOW),
+        ..Claims::of(Uuid::new_v4(), id())
+    }
 }
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
