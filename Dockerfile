@@ -17,6 +17,7 @@ COPY crates/records/Cargo.toml crates/records/
 COPY crates/resource-server/Cargo.toml crates/resource-server/
 COPY crates/store/Cargo.toml crates/store/
 COPY crates/token/Cargo.toml crates/token/
+COPY crates/totp/Cargo.toml crates/totp/
 RUN mkdir -p src tests/containers benches/load \
  && for crate in crates/*/; do mkdir "${crate}src" && touch "${crate}src/lib.rs" || exit; done \
  && touch src/lib.rs \

@@ -24,7 +24,6 @@ impl Amr {
 
     /// Whether no method is known. A token of a version without this claim has none.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls the function with a reference")]
     pub fn is_empty(&self) -> bool {
         self.0 == 0
     }
