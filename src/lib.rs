@@ -12,3 +12,20 @@
 //! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
 //! | base | [`config`], [`log`], [`trace`] | settings, log lines, traces |
 //! | services | `crates/store`, `crates/password`, `crates/totp`, `crates/mail` | Redis and redb, password hashes, second factors, SMTP: each outside crate in one place |
+//! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
+//! | tokens | `crates/token` | JWTs; imports nothing from the server |
+//!
+//! `crates/resource-server` is a middleware for other services. The server does not use it.
+//!
+//! `docs/architecture.md` follows a request and a removal through the files.
+
+pub mod audit;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod http;
+mod keys;
+pub mod log;
+pub mod metrics;
+pub mod start;
+pub mod trace;
