@@ -73,6 +73,8 @@ fn user(now: u64) -> User {
         password_hash: hash.to_owned(),
         known_addresses: KnownAddresses::default(),
         password_change: None,
+        email_verified_at: None,
+        totp: None,
     }
 }
 

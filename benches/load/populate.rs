@@ -81,6 +81,8 @@ async fn make(store: &Store, tokens: &Tokens, password_hash: &str, sessions: usi
         password_hash: password_hash.to_owned(),
         known_addresses,
         password_change: None,
+        email_verified_at: None,
+        totp: None,
     };
     if !store.create_user(tag, &user).await.unwrap() || sessions == 0 {
         return None;

@@ -49,6 +49,8 @@ impl Auth {
             password_hash,
             known_addresses,
             password_change: None,
+            email_verified_at: None,
+            totp: None,
         };
         if self.store.create_user(tag, &user).await? {
             return self.signed_up(caller, &email, id).await;
@@ -87,7 +89,12 @@ impl Auth {
         let access = self.store.check_access(by.claims.tag, by.claims.sid).await?.ok_or_else(|| self.refused(by))?;
         match email {
             Some(email) if email.tag() != by.claims.tag => Err(Error::UserNotFound),
-            _ => Ok(Profile { email: access.email, id: by.claims.sub, created_at: access.created_at }),
+            _ => Ok(Profile {
+                email: access.email,
+                id: by.claims.sub,
+                created_at: access.created_at,
+                email_verified: access.email_verified,
+            }),
         }
     }
 

@@ -6,16 +6,19 @@ use auth_service_password::{HashCost, check_hash};
 use auth_service_records::{
     clock::{parse_time, rfc3339},
     throttle::KnownAddresses,
-    user::{Email, User},
+    user::{Email, Totp, User},
 };
 use auth_service_store::{NewUser, StoredUser};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value, error::Category};
 use uuid::Uuid;
 
-/// The version of the lines that `export` writes. `import` also reads every earlier version, and lines without a
-/// version, which other services write.
+/// The version of a line that every version of `import` reads. `import` also reads lines without a version, which other
+/// services write.
 const VERSION: u64 = 1;
+/// The version of a line with a second factor, which the first version of `import` must not read, because a server of
+/// that version ignores the second factor.
+const STRICT_VERSION: u64 = 2;
 
 /// Why a line is refused, without any of its content.
 pub(super) type Reason = Cow<'static, str>;
@@ -28,6 +31,10 @@ struct Written<'a> {
     created_at: String,
     password_hash: &'a str,
     known_addresses: &'a KnownAddresses,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totp: Option<&'a Totp>,
     #[serde(flatten)]
     unknown_fields: &'a Map<String, Value>,
 }
@@ -41,6 +48,8 @@ struct Read {
     created_at: Option<Value>,
     password_hash: Option<Value>,
     known_addresses: Option<Value>,
+    email_verified_at: Option<Value>,
+    totp: Option<Value>,
     /// Belongs to a session, and sessions do not move.
     #[serde(rename = "password_change")]
     _password_change: Option<IgnoredAny>,
@@ -50,14 +59,16 @@ struct Read {
 
 /// The line of an account, without the line break.
 pub(super) fn write(stored: &StoredUser) -> String {
-    let User { id, email, created_at, password_hash, known_addresses, .. } = &stored.user;
+    let User { id, email, created_at, password_hash, known_addresses, email_verified_at, totp, .. } = &stored.user;
     let line = Written {
-        v: VERSION,
+        v: if totp.is_some() { STRICT_VERSION } else { VERSION },
         email,
         id: *id,
         created_at: rfc3339(*created_at),
         password_hash,
         known_addresses,
+        email_verified_at: email_verified_at.map(rfc3339),
+        totp: totp.as_ref(),
         unknown_fields: &stored.unknown_fields,
     };
     // A struct of text, numbers and JSON always serializes.
@@ -67,11 +78,11 @@ pub(super) fn write(stored: &StoredUser) -> String {
 /// Reads a line. An account without `created_at` is created `now`, in seconds since the Unix epoch. `current` is the
 /// cost of new hashes.
 pub(super) fn read(line: &[u8], now: u64, current: HashCost) -> Result<NewUser, Reason> {
-    let Read { v, email, id, created_at, password_hash, known_addresses, unknown_fields, .. } =
-        serde_json::from_slice(line).map_err(|error| match error.classify() {
-            Category::Data => "it must be a JSON object that has each field once",
-            _ => "it is not JSON",
-        })?;
+    let read: Read = serde_json::from_slice(line).map_err(|error| match error.classify() {
+        Category::Data => "it must be a JSON object that has each field once",
+        _ => "it is not JSON",
+    })?;
+    let Read { v, email, id, created_at, password_hash, known_addresses, email_verified_at, totp, .. } = read;
     // Only our own lines may set what is not in the contract of an import.
     let is_ours = is_ours(v.as_ref())?;
     let email = text("email", email.as_ref())?.ok_or("email is required")?;
@@ -82,6 +93,10 @@ pub(super) fn read(line: &[u8], now: u64, current: HashCost) -> Result<NewUser, 
         Some(known) if is_ours => serde_json::from_value(known).map_err(|_| "known_addresses cannot be read")?,
         _ => KnownAddresses::default(),
     };
+    let totp = match totp {
+        Some(totp) if is_ours => serde_json::from_value(totp).map_err(|_| "totp cannot be read")?,
+        _ => None,
+    };
     let user = User {
         id: match text("id", id.as_ref())? {
             Some(id) => {
@@ -90,18 +105,20 @@ pub(super) fn read(line: &[u8], now: u64, current: HashCost) -> Result<NewUser, 
             None => Uuid::new_v4(),
         },
         email: email.as_str().to_owned(),
-        created_at: time(created_at.as_ref())?.unwrap_or(now),
+        created_at: time("created_at", created_at.as_ref())?.unwrap_or(now),
         password_hash: password_hash.to_owned(),
         known_addresses,
         password_change: None,
+        email_verified_at: time("email_verified_at", email_verified_at.as_ref())?,
+        totp,
     };
-    Ok(NewUser { tag: email.tag(), user, unknown_fields: if is_ours { unknown_fields } else { Map::new() } })
+    Ok(NewUser { tag: email.tag(), user, unknown_fields: if is_ours { read.unknown_fields } else { Map::new() } })
 }
 
 fn is_ours(version: Option<&Value>) -> Result<bool, Reason> {
     match version.map(Value::as_u64) {
         None => Ok(false),
-        Some(Some(1..=VERSION)) => Ok(true),
+        Some(Some(VERSION..=STRICT_VERSION)) => Ok(true),
         Some(Some(0) | None) => Err("v must be a whole number from 1".into()),
         Some(Some(_)) => Err("a later version of auth-service wrote it".into()),
     }
@@ -115,9 +132,9 @@ fn text<'v>(name: &'static str, value: Option<&'v Value>) -> Result<Option<&'v s
     }
 }
 
-fn time(value: Option<&Value>) -> Result<Option<u64>, Reason> {
-    let wrong = "created_at must be a time between 1970 and 9999, such as 2026-11-23T06:52:51Z";
-    text("created_at", value)?.map(|text| parse_time(text).ok_or_else(|| wrong.into())).transpose()
+fn time(name: &'static str, value: Option<&Value>) -> Result<Option<u64>, Reason> {
+    let wrong = || format!("{name} must be a time between 1970 and 9999, such as 2026-11-23T06:52:51Z").into();
+    text(name, value)?.map(|text| parse_time(text).ok_or_else(wrong)).transpose()
 }
 
 #[cfg(test)]
@@ -170,7 +187,9 @@ mod tests {
             ("created_at", json!("planted"), "created_at must be a time"),
             ("v", json!(0), "v must be a whole number from 1"),
             ("v", json!("1"), "v must be a whole number from 1"),
-            ("v", json!(2), "a later version of auth-service wrote it"),
+            ("email_verified_at", json!("planted"), "email_verified_at must be a time"),
+            ("email_verified_at", json!(true), "email_verified_at must be text"),
+            ("v", json!(3), "a later version of auth-service wrote it"),
         ] {
             let refused = with(name, value).unwrap_err();
             assert!(refused.starts_with(reason) && !refused.contains("planted"), "{refused}");

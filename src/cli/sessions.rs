@@ -171,6 +171,8 @@ mod tests {
             password_hash: String::new(),
             known_addresses: KnownAddresses::default(),
             password_change: None,
+            email_verified_at: None,
+            totp: None,
         };
         assert!(store.create_user(tag, &user).await.unwrap());
         let mut opened = Vec::new();

@@ -80,6 +80,8 @@ pub struct Access {
     pub email: String,
     /// When the account was created, in seconds since the Unix epoch.
     pub created_at: u64,
+    /// Whether the owner has proved that mail to this address reaches them.
+    pub email_verified: bool,
 }
 
 /// The outcome of a refresh.

@@ -35,7 +35,7 @@ pub fn wait_seconds(failures: u32) -> u64 {
     }
 }
 
-/// Calls that are counted for each address.
+/// Calls that are counted for each client address, or for each account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counter {
     /// Guesses at a password that were wrong or are being verified.
@@ -44,6 +44,8 @@ pub enum Counter {
     Removals,
     /// Sign-ups, whether or not they succeed.
     SignUps,
+    /// Requests for a mail, counted for each client address and for each account.
+    Mails,
 }
 
 /// Whether a guess at the password of an account may be compared.

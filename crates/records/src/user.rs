@@ -122,6 +122,10 @@ pub struct User {
     pub known_addresses: KnownAddresses,
     /// The latest change of the password by its owner, if there was one.
     pub password_change: Option<PasswordChange>,
+    /// When the owner last proved that mail to this address reaches them, in seconds since the Unix epoch.
+    pub email_verified_at: Option<u64>,
+    /// The second factor, if the owner has enabled one.
+    pub totp: Option<Totp>,
 }
 
 /// When a password was changed, and in which session. A client that got no answer repeats its change in this session.
@@ -131,6 +135,27 @@ pub struct PasswordChange {
     pub sid: Id,
     /// Seconds since the Unix epoch.
     pub at: u64,
+}
+
+/// A second factor: one-time passwords by time (RFC 6238), and recovery codes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totp {
+    /// The sealed secret, in base64url without padding. Its context is the user's id.
+    pub secret: String,
+    /// When the owner confirmed the factor with a first code, in seconds since the Unix epoch.
+    pub confirmed_at: u64,
+    /// The time step of the last accepted code. No code of this step or of an earlier one is accepted (RFC 6238,
+    /// section 5.2).
+    pub last_step: u64,
+    /// The digests of the recovery codes that are left.
+    pub recovery_codes: Vec<Id>,
+}
+
+/// Shows no secret, no code and no step.
+impl fmt::Debug for Totp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Totp").field("confirmed_at", &self.confirmed_at).finish_non_exhaustive()
+    }
 }
 
 /// Shows only the id.
@@ -149,6 +174,8 @@ pub struct Profile {
     pub id: Uuid,
     /// Seconds since the Unix epoch.
     pub created_at: u64,
+    /// Whether the owner has proved that mail to this address reaches them.
+    pub email_verified: bool,
 }
 
 #[cfg(test)]

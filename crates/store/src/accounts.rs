@@ -4,6 +4,7 @@ use auth_service_records::{error::Error, session::Outcome, user::User};
 use auth_service_token::Id;
 
 use crate::{
+    change::{Moved, Spent},
     record::{NewUser, StoredUser},
     store::Store,
 };
@@ -77,15 +78,72 @@ impl Store {
         }
     }
 
-    /// Replaces the account if it still equals `expected`, and ends all sessions of the user in the same step. Deletes
-    /// their entries, and resets the failures of the account: the shared count, and the count of each known address.
+    /// Replaces the account if it still equals `expected`. The sessions go on, and a token check shows from now on
+    /// whether the email is verified. The email stays. Returns [`Outcome::NotThere`] and changes nothing if the account
+    /// or the entry to spend has changed.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn replace_user(&self, tag: Id, expected: &StoredUser, user: &User) -> Result<Outcome, Error> {
+    pub async fn update_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        user: &User,
+        spent: Option<Spent<'_>>,
+    ) -> Result<Outcome, Error> {
         match self {
-            Self::Redis(redis) => redis.replace_user(tag, expected, user).await,
-            Self::Embedded(embedded) => embedded.replace_user(tag, expected, user).await,
+            Self::Redis(redis) => redis.update_user(tag, expected, user, spent).await,
+            Self::Embedded(embedded) => embedded.update_user(tag, expected, user, spent).await,
+        }
+    }
+
+    /// Replaces the account if it still equals `expected`, and ends all sessions of the user in the same step. Deletes
+    /// their entries and the pending entries except [`crate::PendingKind::EmailVerification`], and resets the failures
+    /// of the account: the shared count, and the count of each known address. Returns [`Outcome::NotThere`] and changes
+    /// nothing if the account or the entry to spend has changed.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn replace_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        user: &User,
+        spent: Option<Spent<'_>>,
+    ) -> Result<Outcome, Error> {
+        match self {
+            Self::Redis(redis) => redis.replace_user(tag, expected, user, spent).await,
+            Self::Embedded(embedded) => embedded.replace_user(tag, expected, user, spent).await,
+        }
+    }
+
+    /// Moves the account to the tag `to`, with the new record `user`, if it still equals `expected`. Ends all sessions,
+    /// and deletes everything at the former tag. No other account can get the new tag in between, and no reader finds
+    /// the account at both tags or at none. Returns [`Moved::Taken`] if there is an account at `to`. Then the entry
+    /// may be spent, and the sessions may have ended. If `to` equals `tag`, acts like [`Store::replace_user`].
+    ///
+    /// In a cluster, a failure between the steps leaves the account at either tag, and the next reader of the account
+    /// completes the move.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn move_user(
+        &self,
+        tag: Id,
+        to: Id,
+        expected: &StoredUser,
+        user: &User,
+        spent: Spent<'_>,
+    ) -> Result<Moved, Error> {
+        if tag == to {
+            return Ok(match self.replace_user(tag, expected, user, Some(spent)).await? {
+                Outcome::Done => Moved::Done,
+                _ => Moved::NotThere,
+            });
+        }
+        match self {
+            Self::Redis(redis) => redis.move_user(tag, to, expected, user, spent).await,
+            Self::Embedded(embedded) => embedded.move_user(tag, to, expected, user, spent).await,
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `accounts`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
+//! | `accounts`, `pending`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
 //! | `revocations` | the feed of revocations |
 //! | `users` | the list of all accounts |
 //! | [`backend`] | the opening and the inspection of a store |
@@ -29,6 +29,7 @@ pub mod key_set;
 mod limits;
 mod metrics;
 mod open_error;
+mod pending;
 mod record;
 mod redis;
 mod revocations;
@@ -40,7 +41,7 @@ mod users;
 mod versioned;
 
 pub use self::{
-    change::Change,
+    change::{Change, Moved, PendingKind, Spent},
     finding::{Finding, Verdict},
     record::{NewUser, StoredUser},
     redis::{REDIS_FORMS, is_redis_url},

@@ -1,16 +1,24 @@
 //! The user record as both stores keep it: JSON with a version.
 
+use std::fmt;
+
 use auth_service_records::{
     error::Error,
     throttle::KnownAddresses,
-    user::{PasswordChange, User},
+    user::{PasswordChange, Totp, User},
 };
 use auth_service_token::Id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::versioned::{VERSION, Versioned, decode};
+use crate::versioned::{Versioned, decode};
+
+/// The version of a record that every version of this program can use.
+const VERSION: u64 = 1;
+/// The version of a record that the first version of this program must not use: it would ignore the second factor, or
+/// the mark of a move.
+const STRICT_VERSION: u64 = 2;
 
 /// A user together with the exact bytes in the store. A write compares these bytes, and so detects a change since the
 /// read.
@@ -21,9 +29,50 @@ pub struct StoredUser {
     pub(crate) revision: Vec<u8>,
     /// Fields that this version does not know. A write keeps them.
     pub unknown_fields: Map<String, Value>,
+    /// The move to another email that is not complete yet. No operation outside the store sees such a record.
+    pub(crate) mark: Option<Mark>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A move that is not complete yet, as each of the two records names it.
+#[derive(Clone)]
+pub(crate) enum Mark {
+    /// The account moves away.
+    Leaving(Leaving),
+    /// The account has arrived.
+    Arriving(Arriving),
+}
+
+/// Never shows the record.
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leaving(_) => "Leaving(..)",
+            Self::Arriving(_) => "Arriving(..)",
+        })
+    }
+}
+
+/// The mark of a record that moves away.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Leaving {
+    /// The random id of the move, which no other record has ever had.
+    pub(crate) id: Id,
+    /// The new tag.
+    pub(crate) to: Id,
+    /// The record at the new tag.
+    user: Box<UserRecord>,
+}
+
+/// The mark of a record that has arrived.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Arriving {
+    /// See [`Leaving::id`].
+    pub(crate) id: Id,
+    /// The former tag.
+    pub(crate) from: Id,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 struct UserRecord {
     v: u64,
     id: Uuid,
@@ -34,12 +83,21 @@ struct UserRecord {
     known_addresses: KnownAddresses,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password_change: Option<PasswordChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email_verified_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    totp: Option<Totp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leaving: Option<Leaving>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arriving: Option<Arriving>,
     #[serde(flatten)]
     unknown_fields: Map<String, Value>,
 }
 
 impl Versioned for UserRecord {
     const NAME: &'static str = "a user record";
+    const LATEST: u64 = STRICT_VERSION;
 
     fn version(&self) -> u64 {
         self.v
@@ -51,11 +109,19 @@ impl Versioned for UserRecord {
 /// # Errors
 /// As [`decode`].
 pub(crate) fn decode_user(revision: Vec<u8>) -> Result<StoredUser, Error> {
-    let record = decode(&revision)?;
-    let UserRecord { v: _, id, email, created_at, password_hash, known_addresses, password_change, unknown_fields } =
-        record;
-    let user = User { id, email, created_at, password_hash, known_addresses, password_change };
-    Ok(StoredUser { user, revision, unknown_fields })
+    let record: UserRecord = decode(&revision)?;
+    let mark = record.leaving.map(Mark::Leaving).or(record.arriving.map(Mark::Arriving));
+    let user = User {
+        id: record.id,
+        email: record.email,
+        created_at: record.created_at,
+        password_hash: record.password_hash,
+        known_addresses: record.known_addresses,
+        password_change: record.password_change,
+        email_verified_at: record.email_verified_at,
+        totp: record.totp,
+    };
+    Ok(StoredUser { user, revision, unknown_fields: record.unknown_fields, mark })
 }
 
 /// An account that comes from another store or another service.
@@ -71,22 +137,36 @@ pub struct NewUser {
 
 /// The record of an account that comes from elsewhere.
 pub(crate) fn encode_new_user(new: &NewUser) -> Vec<u8> {
-    encode(&new.user, &new.unknown_fields)
+    encode(record(&new.user, &new.unknown_fields))
 }
 
 /// The record of a new account.
 pub(crate) fn encode_user(user: &User) -> Vec<u8> {
-    encode(user, &Map::new())
+    encode(record(user, &Map::new()))
 }
 
-/// The record that replaces `stored` and keeps its unknown fields.
+/// The record that replaces `stored` and keeps its unknown fields. Without the mark of a move.
 pub(crate) fn encode_changed_user(user: &User, stored: &StoredUser) -> Vec<u8> {
-    encode(user, &stored.unknown_fields)
+    encode(record(user, &stored.unknown_fields))
 }
 
-fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
-    let User { id, email, created_at, password_hash, known_addresses, password_change } = user.clone();
-    let record = UserRecord {
+/// The record that replaces `stored` when the move `id` begins. `user` is the account after the move.
+pub(crate) fn encode_leaving(stored: &StoredUser, user: &User, id: Id, to: Id) -> (Vec<u8>, Leaving) {
+    let leaving = Leaving { id, to, user: Box::new(record(user, &stored.unknown_fields)) };
+    let marked = UserRecord { leaving: Some(leaving.clone()), ..record(&stored.user, &stored.unknown_fields) };
+    (encode(marked), leaving)
+}
+
+/// The record that arrives at the new tag.
+pub(crate) fn encode_arriving(leaving: &Leaving, from: Id) -> Vec<u8> {
+    let arriving = Arriving { id: leaving.id, from };
+    encode(UserRecord { arriving: Some(arriving), ..(*leaving.user).clone() })
+}
+
+fn record(user: &User, unknown_fields: &Map<String, Value>) -> UserRecord {
+    let User { id, email, created_at, password_hash, known_addresses, password_change, email_verified_at, totp } =
+        user.clone();
+    UserRecord {
         v: VERSION,
         id,
         email,
@@ -94,8 +174,17 @@ fn encode(user: &User, unknown_fields: &Map<String, Value>) -> Vec<u8> {
         password_hash,
         known_addresses,
         password_change,
+        email_verified_at,
+        totp,
+        leaving: None,
+        arriving: None,
         unknown_fields: unknown_fields.clone(),
-    };
+    }
+}
+
+fn encode(mut record: UserRecord) -> Vec<u8> {
+    let is_strict = record.totp.is_some() || record.leaving.is_some() || record.arriving.is_some();
+    record.v = if is_strict { STRICT_VERSION } else { VERSION };
     // A struct of text, numbers and JSON always serializes.
     serde_json::to_vec(&record).unwrap_or_default()
 }
@@ -114,6 +203,8 @@ mod tests {
             password_hash: "$argon2id$…".to_owned(),
             known_addresses: KnownAddresses::default(),
             password_change: None,
+            email_verified_at: None,
+            totp: None,
         }
     }
 
@@ -121,18 +212,18 @@ mod tests {
     fn a_field_that_this_version_does_not_know_survives_a_change() {
         let mut value: Value = serde_json::from_slice(&encode_user(&user())).unwrap();
         let unknown = serde_json::json!({"empty": [], "large": u64::MAX, "null": null});
-        value["totp"] = unknown.clone();
+        value["device"] = unknown.clone();
         let stored = decode_user(serde_json::to_vec(&value).unwrap()).unwrap();
         let changed = User { password_hash: "$argon2id$new".to_owned(), ..stored.user.clone() };
         let written: Value = serde_json::from_slice(&encode_changed_user(&changed, &stored)).unwrap();
-        assert_eq!(written["totp"], unknown);
+        assert_eq!(written["device"], unknown);
         assert_eq!(written["password_hash"], "$argon2id$new");
         assert_eq!(written["v"], 1);
     }
 
     #[test]
     fn a_record_of_a_later_version_is_an_outage_whatever_else_it_holds() {
-        let newer = decode_user(br#"{"v":2,"id":7}"#.to_vec());
+        let newer = decode_user(br#"{"v":3,"id":7}"#.to_vec());
         assert!(matches!(newer, Err(Error::Unavailable(Outage::NewerVersion))), "{newer:?}");
         assert!(matches!(decode_user(b"nonsense".to_vec()), Err(Error::Internal(_))));
     }

@@ -102,8 +102,9 @@ impl Store {
     }
 
     /// Ends all sessions except `sid`, and deletes their entries. `sid` must have a live access entry and moves to the
-    /// new `epoch`. With a `change`, also replaces the record, which must still equal the expected one, and resets
-    /// the failures of the account and of the `known` address.
+    /// new `epoch`. With a `change`, also replaces the record, which must still equal the expected one, deletes the
+    /// pending entries except [`crate::PendingKind::EmailVerification`], and resets the failures of the account and of
+    /// the `known` address.
     ///
     /// # Errors
     /// See [`Store`].

@@ -7,7 +7,7 @@ use crate::{embedded, record::StoredUser, redis};
 /// A list of all accounts, in no particular order. It holds one page in memory, however many accounts there are.
 ///
 /// An account that exists from the first page to the last is in the list. On Redis, it may be in the list more than
-/// once, and an account that is created or deleted meanwhile may be in the list or not.
+/// once, and an account that is created or deleted meanwhile, or moves to another email, may be in the list or not.
 pub enum Users {
     /// Reads with SCAN.
     Redis(Box<redis::Users>),

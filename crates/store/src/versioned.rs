@@ -3,13 +3,15 @@
 use auth_service_records::error::{Error, Outage};
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// The version of the values that this program writes. The program also reads every earlier version.
+/// The version of most values that this program writes.
 pub(crate) const VERSION: u64 = 1;
 
 /// A value with a version.
 pub(crate) trait Versioned: DeserializeOwned {
     /// The name of the kind of value in messages, with its article.
     const NAME: &'static str;
+    /// The latest version that this program reads. The program also reads every earlier version.
+    const LATEST: u64 = VERSION;
 
     /// The version that wrote the value.
     fn version(&self) -> u64;
@@ -39,10 +41,10 @@ pub(crate) fn decode<V: Versioned>(json: &[u8]) -> Result<V, Error> {
 /// As [`decode`].
 pub(crate) fn decode_quietly<V: Versioned>(json: &[u8]) -> Result<V, Error> {
     match serde_json::from_slice::<V>(json) {
-        Ok(value) if value.version() <= VERSION => Ok(value),
+        Ok(value) if value.version() <= V::LATEST => Ok(value),
         // A later version may have changed the types of fields, so that only the version can be read.
         _ => match serde_json::from_slice::<Version>(json) {
-            Ok(Version { v }) if v > VERSION => Err(Error::Unavailable(Outage::NewerVersion)),
+            Ok(Version { v }) if v > V::LATEST => Err(Error::Unavailable(Outage::NewerVersion)),
             _ => Err(Error::Internal(format!("{} cannot be read", V::NAME))),
         },
     }

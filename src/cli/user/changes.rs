@@ -43,6 +43,8 @@ pub(super) fn create(matches: &ArgMatches, sources: &Sources) -> Result<Created,
             password_hash,
             known_addresses: KnownAddresses::default(),
             password_change: None,
+            email_verified_at: None,
+            totp: None,
         };
         if !store.create_user(email.tag(), &user).await? {
             let sentence = format!("there is already an account {}", email.as_str());
@@ -73,7 +75,7 @@ pub(super) fn set_password(matches: &ArgMatches, sources: &Sources) -> Result<Pa
             let stored = found.ok_or_else(|| Failed::user_not_found(email.as_str()))?;
             // The session of the latest change ends, too.
             let user = User { password_hash: password_hash.clone(), password_change: None, ..stored.user.clone() };
-            if store.replace_user(email.tag(), &stored, &user).await? == Outcome::Done {
+            if store.replace_user(email.tag(), &stored, &user, None).await? == Outcome::Done {
                 return Ok(PasswordSet { result: "password_changed", email: email.as_str().to_owned() });
             }
         }

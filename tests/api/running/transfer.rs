@@ -93,7 +93,7 @@ fn an_export_to_a_file_is_private_and_complete_or_not_there() {
     fs::create_dir(&directory).unwrap();
     assert_fails(run, &["export", "--output", "directory"], 1, "output_failed", "directory: Is a directory");
     fs::remove_dir(&directory).unwrap();
-    let later = json!({"v": 2}).to_string();
+    let later = json!({"v": 3}).to_string();
     redis.command::<()>(&["SET", "as:{AAAAAAAAAAAAAAAAAAAAAA}:u", &later]);
     let sentence = "a later version of auth-service wrote this value";
     assert_fails(run, &["export", "--output", "accounts.ndjson"], 1, "store_newer_version", sentence);

@@ -162,6 +162,8 @@ pub(super) fn user() -> User {
         password_hash: "$argon2id$...".to_owned(),
         known_addresses: KnownAddresses::default(),
         password_change: None,
+        email_verified_at: None,
+        totp: None,
     }
 }
 

@@ -69,7 +69,7 @@ fn check_access_returns_the_user(#[values(Redis, Embedded)] store: On) {
     let access = || scene.run(async |store| store.check_access(scene.tag, session.sid).await);
     assert_eq!(access(), None);
     assert!(scene.open_session(&scene.find().unwrap(), None, &session));
-    assert_eq!(access(), Some(Access { email: user.email, created_at: user.created_at }));
+    assert_eq!(access(), Some(Access { email: user.email, created_at: user.created_at, email_verified: false }));
     assert!(scene.remove());
     assert_eq!(access(), None);
 }

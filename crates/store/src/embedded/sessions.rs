@@ -13,7 +13,8 @@ use super::{
     tables::{AccessEntry, EpochEntry, Live, LiveSession, Reads, RefreshEntry, Tables},
 };
 use crate::{
-    change::Change,
+    access,
+    change::{Change, PendingKind},
     record::{StoredUser, encode_changed_user},
 };
 
@@ -30,8 +31,7 @@ impl Embedded {
             tag,
             expected: expected.revision.clone(),
             changed: changed.map(|user| encode_changed_user(user, expected)),
-            email: changed.unwrap_or(&expected.user).email.clone(),
-            created_at: expected.user.created_at,
+            profile: access::profile(changed.unwrap_or(&expected.user)),
             session: session.clone(),
             policy: self.policy,
         };
@@ -100,7 +100,7 @@ impl Embedded {
         let change = change.map(|Change { expected, user, .. }| Replacement {
             expected: expected.revision.clone(),
             record: encode_changed_user(user, expected),
-            email: user.email.clone(),
+            profile: access::profile(user),
         });
         let outcome = self.write(move |tables, now| keep_only(tables, (tag, sid), epoch, change, now)).await?;
         if let Some(known) = known
@@ -133,8 +133,7 @@ struct Opening {
     expected: Vec<u8>,
     /// The new record, if the account changes.
     changed: Option<Vec<u8>>,
-    email: String,
-    created_at: u64,
+    profile: Access,
     session: NewSession,
     policy: SessionPolicy,
 }
@@ -142,8 +141,8 @@ struct Opening {
 impl Opening {
     /// Opens the session and returns its epoch. Returns `None` if the account no longer equals `expected`.
     fn carry_out(self, tables: &mut Tables<'_>, now: u64) -> Result<Option<Id>, Failure> {
-        let Self { tag, expected, changed, email, created_at, session, policy } = self;
-        if tables.record(tag)?.is_none_or(|record| record != expected) {
+        let Self { tag, expected, changed, profile, session, policy } = self;
+        if !tables.is_unchanged(tag, &expected)? {
             return Ok(None);
         }
         let (mut epoch, sessions) = match tables.live_epoch(tag, now)? {
@@ -154,7 +153,7 @@ impl Opening {
             None => {
                 // Removes the entries that the removal of an earlier epoch has orphaned.
                 tables.remove_sessions(tag)?;
-                (Live { expiry: 0, entry: EpochEntry::new(session.epoch, email, created_at) }, Vec::new())
+                (Live { expiry: 0, entry: EpochEntry::new(session.epoch, profile) }, Vec::new())
             }
         };
         for oldest in sessions.iter().take((sessions.len() + 1).saturating_sub(policy.max_sessions)) {
@@ -196,7 +195,7 @@ fn new_refresh_entry(
 struct Replacement {
     expected: Vec<u8>,
     record: Vec<u8>,
-    email: String,
+    profile: Access,
 }
 
 fn keep_only(
@@ -211,12 +210,13 @@ fn keep_only(
         return Ok(Outcome::Refused);
     };
     let refresh = tables.live_refresh(tag, sid, epoch.entry.epoch, now)?;
-    if let Some(Replacement { expected, record, email }) = change {
-        if tables.record(tag)?.is_none_or(|found| found != expected) {
+    if let Some(Replacement { expected, record, profile }) = change {
+        if !tables.is_unchanged(tag, &expected)? {
             return Ok(Outcome::NotThere);
         }
         tables.put_user(tag, &record)?;
-        epoch.entry.email = email;
+        tables.remove_pending(tag, PendingKind::OF_A_PASSWORD)?;
+        epoch.entry.set_profile(profile);
     }
     tables.publish(eid(epoch.entry.epoch).as_str(), epoch.expiry, now)?;
     tables.remove_sessions(tag)?;

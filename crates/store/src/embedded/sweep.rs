@@ -12,7 +12,7 @@ const MOST_REMOVED: usize = 1_000;
 /// The key at which the next sweep continues in each table. An empty key stands for the start.
 #[derive(Default)]
 pub(super) struct Sweep {
-    next_keys: [String; 4],
+    next_keys: [String; 5],
 }
 
 impl Sweep {

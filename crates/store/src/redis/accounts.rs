@@ -12,8 +12,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{Script, Value};
 use uuid::Uuid;
 
-use super::{net::request::Request, script::script, store::Redis};
-use crate::record::{NewUser, StoredUser, decode_user, encode_changed_user, encode_new_user, encode_user};
+use super::{keys::Key, net::request::Request, script::script, store::Redis};
+use crate::{
+    change::{PendingKind, Spent},
+    record::{NewUser, StoredUser, decode_user, encode_changed_user, encode_new_user, encode_user},
+};
 
 /// How long a client can repeat a sign-up that too few replicas have confirmed.
 const UNACKNOWLEDGED_SECONDS: u64 = 600;
@@ -24,6 +27,7 @@ const AT_ONCE: usize = 256;
 const WAITING_AT_ONCE: usize = 8;
 
 static CREATE_USER: LazyLock<Script> = script!("create_user");
+static UPDATE_USER: LazyLock<Script> = script!("entries", "update_user");
 static REPLACE_USER: LazyLock<Script> = script!("entries", "ending", "replace_user");
 static DELETE_USER: LazyLock<Script> = script!("entries", "ending", "delete_user");
 
@@ -93,18 +97,71 @@ impl Redis {
         let _ = self.run::<()>(tag, &Request::command("DEL").arg(self.keys().unacknowledged(tag))).await;
     }
 
+    /// The account, after any move to another email is complete.
     pub(crate) async fn find_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
+        match self.read_user(tag).await? {
+            Some(stored) if stored.mark.is_some() => Box::pin(self.settle(tag, stored)).await,
+            found => Ok(found),
+        }
+    }
+
+    /// The record as it is, which may have the mark of a move.
+    pub(super) async fn read_user(&self, tag: Id) -> Result<Option<StoredUser>, Error> {
         let get = Request::command("GET").reading().arg(self.keys().user(tag));
         let found: Option<Vec<u8>> = self.run(tag, &get).await?;
         self.counted(found.map(decode_user).transpose())
     }
 
-    pub(crate) async fn replace_user(&self, tag: Id, expected: &StoredUser, user: &User) -> Result<Outcome, Error> {
+    pub(crate) async fn update_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        user: &User,
+        spent: Option<Spent<'_>>,
+    ) -> Result<Outcome, Error> {
         let names = self.keys();
-        let mut keys = vec![names.user(tag), names.epoch(tag), names.failures(tag, None)];
-        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        let mut keys = vec![names.user(tag), names.epoch(tag)];
+        keys.extend(spent.map(|spent| names.pending(tag, spent.kind)));
+        let call = Request::call(&UPDATE_USER, &keys)
+            .arg(&expected.revision)
+            .arg(encode_changed_user(user, expected))
+            .arg(u8::from(user.email_verified_at.is_some()))
+            .arg(spent.map_or(&[][..], |spent| spent.value));
+        let updated: bool = self.run_lasting(tag, &call).await?;
+        Ok(if updated { Outcome::Done } else { Outcome::NotThere })
+    }
+
+    pub(crate) async fn replace_user(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        user: &User,
+        spent: Option<Spent<'_>>,
+    ) -> Result<Outcome, Error> {
         let record = encode_changed_user(user, expected);
-        self.end(tag, || Request::call(&REPLACE_USER, &keys).arg(&expected.revision).arg(&record)).await
+        self.replace_record(tag, expected, &record, spent, &PendingKind::OF_A_PASSWORD).await
+    }
+
+    /// Replaces the record, ends all sessions, and deletes the pending entries of these kinds.
+    pub(super) async fn replace_record(
+        &self,
+        tag: Id,
+        expected: &StoredUser,
+        record: &[u8],
+        spent: Option<Spent<'_>>,
+        ended: &[PendingKind],
+    ) -> Result<Outcome, Error> {
+        let names = self.keys();
+        let mut keys = vec![names.user(tag), names.epoch(tag)];
+        // The entry to spend is the first of the keys to delete.
+        let kinds = spent.map(|spent| spent.kind).into_iter().chain(ended.iter().copied());
+        keys.extend(kinds.map(|kind| names.pending(tag, kind)));
+        keys.push(names.failures(tag, None));
+        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        let has_spent = u8::from(spent.is_some());
+        let value = spent.map_or(&[][..], |spent| spent.value);
+        let call = || Request::call(&REPLACE_USER, &keys).arg(&expected.revision).arg(record).arg(has_spent).arg(value);
+        self.end(tag, call).await
     }
 
     pub(crate) async fn delete_user(
@@ -114,11 +171,19 @@ impl Redis {
         caller: Option<Id>,
     ) -> Result<Outcome, Error> {
         let names = self.keys();
-        let mut keys = vec![names.user(tag), names.epoch(tag), names.sessions(tag)];
-        keys.extend([names.failures(tag, None), names.unacknowledged(tag), names.waited_for(tag)]);
-        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        let mut keys = self.keys_of(tag, &expected.user);
         keys.extend(caller.map(|sid| names.access(tag, sid)));
         let has_caller = u8::from(caller.is_some());
         self.end(tag, || Request::call(&DELETE_USER, &keys).arg(&expected.revision).arg(has_caller)).await
+    }
+
+    /// Every key of an account, except those of its sessions.
+    pub(super) fn keys_of(&self, tag: Id, user: &User) -> Vec<Key<'_>> {
+        let names = self.keys();
+        let mut keys = vec![names.user(tag), names.epoch(tag), names.sessions(tag)];
+        keys.extend([names.failures(tag, None), names.unacknowledged(tag), names.waited_for(tag)]);
+        keys.extend(user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        keys.extend(PendingKind::ALL.map(|kind| names.pending(tag, kind)));
+        keys
     }
 }

@@ -7,6 +7,7 @@ use auth_service_token::Id;
 use redis::{RedisWrite, ToRedisArgs};
 
 use super::slot::slot_of;
+use crate::change::PendingKind;
 
 /// Names the keys. Each name begins with the prefix of the settings.
 #[derive(Clone)]
@@ -97,11 +98,11 @@ impl Keys {
         format!("{}{{*}}:u", self.prefix)
     }
 
-    /// Whether this is the name of a user record.
-    pub(super) fn is_user(&self, name: &[u8]) -> bool {
+    /// The tag of the account whose user record has this name. `None` for the name of another key.
+    pub(super) fn tag_of_user(&self, name: &[u8]) -> Option<Id> {
         let tag = name.strip_prefix(self.prefix.as_bytes()).and_then(|rest| rest.strip_prefix(b"{"));
         let tag = tag.and_then(|rest| rest.strip_suffix(b"}:u")).and_then(|tag| std::str::from_utf8(tag).ok());
-        tag.and_then(Id::parse).is_some()
+        tag.and_then(Id::parse)
     }
 
     /// Epoch entry; lives as long as the longest of the user's entries.
@@ -139,12 +140,29 @@ impl Keys {
         Key { prefix: &self.prefix, tag: tag.into(), kind: "m", of: None }
     }
 
+    /// An entry that waits for a confirmation; lives as long as the mail's link, or the enrolment, is valid.
+    pub(super) fn pending(&self, tag: Id, kind: PendingKind) -> Key<'_> {
+        let kind = match kind {
+            PendingKind::PasswordReset => "p:reset",
+            PendingKind::EmailVerification => "p:verify",
+            PendingKind::EmailChange => "p:change",
+            PendingKind::Totp => "p:totp",
+        };
+        self.key(tag, kind, None)
+    }
+
+    /// What became of a move to this account; lives longer than any server acts on what it has read before.
+    pub(super) fn decision(&self, tag: Id, moving: Id) -> Key<'_> {
+        self.key(tag, "d:", Some(moving))
+    }
+
     /// Calls of an address; lives until the window of the count ends.
     pub(super) fn counter(&self, counter: Counter, address: Id) -> Key<'_> {
         let kind = match counter {
             Counter::Failures => "n:f",
             Counter::Removals => "n:d",
             Counter::SignUps => "n:s",
+            Counter::Mails => "n:m",
         };
         self.key(address, kind, None)
     }

@@ -2,7 +2,8 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `accounts`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
+//! | `accounts`, `pending`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
+//! | `moves` | the move of an account to another email, whose keys may be on another server |
 //! | `revocations` | the feed of revocations, and what every script that ends tokens needs |
 //! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
@@ -21,7 +22,9 @@ mod inspect;
 mod key_set;
 mod keys;
 mod limits;
+mod moves;
 mod net;
+mod pending;
 mod revocations;
 mod script;
 mod secrets;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     access,
-    change::Change,
+    change::{Change, PendingKind},
     record::{StoredUser, encode_changed_user},
 };
 
@@ -46,7 +46,7 @@ impl Redis {
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
         let forgotten = known.into_iter().chain(no_longer_known(&expected.user, changed));
         keys.extend(forgotten.map(|address| names.failures(tag, Some(address))));
-        let User { email, created_at, .. } = changed.unwrap_or(&expected.user);
+        let profile = changed.unwrap_or(&expected.user);
         let record = changed.map(|user| encode_changed_user(user, expected)).unwrap_or_default();
         let mut fields = vec!["id", refresh_id.as_str(), "address", &origin.ip, "last_used", &now];
         if !ends_at.is_empty() {
@@ -59,7 +59,7 @@ impl Redis {
             Request::call(&OPEN_SESSION, &keys)
                 .arg(&expected.revision)
                 .arg(&record)
-                .arg(access::new_epoch(*epoch, email, *created_at))
+                .arg(access::new_epoch(*epoch, profile))
                 .arg(epoch.as_str())
                 .arg(sid.as_str())
                 .arg(policy.access_seconds.min(longest))
@@ -124,6 +124,7 @@ impl Redis {
         keys.extend([names.sessions(tag), names.failures(tag, None)]);
         let known = change.and_then(|change| change.known);
         keys.extend(known.map(|known| names.failures(tag, Some(known))));
+        keys.extend(PendingKind::OF_A_PASSWORD.map(|kind| names.pending(tag, kind)));
         let record =
             change.map(|Change { expected, user, .. }| encode_changed_user(user, expected)).unwrap_or_default();
         let revision = change.map(|change| change.expected.revision.as_slice()).unwrap_or_default();

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use auth_service_records::error::{Error, Outage};
+use auth_service_token::Id;
 use redis::{
     Value,
     aio::{ConnectionLike, MultiplexedConnection},
@@ -16,7 +17,7 @@ use super::{
     errors::to_error,
     keys::Keys,
     net::connection,
-    store::decode,
+    store::{Redis, decode},
 };
 use crate::record::{StoredUser, decode_user};
 
@@ -32,6 +33,8 @@ pub struct Users {
     /// The server that is listed now.
     at: usize,
     scan: Option<Scan>,
+    /// Completes the moves that the list comes upon, which may concern another server.
+    store: Option<Redis>,
 }
 
 /// The list of the accounts on one server.
@@ -43,7 +46,7 @@ struct Scan {
 impl Users {
     pub(crate) async fn start(backend: Arc<Backend>) -> Result<Self, Error> {
         let primaries = backend.primaries().await.map_err(|error| to_error(&error))?;
-        Ok(Self { backend, primaries, at: 0, scan: None })
+        Ok(Self { backend, primaries, at: 0, scan: None, store: None })
     }
 
     pub(crate) async fn next_page(&mut self) -> Result<Vec<StoredUser>, Error> {
@@ -53,6 +56,7 @@ impl Users {
                 None => Scan::start(primary).await?,
             };
             let page = scan.next_page(&self.backend.shared.keys).await?;
+            let page = self.settled(page).await?;
             if scan.cursor == 0 {
                 // A primary that has become a replica may have read its data anew from another server.
                 connection::check_role(&mut scan.connection).await.map_err(|error| to_error(&error))?;
@@ -68,6 +72,24 @@ impl Users {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// The accounts of these records. A record with the mark of a move is no account yet.
+    async fn settled(&mut self, page: Vec<(Id, StoredUser)>) -> Result<Vec<StoredUser>, Error> {
+        let mut users = Vec::with_capacity(page.len());
+        for (tag, stored) in page {
+            if stored.mark.is_none() {
+                users.push(stored);
+                continue;
+            }
+            if self.store.is_none() {
+                self.store = Some(self.backend.connect().await);
+            }
+            if let Some(store) = &self.store {
+                users.extend(store.find_user(tag).await?);
+            }
+        }
+        Ok(users)
     }
 
     /// Fails if a slot has moved since the start of the list, because its accounts may have moved past the list.
@@ -90,21 +112,25 @@ impl Scan {
         Ok(Self { connection: connected.map_err(|error| to_error(&error))?, cursor: 0 })
     }
 
-    /// The accounts among the next keys. The last page sets the cursor to 0.
-    async fn next_page(&mut self, names: &Keys) -> Result<Vec<StoredUser>, Error> {
+    /// The records among the next keys, with their tags. The last page sets the cursor to 0.
+    async fn next_page(&mut self, names: &Keys) -> Result<Vec<(Id, StoredUser)>, Error> {
         let mut scan = redis::pipe();
         scan.cmd("SCAN").arg(self.cursor).arg("MATCH").arg(names.user_pattern()).arg("COUNT").arg(SCANNED_KEYS);
         let answer = self.send(&scan).await?.into_iter().next().unwrap_or(Value::Nil);
         let (cursor, keys): (u64, Vec<Vec<u8>>) = decode(answer)?;
+        let tags: Vec<_> = keys.iter().filter_map(|key| names.tag_of_user(key)).collect();
         let mut get = redis::pipe();
-        for key in keys.iter().filter(|key| names.is_user(key)) {
-            get.cmd("GET").arg(key);
+        for tag in &tags {
+            get.cmd("GET").arg(names.user(*tag));
         }
         let records = if get.is_empty() { Vec::new() } else { self.send(&get).await? };
         self.cursor = cursor;
         // A record is missing if the account was deleted after the SCAN.
-        let users = records.into_iter().map(|record| decode::<Option<Vec<u8>>>(record)?.map(decode_user).transpose());
-        users.filter_map(Result::transpose).collect()
+        let read = |(tag, record): (Id, Value)| {
+            let stored = decode::<Option<Vec<u8>>>(record)?.map(decode_user).transpose()?;
+            Ok(stored.map(|stored| (tag, stored)))
+        };
+        tags.into_iter().zip(records).map(read).filter_map(Result::transpose).collect()
     }
 
     async fn send(&mut self, pipe: &redis::Pipeline) -> Result<Vec<Value>, Error> {

@@ -222,6 +222,8 @@ pub(crate) fn user() -> User {
         password_hash: format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", "s".repeat(22), "h".repeat(43)),
         known_addresses,
         password_change: None,
+        email_verified_at: None,
+        totp: None,
     }
 }
 

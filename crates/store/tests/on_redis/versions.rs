@@ -55,7 +55,7 @@ async fn a_value_of_a_later_version_is_an_outage_and_is_not_overwritten() {
         if key == scene.refresh_key(sid) {
             let _: u8 = scene.redis(&["HSET", &key, "v", "2", "id", "of another form"]);
         } else {
-            let () = scene.redis(&["SET", &key, r#"{"v":2,"epoch":{"of":"another form"}}"#, "KEEPTTL"]);
+            let () = scene.redis(&["SET", &key, r#"{"v":3,"epoch":{"of":"another form"}}"#, "KEEPTTL"]);
         }
         let before: Vec<u8> = scene.redis(&["DUMP", &key]);
         try_all(&scene, sid, |name, error| {

@@ -6,6 +6,8 @@ use auth_service_records::revocation::StreamId;
 use auth_service_token::Id;
 use redb::TableDefinition;
 
+use crate::change::PendingKind;
+
 /// Maps a user tag to the user record, see `record.rs` of the store.
 pub(super) const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
 /// Maps a user tag to the epoch entry, which expires with the last of the user's tokens.
@@ -14,6 +16,8 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, EntryValue> = TableDefinition
 pub(super) const ACCESS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("access");
 /// Maps a [`session_key`] to the refresh entry, which expires with the session's refresh token.
 pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("refresh");
+/// Maps a [`pending_key`] to an entry that waits for a confirmation.
+pub(super) const PENDING: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("pending");
 /// The feed of revocations: maps a [`feed_key`] to the revoked id, which expires with the last token that it concerns.
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("revocations");
 /// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, to the boot of
@@ -24,7 +28,7 @@ pub(super) const KEY_SETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, or an id.
+/// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, an id, or a pending value.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
 
 /// The value of [`TIMES`].
@@ -74,6 +78,17 @@ pub(super) fn feed_key(id: StreamId) -> String {
 /// The key of a session's entries.
 pub(super) fn session_key(tag: Id, sid: Id) -> String {
     [tag.as_str(), ":", sid.as_str()].concat()
+}
+
+/// The key of a pending entry.
+pub(super) fn pending_key(tag: Id, kind: PendingKind) -> String {
+    let kind = match kind {
+        PendingKind::PasswordReset => "reset",
+        PendingKind::EmailVerification => "verify",
+        PendingKind::EmailChange => "change",
+        PendingKind::Totp => "totp",
+    };
+    [tag.as_str(), ":", kind].concat()
 }
 
 /// The session id in a key.

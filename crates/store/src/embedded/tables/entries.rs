@@ -1,5 +1,6 @@
 //! The entries of epochs and sessions: JSON with a version. A write keeps the fields that this version does not know.
 
+use auth_service_records::session::Access;
 use auth_service_token::Id;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -16,6 +17,9 @@ pub(in crate::embedded) struct EpochEntry {
     pub(in crate::embedded) email: String,
     /// When the account was created, in seconds since the Unix epoch.
     pub(in crate::embedded) created_at: u64,
+    /// Whether the owner has proved that mail to the address reaches them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::embedded) email_verified: bool,
     #[serde(flatten)]
     unknown_fields: Map<String, Value>,
 }
@@ -96,8 +100,14 @@ impl Versioned for RefreshEntry {
 }
 
 impl EpochEntry {
-    pub(in crate::embedded) fn new(epoch: Id, email: String, created_at: u64) -> Self {
-        Self { v: VERSION, epoch, email, created_at, unknown_fields: Map::new() }
+    pub(in crate::embedded) fn new(epoch: Id, profile: Access) -> Self {
+        let Access { email, created_at, email_verified } = profile;
+        Self { v: VERSION, epoch, email, created_at, email_verified, unknown_fields: Map::new() }
+    }
+
+    pub(in crate::embedded) fn set_profile(&mut self, profile: Access) {
+        let Access { email, created_at, email_verified } = profile;
+        (self.email, self.created_at, self.email_verified) = (email, created_at, email_verified);
     }
 }
 

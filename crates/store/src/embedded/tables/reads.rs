@@ -10,11 +10,12 @@ use auth_service_token::Id;
 use redb::ReadableTable;
 
 use super::{
-    definitions::{EntryValue, KEY_SET_KEY, session_key, session_keys, sid_in},
+    definitions::{EntryValue, KEY_SET_KEY, pending_key, session_key, session_keys, sid_in},
     entries::{AccessEntry, EpochEntry, RefreshEntry},
 };
 use crate::{
     access,
+    change::PendingKind,
     embedded::failure::Failure,
     versioned::{Versioned, decode},
 };
@@ -49,6 +50,7 @@ pub(in crate::embedded) trait Reads {
     fn epochs(&self) -> &impl ReadableTable<&'static str, EntryValue>;
     fn access(&self) -> &impl ReadableTable<&'static str, EntryValue>;
     fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue>;
+    fn pending(&self) -> &impl ReadableTable<&'static str, EntryValue>;
     fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]>;
 
     /// The record of the key set.
@@ -67,6 +69,17 @@ pub(in crate::embedded) trait Reads {
         rows.map(|row| row.map(|(key, record)| (key.value().to_owned(), record.value().to_vec())))
             .collect::<std::result::Result<_, _>>()
             .map_err(Failure::from)
+    }
+
+    /// Whether the record of the account is still `revision`.
+    fn is_unchanged(&self, tag: Id, revision: &[u8]) -> Result<bool> {
+        Ok(self.users().get(tag.as_str())?.is_some_and(|record| record.value() == revision))
+    }
+
+    /// The value of a pending entry that has not expired.
+    fn live_pending(&self, tag: Id, kind: PendingKind, now: u64) -> Result<Option<Vec<u8>>> {
+        let found = self.pending().get(pending_key(tag, kind).as_str())?;
+        Ok(found.filter(|found| found.value().0 > now).map(|found| found.value().1.to_vec()))
     }
 
     fn live_epoch(&self, tag: Id, now: u64) -> Result<Option<Live<EpochEntry>>> {

@@ -8,8 +8,8 @@ use redb::{AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, REFRESH, REVOCATIONS, TIMES,
-        USERS, feed_key,
+        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, PENDING, REFRESH, REVOCATIONS,
+        TIMES, USERS, feed_key,
     },
     reads::Reads,
 };
@@ -21,6 +21,7 @@ pub(in crate::embedded) struct Snapshot {
     epochs: ReadOnlyTable<&'static str, EntryValue>,
     access: ReadOnlyTable<&'static str, EntryValue>,
     refresh: ReadOnlyTable<&'static str, EntryValue>,
+    pending: ReadOnlyTable<&'static str, EntryValue>,
     key_sets: ReadOnlyTable<&'static str, &'static [u8]>,
     revocations: ReadOnlyTable<&'static str, EntryValue>,
 }
@@ -33,6 +34,7 @@ impl Snapshot {
             epochs: transaction.open_table(EPOCHS)?,
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
+            pending: transaction.open_table(PENDING)?,
             key_sets: transaction.open_table(KEY_SETS)?,
             revocations: transaction.open_table(REVOCATIONS)?,
         })
@@ -72,6 +74,10 @@ impl Reads for Snapshot {
         &self.refresh
     }
 
+    fn pending(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.pending
+    }
+
     fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {
         &self.key_sets
     }
@@ -94,7 +100,7 @@ pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatErro
     transaction.open_table(USERS)?;
     transaction.open_table(KEY_SETS)?;
     transaction.open_table(TIMES)?;
-    for entries in [EPOCHS, ACCESS, REFRESH, REVOCATIONS] {
+    for entries in [EPOCHS, ACCESS, REFRESH, PENDING, REVOCATIONS] {
         transaction.open_table(entries)?;
     }
     Ok(transaction.commit()?)

@@ -9,15 +9,18 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, REFRESH, REVOCATIONS, TIME_KEY, TIMES, TimeValue, USERS,
-        feed_key, session_key, session_keys,
+        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, PENDING, REFRESH, REVOCATIONS, TIME_KEY, TIMES, TimeValue,
+        USERS, feed_key, pending_key, session_key, session_keys,
     },
     entries::{AccessEntry, EpochEntry, EpochId, RefreshEntry, encode},
     reads::{Live, Reads},
 };
-use crate::embedded::{
-    boot::{BootTime, LastTime},
-    failure::Failure,
+use crate::{
+    change::PendingKind,
+    embedded::{
+        boot::{BootTime, LastTime},
+        failure::Failure,
+    },
 };
 
 /// The tables of a transaction.
@@ -26,6 +29,7 @@ pub(in crate::embedded) struct Tables<'t> {
     epochs: Table<'t, &'static str, EntryValue>,
     access: Table<'t, &'static str, EntryValue>,
     refresh: Table<'t, &'static str, EntryValue>,
+    pending: Table<'t, &'static str, EntryValue>,
     key_sets: Table<'t, &'static str, &'static [u8]>,
     revocations: Table<'t, &'static str, EntryValue>,
     times: Table<'t, &'static str, TimeValue>,
@@ -42,6 +46,7 @@ impl<'t> Tables<'t> {
             epochs: transaction.open_table(EPOCHS)?,
             access: transaction.open_table(ACCESS)?,
             refresh: transaction.open_table(REFRESH)?,
+            pending: transaction.open_table(PENDING)?,
             key_sets: transaction.open_table(KEY_SETS)?,
             revocations: transaction.open_table(REVOCATIONS)?,
             times: transaction.open_table(TIMES)?,
@@ -73,10 +78,38 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    pub(in crate::embedded) fn remove_user(&mut self, tag: Id) -> Result<()> {
+    /// Writes an entry that expires at `expiry`, in milliseconds since the Unix epoch.
+    pub(in crate::embedded) fn put_pending(
+        &mut self,
+        tag: Id,
+        kind: PendingKind,
+        value: &[u8],
+        expiry: u64,
+    ) -> Result<()> {
+        self.changed = true;
+        self.pending.insert(pending_key(tag, kind).as_str(), (expiry, value))?;
+        Ok(())
+    }
+
+    pub(in crate::embedded) fn remove_pending(
+        &mut self,
+        tag: Id,
+        kinds: impl IntoIterator<Item = PendingKind>,
+    ) -> Result<()> {
+        self.changed = true;
+        for kind in kinds {
+            self.pending.remove(pending_key(tag, kind).as_str())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the account with all its entries, and publishes the end of its epoch.
+    pub(in crate::embedded) fn remove_account(&mut self, tag: Id, now: u64) -> Result<()> {
         self.changed = true;
         self.users.remove(tag.as_str())?;
-        Ok(())
+        self.remove_pending(tag, PendingKind::ALL)?;
+        self.end_epoch(tag, now)?;
+        self.remove_sessions(tag)
     }
 
     pub(in crate::embedded) fn remove_epoch(&mut self, tag: Id) -> Result<()> {
@@ -185,12 +218,14 @@ impl<'t> Tables<'t> {
         Ok(false)
     }
 
-    /// Removes the entries of all users. The feed stays, because verifiers elsewhere have a clock of their own.
+    /// Removes the sessions and the pending entries of all users. The feed stays, because verifiers elsewhere have a
+    /// clock of their own.
     pub(in crate::embedded) fn remove_all_sessions(&mut self) -> std::result::Result<(), redb::StorageError> {
         self.changed = true;
         for table in self.entries() {
             table.retain(|_, _| false)?;
         }
+        self.pending.retain(|_, _| false)?;
         Ok(())
     }
 
@@ -200,8 +235,8 @@ impl<'t> Tables<'t> {
     }
 
     /// The tables whose entries expire.
-    pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 4] {
-        [&mut self.epochs, &mut self.access, &mut self.refresh, &mut self.revocations]
+    pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 5] {
+        [&mut self.epochs, &mut self.access, &mut self.refresh, &mut self.pending, &mut self.revocations]
     }
 }
 
@@ -220,6 +255,10 @@ impl Reads for Tables<'_> {
 
     fn refresh(&self) -> &impl ReadableTable<&'static str, EntryValue> {
         &self.refresh
+    }
+
+    fn pending(&self) -> &impl ReadableTable<&'static str, EntryValue> {
+        &self.pending
     }
 
     fn key_sets(&self) -> &impl ReadableTable<&'static str, &'static [u8]> {

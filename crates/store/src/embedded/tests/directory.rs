@@ -105,7 +105,7 @@ async fn a_sweep_goes_on_where_the_last_one_stopped() {
         })
         .await
         .unwrap();
-    assert_eq!(left, [[1_500; 4], [1_250; 4]].concat());
+    assert_eq!(left, [[1_500; 5], [1_250; 5]].concat());
 }
 
 #[tokio::test]

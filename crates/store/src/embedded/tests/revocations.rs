@@ -31,7 +31,7 @@ async fn every_ending_is_in_the_feed() {
     scene.sign_in().await;
     expected.push(eid(scene.epoch().unwrap()).to_string());
     let stored = scene.find();
-    assert_eq!(store.replace_user(tag, &stored, &stored.user).await.unwrap(), Outcome::Done);
+    assert_eq!(store.replace_user(tag, &stored, &stored.user, None).await.unwrap(), Outcome::Done);
     scene.sign_in().await;
     expected.push(eid(scene.epoch().unwrap()).to_string());
     assert_eq!(store.delete_user(tag, &scene.find(), None).await.unwrap(), Outcome::Done);

@@ -81,7 +81,7 @@ async fn a_refresh_entry_of_a_later_version_is_an_outage_for_what_needs_it() {
 async fn a_record_of_a_later_version_is_an_outage() {
     let scene = Scene::new(POLICY);
     let tag: Id = scene.tag;
-    scene.store.write(move |tables, _| tables.put_user(tag, br#"{"v":2}"#)).await.unwrap();
+    scene.store.write(move |tables, _| tables.put_user(tag, br#"{"v":3}"#)).await.unwrap();
     assert!(is_newer(&scene.store.find_user(tag)));
     assert!(!scene.store.create_user(tag, &user()).await.unwrap());
 }

@@ -1,6 +1,6 @@
 -- Ends all sessions except one, and moves this session to a new epoch. Can also replace the record of the account.
 -- Needs entries.lua and ending.lua.
--- KEYS: user, epoch, access, refresh, sessions, failures, and the failures of the known address, if there is one.
+-- KEYS: user, epoch, access, refresh, sessions, then the keys that a change of the account deletes.
 -- ARGV: new epoch id, session id, expected record or '' for no change, new record, what is published.
 -- Returns 1 if done, 0 if the account has changed since it was read, -1 if the session has no live access entry.
 -- Returns what to publish if the former epoch is not published.
