@@ -10,8 +10,9 @@
 //! | interfaces | [`http`], [`cli`] | requests and commands; axum, hyper and tower only in `http`, clap only in `cli` |
 //! | use cases | [`auth`], [`audit`] | one method for each route; knows neither HTTP nor a driver |
 //! | keys | `keys` | the ES256 keys of the server: in the store, or in a file |
+//! | webhooks | [`webhooks`] | the delivery of security events to the operator's URL |
 //! | base | [`config`], [`log`], [`trace`] | settings, log lines, traces |
-//! | services | `crates/store`, `crates/password`, `crates/totp`, `crates/mail` | Redis and redb, password hashes, second factors, SMTP: each outside crate in one place |
+//! | services | `crates/store`, `crates/password`, `crates/totp`, `crates/mail`, `crates/webhook` | Redis and redb, password hashes, second factors, SMTP, webhooks: each outside crate in one place |
 //! | records | `crates/records` | users, sessions, limits, errors, the clock: plain data and plain rules |
 //! | tokens | `crates/token` | JWTs; imports nothing from the server |
 //!
@@ -29,3 +30,4 @@ pub mod log;
 pub mod metrics;
 pub mod start;
 pub mod trace;
+pub mod webhooks;

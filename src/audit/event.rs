@@ -43,8 +43,8 @@ impl Event {
         Self::UserDeleted,
     ];
 
-    /// The name in the audit trail and in the metrics.
-    pub(super) fn name(self) -> &'static str {
+    /// The name in the audit trail, in the metrics and in webhooks.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SignedUp => "signed_up",
             Self::SignedIn => "signed_in",

@@ -12,7 +12,7 @@ use auth_service_store::Store;
 use auth_service_token::{Claims, NoSigningKey, SeenTokens, TokenError, Tokens};
 
 use super::{mails::Mails, revocations::RevocationFeed};
-use crate::audit::Audit;
+use crate::{audit::Audit, webhooks};
 
 /// How long after a read of the keys this server knows every key that signs. A key is published for two seconds at
 /// least before it signs.
@@ -38,6 +38,8 @@ pub struct Parts {
     pub revocations: RevocationFeed,
     /// The audit trail of security events.
     pub audit: Audit,
+    /// Counts the events of webhooks. `None`: there are no webhooks.
+    pub webhooks: Option<webhooks::Metrics>,
     /// The time of the store.
     pub clock: Clock,
 }

@@ -7,7 +7,7 @@
 //! | `near_names` | finds misspelt names of settings |
 //! | `reader`, `networks` | turn text into checked values |
 //! | `choices` | settings that take one of several words |
-//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers`, `listening`, `mails` | settings that have rules of their own |
+//! | `redis`, `secrets`, `tokens`, `origins`, `resource_servers`, `listening`, `mails`, `webhooks` | settings that have rules of their own |
 //! | `passwords` | the settings of new passwords, which commands need too |
 
 mod choices;
@@ -27,6 +27,7 @@ mod settings;
 mod signing_keys;
 mod sources;
 mod tokens;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -46,6 +47,7 @@ pub use self::{
     settings::{SETTINGS, Setting},
     signing_keys::SigningKeys,
     sources::{Sources, Warning},
+    webhooks::WebhookSettings,
 };
 
 /// All settings, checked.
@@ -94,6 +96,8 @@ pub struct Config {
     pub cors_origins: Origins,
     /// How to send mails to users. `None`: the server sends no mails.
     pub mail: Option<MailSettings>,
+    /// Where security events go, if anywhere.
+    pub webhooks: Option<WebhookSettings>,
     /// Networks of trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
     /// The only header of these proxies that the server believes.
@@ -195,6 +199,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         resource_servers: resource_servers::resource_servers(reader),
         cors_origins: origins::origins(reader),
         mail: mails::mails(reader),
+        webhooks: webhooks::webhooks(reader),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         client_address_header: choices::client_address_header(reader),
         audit_log: audit_log(reader),

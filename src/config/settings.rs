@@ -165,6 +165,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("DOCS", "on", "off: the server has no page /docs, which shows the API and sends requests to it"),
     setting(
+        "WEBHOOK_URL",
+        "none",
+        "URL that gets security events in signed requests, such as https://example.com/hooks",
+    ),
+    secret("WEBHOOK_SECRET", "none", "Signs webhooks: one or more secrets of `auth-service secrets webhook`"),
+    setting("WEBHOOK_ALLOW_PRIVATE", "off", "on: WEBHOOK_URL may use http, and may lead to a private network"),
+    setting(
+        "WEBHOOK_GIVE_UP_SECONDS",
+        "86400",
+        "How long the server tries to deliver an event, before the event becomes a dead letter",
+    ),
+    setting(
         "TRUSTED_PROXIES",
         "none",
         "Networks of your load balancers, such as 10.0.0.0/8,::1, whose reports of client addresses the server trusts",

@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 
 use self::reading::Reading;
-use crate::{audit, auth::Parts, http};
+use crate::{audit, auth::Parts, http, webhooks};
 
 /// The handles of all layers. Clones share their counts.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,8 @@ pub struct Metrics {
     pub http: http::Metrics,
     /// Security events and sessions.
     pub audit: audit::Metrics,
+    /// The delivery of webhooks.
+    pub webhooks: webhooks::Metrics,
 }
 
 impl Metrics {
@@ -34,6 +36,7 @@ impl Metrics {
         registry.register("build", "The version of the server", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         self.http.register(registry);
         self.audit.register(registry);
+        self.webhooks.register(registry);
         backend.register_metrics(registry);
         parts.passwords.register_metrics(registry);
         parts.audit.trail.register_metrics(registry);
@@ -54,6 +57,13 @@ impl Metrics {
             "Time since the last read of the keys of ES256; absent before the first read.",
             Unit::Seconds,
             move || seconds_since(tokens.access.keys().read_at()),
+        ));
+        let (outbox, clock) = (self.webhooks.clone(), parts.clock.clone());
+        registry.register_collector(Reading::gauge(
+            "webhook_oldest_event_age",
+            "Age of the oldest event that waits for its delivery; absent if none waits, and without WEBHOOK_URL.",
+            Unit::Seconds,
+            move || outbox.oldest().map(|millis| clock.now_millis().saturating_sub(millis) as f64 / 1_000.0),
         ));
         all
     }

@@ -30,6 +30,7 @@ use crate::{
     log::Trail,
     metrics::Metrics,
     trace::{self, Tracer},
+    webhooks::{self, Webhooks},
 };
 
 /// Serves until a signal to stop. The exit code is 0 after a requested stop, 1 when the server cannot serve, and 2 when
@@ -90,7 +91,8 @@ async fn serve(
     };
     let metrics = Metrics::default();
     let audit = Audit { emails: config.audit_emails, trail, metrics: metrics.audit.clone() };
-    let parts = parts(&config, tokens, audit, policy, clock.clone(), cores)?;
+    let mut parts = parts(&config, tokens, audit, policy, clock.clone(), cores)?;
+    let webhooks = start_webhooks(&config, &metrics, &backend, &mut parts).await?;
     follow_revocations(&config, &backend, &parts);
     let listener = bind(&config.listen, "HOST and PORT").await?;
     start_metrics(&config, &metrics, &backend, &parts).await?;
@@ -118,9 +120,17 @@ async fn serve(
     };
     let (shutdown_delay, metrics) = (config.shutdown_delay, metrics.http);
     Server { listener, workers, connections, shutdown_delay, metrics }.run(phase_sender, leave).await;
-    if let Some(mails) = &parts.mails {
-        mails.mail.finish(config.shutdown_timeout).await;
-    }
+    let mails = async {
+        if let Some(mails) = &parts.mails {
+            mails.mail.finish(config.shutdown_timeout).await;
+        }
+    };
+    let webhooks = async {
+        if let Some(webhooks) = webhooks {
+            webhooks.stop(config.shutdown_timeout).await;
+        }
+    };
+    tokio::join!(mails, webhooks);
     tracing::info!("stopped");
     let refusals = refused.borrow_and_update();
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
@@ -150,6 +160,7 @@ fn parts(
         mails: mails(config.mail.clone())?,
         revocations: RevocationFeed::new(policy.access_seconds),
         audit,
+        webhooks: None,
         clock,
     })
 }
@@ -160,6 +171,18 @@ fn follow_revocations(config: &Config, backend: &Backend, parts: &Parts) {
         let (feed, backend) = (parts.revocations.clone(), backend.clone());
         tokio::spawn(async move { feed.follow(backend.connect().await).await });
     }
+}
+
+/// Starts the delivery of webhooks, if there is a receiver.
+async fn start_webhooks(
+    config: &Config,
+    metrics: &Metrics,
+    backend: &Backend,
+    parts: &mut Parts,
+) -> io::Result<Option<Webhooks>> {
+    let Some(settings) = &config.webhooks else { return Ok(None) };
+    parts.webhooks = Some(metrics.webhooks.clone());
+    webhooks::start(settings, backend, metrics.webhooks.clone(), parts.clock.clone()).await.map(Some)
 }
 
 /// `settings` names the settings of the address, for the error.

@@ -10,6 +10,7 @@
 //! | [`error`] | the errors that a client can get |
 //! | [`refusal`] | why a token is refused |
 //! | [`revocation`] | entries of the feed of revocations |
+//! | [`outbox`] | security events on their way to the operator's URL |
 //! | [`clock`] | the time of the store |
 //! | [`mod@file`] | the content of files that settings name |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
@@ -17,6 +18,7 @@
 pub mod clock;
 pub mod error;
 pub mod file;
+pub mod outbox;
 pub mod refusal;
 pub mod resource_servers;
 pub mod revocation;

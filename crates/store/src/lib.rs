@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `accounts`, `pending`, `sessions`, `limits` | the operations: their contract, and the dispatch to the two stores |
 //! | `revocations` | the feed of revocations |
+//! | `outbox` | the outbox of webhooks |
 //! | `users` | the list of all accounts |
 //! | [`backend`] | the opening and the inspection of a store |
 //! | `record`, `access` | the user record, and the token check on two entries, for both stores |
@@ -29,6 +30,7 @@ pub mod key_set;
 mod limits;
 mod metrics;
 mod open_error;
+mod outbox;
 mod pending;
 mod record;
 mod redis;

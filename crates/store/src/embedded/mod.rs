@@ -5,7 +5,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `store` | the opening of the store, and the access of each operation to the file |
-//! | `accounts`, `pending`, `users`, `sessions`, `tokens`, `limits`, `revocations`, `key_set` | the operations |
+//! | `accounts`, `pending`, `users`, `sessions`, `tokens`, `limits`, `revocations`, `outbox`, `key_set` | the operations |
 //! | `tables/` | the tables, their entries, and the reads and writes that the operations use |
 //! | `file`, `writer`, `sweep` | the database file, the thread that writes it, and the removal of expired entries |
 //! | `failure`, `trouble` | the errors of operations, and what the log says of a file that cannot be used |
@@ -21,6 +21,7 @@ mod file;
 mod inspect;
 mod key_set;
 mod limits;
+mod outbox;
 mod pending;
 mod resume;
 mod revocations;

@@ -15,18 +15,18 @@ pub(super) struct Keys {
     prefix: Arc<str>,
 }
 
-/// The keys of a request belong to one user or address, or are a single key that all replicas share. Either way, they
-/// have one slot.
+/// The keys of a request belong to one user or address, or all replicas share them. Either way, they have one slot.
 #[derive(Clone, Copy)]
 pub(super) enum Tag {
     /// The keys whose hash tag is this digest.
     Of(Id),
-    /// The single key of this name.
+    /// The key of this name that all replicas share, and the keys beside it.
     Single(&'static str),
 }
 
 impl Tag {
     pub(super) const KEY_SET: Self = Self::Single("keys");
+    pub(super) const OUTBOX: Self = Self::Single("webhooks");
     pub(super) const REVOCATIONS: Self = Self::Single("revocations");
 }
 
@@ -175,6 +175,25 @@ impl Keys {
     /// The feed of revocations: a stream, which never expires as a whole.
     pub(super) fn revocations(&self) -> Key<'_> {
         Key { prefix: &self.prefix, tag: Tag::REVOCATIONS, kind: "", of: None }
+    }
+
+    /// The outbox of webhooks: a stream of events, which never expires as a whole.
+    pub(super) fn outbox(&self) -> Key<'_> {
+        self.of_outbox("")
+    }
+
+    /// The events that nobody delivers any more: a stream.
+    pub(super) fn dead_letters(&self) -> Key<'_> {
+        self.of_outbox("dead")
+    }
+
+    /// The id of the server that delivers; expires if that server no longer reads the outbox.
+    pub(super) fn outbox_lease(&self) -> Key<'_> {
+        self.of_outbox("lease")
+    }
+
+    fn of_outbox(&self, kind: &'static str) -> Key<'_> {
+        Key { prefix: &self.prefix, tag: Tag::OUTBOX, kind, of: None }
     }
 
     /// Written by each readiness check, to see that writes succeed.

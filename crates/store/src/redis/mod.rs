@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `accounts`, `pending`, `sessions`, `tokens`, `limits` | the operations, each beside the script that it calls |
 //! | `moves` | the move of an account to another email, whose keys may be on another server |
+//! | `outbox` | the outbox of webhooks |
 //! | `revocations` | the feed of revocations, and what every script that ends tokens needs |
 //! | `users` | the list of all accounts |
 //! | `store` | the store of one runtime, which sends its requests to the servers |
@@ -24,6 +25,7 @@ mod keys;
 mod limits;
 mod moves;
 mod net;
+mod outbox;
 mod pending;
 mod revocations;
 mod script;

@@ -6,6 +6,7 @@ mod accounts;
 mod clock;
 mod key_set;
 mod limits;
+mod outbox;
 mod revocations;
 mod scene;
 mod sessions;

@@ -20,6 +20,10 @@ pub(super) const REFRESH: TableDefinition<'_, &str, EntryValue> = TableDefinitio
 pub(super) const PENDING: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("pending");
 /// The feed of revocations: maps a [`feed_key`] to the revoked id, which expires with the last token that it concerns.
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, EntryValue> = TableDefinition::new("revocations");
+/// The outbox of webhooks: maps a [`feed_key`] to an event.
+pub(super) const OUTBOX: TableDefinition<'_, &str, EventValue> = TableDefinition::new("outbox");
+/// The events that nobody delivers any more: maps a [`feed_key`] to an event.
+pub(super) const DEAD_LETTERS: TableDefinition<'_, &str, EventValue> = TableDefinition::new("dead letters");
 /// Maps [`TIME_KEY`] to the time of the store at its last write, in milliseconds since the Unix epoch, to the boot of
 /// the machine, and to the milliseconds since the boot. The boot is empty if it is not known.
 pub(super) const TIMES: TableDefinition<'_, &str, TimeValue> = TableDefinition::new("time");
@@ -30,6 +34,9 @@ pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 
 /// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, an id, or a pending value.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
+
+/// An event: its id, the id of its user or an empty text, and its body.
+pub(super) type EventValue = (&'static str, &'static str, &'static str);
 
 /// The value of [`TIMES`].
 pub(super) type TimeValue = (u64, &'static str, u64);
@@ -71,7 +78,7 @@ impl fmt::Display for FormatError {
 }
 
 /// The key of an entry of the feed. All keys have the same length, so that they are in the order of the ids.
-pub(super) fn feed_key(id: StreamId) -> String {
+pub(in crate::embedded) fn feed_key(id: StreamId) -> String {
     format!("{:020}-{:020}", id.millis, id.number)
 }
 

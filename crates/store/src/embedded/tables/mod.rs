@@ -2,12 +2,13 @@
 
 mod definitions;
 mod entries;
+mod outbox;
 mod reads;
 mod snapshot;
 mod writes;
 
 pub(super) use self::{
-    definitions::{EntryValue, FormatError},
+    definitions::{EntryValue, FormatError, feed_key},
     entries::{AccessEntry, EpochEntry, RefreshEntry},
     reads::{Live, LiveSession, Reads},
     snapshot::{Snapshot, prepare},

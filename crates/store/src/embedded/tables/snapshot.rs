@@ -8,8 +8,8 @@ use redb::{AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS, PENDING, REFRESH, REVOCATIONS,
-        TIMES, USERS, feed_key,
+        ACCESS, DEAD_LETTERS, EPOCHS, EntryValue, EventValue, FORMAT, FORMAT_KEY, FORMATS, FormatError, KEY_SETS,
+        OUTBOX, PENDING, REFRESH, REVOCATIONS, TIMES, USERS, feed_key,
     },
     reads::Reads,
 };
@@ -24,6 +24,8 @@ pub(in crate::embedded) struct Snapshot {
     pending: ReadOnlyTable<&'static str, EntryValue>,
     key_sets: ReadOnlyTable<&'static str, &'static [u8]>,
     revocations: ReadOnlyTable<&'static str, EntryValue>,
+    pub(super) outbox: ReadOnlyTable<&'static str, EventValue>,
+    pub(super) dead_letters: ReadOnlyTable<&'static str, EventValue>,
 }
 
 impl Snapshot {
@@ -37,6 +39,8 @@ impl Snapshot {
             pending: transaction.open_table(PENDING)?,
             key_sets: transaction.open_table(KEY_SETS)?,
             revocations: transaction.open_table(REVOCATIONS)?,
+            outbox: transaction.open_table(OUTBOX)?,
+            dead_letters: transaction.open_table(DEAD_LETTERS)?,
         })
     }
 
@@ -100,6 +104,9 @@ pub(in crate::embedded) fn prepare(database: &Database) -> Result<(), FormatErro
     transaction.open_table(USERS)?;
     transaction.open_table(KEY_SETS)?;
     transaction.open_table(TIMES)?;
+    for events in [OUTBOX, DEAD_LETTERS] {
+        transaction.open_table(events)?;
+    }
     for entries in [EPOCHS, ACCESS, REFRESH, PENDING, REVOCATIONS] {
         transaction.open_table(entries)?;
     }

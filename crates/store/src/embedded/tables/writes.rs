@@ -9,8 +9,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     definitions::{
-        ACCESS, EPOCHS, EntryValue, KEY_SET_KEY, KEY_SETS, PENDING, REFRESH, REVOCATIONS, TIME_KEY, TIMES, TimeValue,
-        USERS, feed_key, pending_key, session_key, session_keys,
+        ACCESS, DEAD_LETTERS, EPOCHS, EntryValue, EventValue, KEY_SET_KEY, KEY_SETS, OUTBOX, PENDING, REFRESH,
+        REVOCATIONS, TIME_KEY, TIMES, TimeValue, USERS, feed_key, pending_key, session_key, session_keys,
     },
     entries::{AccessEntry, EpochEntry, EpochId, RefreshEntry, encode},
     reads::{Live, Reads},
@@ -32,6 +32,8 @@ pub(in crate::embedded) struct Tables<'t> {
     pending: Table<'t, &'static str, EntryValue>,
     key_sets: Table<'t, &'static str, &'static [u8]>,
     revocations: Table<'t, &'static str, EntryValue>,
+    pub(super) outbox: Table<'t, &'static str, EventValue>,
+    pub(super) dead_letters: Table<'t, &'static str, EventValue>,
     times: Table<'t, &'static str, TimeValue>,
     /// Whether anything was written.
     pub(in crate::embedded) changed: bool,
@@ -49,6 +51,8 @@ impl<'t> Tables<'t> {
             pending: transaction.open_table(PENDING)?,
             key_sets: transaction.open_table(KEY_SETS)?,
             revocations: transaction.open_table(REVOCATIONS)?,
+            outbox: transaction.open_table(OUTBOX)?,
+            dead_letters: transaction.open_table(DEAD_LETTERS)?,
             times: transaction.open_table(TIMES)?,
             changed: false,
         })

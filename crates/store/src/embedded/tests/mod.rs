@@ -3,6 +3,7 @@
 mod accounts;
 mod directory;
 mod limits;
+mod outbox;
 mod revocations;
 mod scene;
 mod sessions;
