@@ -30,6 +30,7 @@ PLACES = {
         "src/http/scrape.rs",
         "src/log/",
         "src/metrics/",
+        "src/webhooks/metrics.rs",
     ],
     "tower": ["src/http/"],
     "tracing_subscriber": ["src/log/"],

@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `completions`, `doctor`, `export`, `health`, `import`, `keys`, `man`, `secrets`, `sessions`, `tokens`, `user` | the commands |
+//! | `completions`, `doctor`, `export`, `health`, `import`, `keys`, `man`, `secrets`, `sessions`, `tokens`, `user`, `webhooks` | the commands |
 //! | `account_line` | the line of an account in a file of accounts |
 //! | `arguments` | arguments and help texts that several commands share |
 //! | `password` | new passwords from standard input |
@@ -26,6 +26,7 @@ mod sessions;
 mod store;
 mod tokens;
 mod user;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,7 @@ pub fn run() -> Invocation {
         Some(("import", matches)) => import::run(matches, &sources),
         Some(("keys", matches)) => keys::run(matches, &sources),
         Some(("secrets", matches)) => secrets::run(matches, &sources),
+        Some(("webhooks", matches)) => webhooks::run(matches, &sources),
         Some(("doctor", matches)) => doctor::run(matches, &sources),
         Some(("health", matches)) => health::run(matches, &sources),
         Some(("completions", matches)) => completions::run(matches, command()),
@@ -97,6 +99,7 @@ fn command() -> Command {
             import::command(),
             keys::command(),
             secrets::command(),
+            webhooks::command(),
             doctor::command(),
             health::command(),
             completions::command(),

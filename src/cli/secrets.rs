@@ -7,6 +7,7 @@ use auth_service_records::{
     resource_servers::{self, is_name},
     secret::Secret,
 };
+use auth_service_webhook::WebhookSecrets;
 use clap::{ArgMatches, Command};
 use serde::Serialize;
 
@@ -42,20 +43,29 @@ Give the secret to the service only, which authenticates by HTTP Basic with its 
 RESOURCE_SERVERS, or to the file that RESOURCE_SERVERS_FILE names, on every replica. The entry has only the SHA-256 of
 the secret.";
 
+const WEBHOOK_HELP: &str = "\
+Examples:
+  auth-service secrets webhook >> .env
+
+Give the secret to the receiver of the webhooks, which checks their signatures. WEBHOOK_SECRET takes several secrets with
+blanks between them. Each request then has a signature of each secret, so that a receiver can change to a new one.";
+
 pub(super) fn command() -> Command {
+    let webhook = arguments::command("webhook", "Print a new secret that signs webhooks", WEBHOOK_HELP);
     let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);
     let adopt = arguments::command("adopt", "Replace the signing secrets at once, and end all sessions", ADOPT_HELP);
     let about = "Print a new secret for a service that asks about tokens, and its entry in RESOURCE_SERVERS";
     let name =
         arguments::positional("name", "NAME", "The name of the service: letters, digits, dots, hyphens, underscores");
     let resource_server = arguments::command("resource-server", about, RESOURCE_SERVER_HELP).arg(name);
-    group("secrets", "Make and replace secrets", HELP).subcommands([generate, resource_server, adopt])
+    group("secrets", "Make and replace secrets", HELP).subcommands([generate, resource_server, webhook, adopt])
 }
 
 pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
     match matches.subcommand() {
         Some(("generate", matches)) => report(matches, generate().map_err(Failed::from)),
         Some(("resource-server", matches)) => report(matches, new_resource_server(matches)),
+        Some(("webhook", matches)) => report(matches, new_webhook_secret()),
         Some(("adopt", matches)) => report(matches, adopt(sources)),
         _ => ExitCode::from(WRONG_USAGE),
     }
@@ -102,6 +112,23 @@ fn new_resource_server(matches: &ArgMatches) -> Result<NewResourceServer, Failed
     let secret = Secret::generate().map_err(Error::from)?;
     let entry = resource_servers::entry(&name, &secret);
     Ok(NewResourceServer { name, secret: secret.expose().to_owned(), entry })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+struct NewWebhookSecret {
+    webhook_secret: String,
+}
+
+impl Report for NewWebhookSecret {
+    /// A line for `.env`.
+    fn text(&self) -> String {
+        format!("WEBHOOK_SECRET={}", self.webhook_secret)
+    }
+}
+
+fn new_webhook_secret() -> Result<NewWebhookSecret, Failed> {
+    Ok(NewWebhookSecret { webhook_secret: WebhookSecrets::generate().map_err(Error::from)? })
 }
 
 #[derive(Serialize)]

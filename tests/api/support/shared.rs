@@ -8,7 +8,7 @@ use super::{
 
 /// The rights that the server and `doctor` need on Redis. docs/redis.md shows the same rights.
 pub(crate) const ACL: &str = "~as:* +get +mget +set +del +exists +expire +pexpire +pttl +incrby +hset +hget +hmget \
-    +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +xadd +xtrim +xrange +time +wait +script|load \
+    +hincrby +hdel +zadd +zrem +zcard +zrange +zrevrange +zrevrank +xadd +xtrim +xrange +xlen +xdel +time +wait +script|load \
     +evalsha +client|setname +ping +cluster|slots +asking +info +config|get +scan";
 
 /// The Redis in the topology that `TEST_TOPOLOGY` names; by default, a single Redis with a user that has only [`ACL`].

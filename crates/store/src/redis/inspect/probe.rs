@@ -79,6 +79,8 @@ impl Probe {
         self.add("EXPIRE", key, &[SECONDS], int(1));
         self.add("XTRIM", key, &["MINID", "0"], int(0));
         self.add("XRANGE", key, &["-", "+", "COUNT", "1"], None);
+        self.add("XLEN", key, &[], int(1));
+        self.add("XDEL", key, &["0-1"], int(0));
         self.add("DEL", key, &[], int(1));
     }
 
