@@ -134,6 +134,7 @@ impl Scene {
             mails: None,
             revocations: RevocationFeed::new(POLICY.access_seconds),
             audit,
+            webhooks: None,
             clock,
         };
         let service = http::service(AppState::new(app(Auth::new(store, parts))));

@@ -22,4 +22,5 @@ mod running;
 mod sessions;
 mod signing_keys;
 mod store;
+mod webhooks;
 mod with_redis;

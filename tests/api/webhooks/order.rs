@@ -1,0 +1,66 @@
+//! The order of events.
+
+use rstest::rstest;
+
+use super::scene::Scene;
+use crate::support::{ACCEPTED, FAILED, Receiver, Store, claims, wait_longer};
+
+/// The receiver fails twice at every event of one user. The user's events still arrive in their order, and the events of
+/// another user do not wait for them.
+#[rstest]
+fn the_events_of_a_user_arrive_in_their_order(#[values(Store::Redis, Store::Embedded)] store: Store) {
+    let tries = std::sync::Mutex::new(std::collections::HashMap::new());
+    let receiver = Receiver::deciding(move |hook| {
+        let mut tries = tries.lock().unwrap();
+        let count = tries.entry(hook.id().to_owned()).or_insert(0);
+        *count += 1;
+        if hook.headers["user-agent"].is_empty() || *count > 2 || hook.body.contains("198.51.100.7") {
+            return ACCEPTED;
+        }
+        FAILED
+    });
+    let scene = Scene::new(store);
+    let count = if store == Store::Redis { 3 } else { 1 };
+    let apps: Vec<_> = (0..count).map(|_| scene.start(&receiver, &[("TRUSTED_PROXIES", "127.0.0.1")])).collect();
+    let email = apps[0].new_account();
+    let mut sids = Vec::new();
+    for app in apps.iter().cycle().take(3) {
+        sids.push(claims(&app.session_of(&email).access_token)["sid"].clone());
+    }
+    let other = apps[0].new_account();
+    // Each event of the other user has this address, and the receiver accepts it at once.
+    assert_eq!(apps[0].authenticate_from("198.51.100.7", &other, crate::support::PASSWORD).status, 200);
+    wait_longer(60, "all events have arrived", || receiver.hooks().len() >= 3 * (1 + 3) + 3 + 1);
+    let hooks = receiver.hooks();
+    let user_id = hooks.iter().find(|hook| hook.kind() == "signed_up").unwrap().user_id();
+    let of_user: Vec<_> = hooks.iter().filter(|hook| hook.user_id() == user_id).collect();
+    let mut distinct: Vec<_> = of_user.iter().map(|hook| hook.event()).collect();
+    distinct.dedup();
+    let kinds: Vec<_> = distinct.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["signed_up", "signed_in", "signed_in", "signed_in"], "no event of the user is before its turn");
+    let order: Vec<_> = distinct[1..].iter().map(|event| event["data"]["session_id"].clone()).collect();
+    assert_eq!(order, sids);
+    let position = |wanted: &dyn Fn(&crate::support::Hook) -> bool| hooks.iter().position(wanted).unwrap();
+    let others_end = position(&|hook| hook.body.contains("198.51.100.7"));
+    let users_end = hooks.iter().rposition(|hook| hook.user_id() == user_id).unwrap();
+    assert!(others_end < users_end, "the other user has waited");
+}
+
+#[test]
+fn one_replica_delivers_each_event_once() {
+    let receiver = Receiver::start();
+    let scene = Scene::new(Store::Redis);
+    let apps: Vec<_> = (0..3).map(|_| scene.start(&receiver, &[])).collect();
+    let emails: Vec<_> = apps.iter().map(crate::support::TestApp::new_account).collect();
+    for app in &apps {
+        for email in &emails {
+            app.session_of(email);
+        }
+    }
+    let hooks = receiver.wait_for(12);
+    wait_longer(10, "the outbox is empty", || apps.iter().all(|app| app.metric("webhook_outbox_length") == Some(0.0)));
+    let ids: std::collections::HashSet<_> = hooks.iter().map(|hook| hook.id().to_owned()).collect();
+    assert_eq!((receiver.hooks().len(), ids.len()), (12, 12));
+    let delivered: Vec<_> = apps.iter().map(|app| app.metric("webhooks_delivered_total").unwrap()).collect();
+    assert_eq!(delivered.iter().filter(|count| **count > 0.0).count(), 1, "{delivered:?}");
+}
