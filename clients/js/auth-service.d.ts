@@ -1,11 +1,14 @@
 /** The codes of errors: those of auth-service, those of its load balancer, and those of this client. */
 export type ErrorCode =
     // 400
-    | "validation_failed" | "invalid_json" | "invalid_body" | "query_not_allowed" | "ambiguous_token" | "invalid_host" | "invalid_request"
+    | "validation_failed" | "invalid_json" | "invalid_body" | "invalid_mail_token" | "query_not_allowed" | "ambiguous_token"
+    | "invalid_host" | "invalid_request"
     // 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431
-    | "invalid_credentials" | "invalid_client" | "token_missing" | "invalid_token" | "token_expired" | "token_reused" | "wrong_password"
-    | "not_owner" | "token_not_found" | "user_not_found" | "session_not_found" | "route_not_found" | "issuer_not_set"
-    | "method_not_allowed" | "request_timeout" | "email_taken" | "body_too_large" | "unsupported_media_type"
+    | "invalid_credentials" | "mfa_required" | "invalid_mfa_token" | "invalid_code" | "invalid_client" | "token_missing"
+    | "invalid_token" | "token_expired" | "token_reused" | "wrong_password" | "wrong_code" | "not_owner"
+    | "email_not_verified" | "token_not_found" | "user_not_found" | "session_not_found" | "route_not_found"
+    | "issuer_not_set" | "mail_not_configured" | "totp_not_enabled" | "totp_not_started" | "method_not_allowed"
+    | "request_timeout" | "email_taken" | "totp_already_enabled" | "body_too_large" | "unsupported_media_type"
     | "unsupported_encoding" | "too_many_attempts" | "too_many_headers" | "bad_request"
     // 500 to 504
     | "internal_error" | "unsupported_transfer_coding" | "overloaded" | "no_signing_key" | "hashing_unavailable" | "deadline_exceeded"
@@ -33,8 +36,13 @@ export class AuthError extends Error {
     readonly fields: readonly FieldError[];
     /** The seconds to wait before the next try, or null if the server did not say. */
     readonly retryAfter: number | null;
+    /** With `mfa_required`: the token for `signInWithCode`. Otherwise null. Programs that log the error do not show it. */
+    readonly mfaToken: string | null;
+    /** With `mfa_required`: for how many seconds `mfaToken` is valid. Otherwise null. */
+    readonly mfaExpiresIn: number | null;
     constructor(message: string, about?: {
-        status?: number; code?: ErrorCode; fields?: readonly FieldError[]; retryAfter?: number | null; cause?: unknown;
+        status?: number; code?: ErrorCode; fields?: readonly FieldError[]; retryAfter?: number | null;
+        mfa?: { token: string; expiresIn: number } | null; cause?: unknown;
     });
     /** The error that an answer reports. Reads the body of the answer. */
     static of(response: Response): Promise<AuthError>;
@@ -88,12 +96,45 @@ export interface CallOptions {
     signal?: AbortSignal;
 }
 
+export interface SignInOptions extends CallOptions {
+    /**
+     * Asks the user for a code, if the account has a second factor: six digits of the authenticator app, or a recovery
+     * code. `refused` is null at first. If the server refuses a code, the function is called again with the error, which
+     * has the code `invalid_code`, `validation_failed` (no code has this form) or `too_many_attempts` (wait for
+     * `retryAfter` seconds). Return null to give up: the call then rejects with `mfa_required`.
+     */
+    code?: (refused: AuthError | null) => string | null | undefined | Promise<string | null | undefined>;
+}
+
+/** A second factor that waits for its first code. */
+export interface TotpSetup {
+    /** For users who type the secret into their app. */
+    readonly secret: string;
+    /** The same secret, for a QR code. */
+    readonly otpauth_url: string;
+    /** The seconds that are left for `confirmTotp`. */
+    readonly expires_in: number;
+}
+
+/** What the page in the link of a mail has to do. */
+export interface MailLink {
+    /** `reset-password` asks for `resetPassword`, the other two ask for `verifyEmail`. */
+    readonly purpose: "reset-password" | "verify-email" | "change-email";
+    /** Works once. */
+    readonly token: string;
+}
+
+/** Reads the link from a mail that has opened the page, or `url`. Null if the fragment of the URL has no token. */
+export function mailLink(url?: string | URL): MailLink | null;
+
 export interface Profile {
     readonly email: string;
     /** Never changes. */
     readonly id: string;
     /** RFC 3339. */
     readonly created_at: string;
+    /** Missing with `EMAIL_VERIFICATION=off`. */
+    readonly email_verified?: boolean;
 }
 
 /**
@@ -107,8 +148,16 @@ export class AuthClient {
     constructor(options: Options);
     /** Creates an account. Does not sign in. Repeated only if the server says that it did nothing. */
     signUp(email: string, password: string, options?: CallOptions): Promise<void>;
-    /** Opens a session, in place of the present one. Repeated after a 503. */
-    signIn(email: string, password: string, options?: CallOptions): Promise<void>;
+    /**
+     * Opens a session, in place of the present one. Repeated after a 503. If the account has a second factor, either
+     * pass `code`, or catch the error `mfa_required` and call `signInWithCode`.
+     */
+    signIn(email: string, password: string, options?: SignInOptions): Promise<void>;
+    /**
+     * The second step of a sign-in: `mfaToken` comes from the error `mfa_required`. After `invalid_code`, the same token
+     * works with another code. After `invalid_mfa_token`, begin with the password again.
+     */
+    signInWithCode(mfaToken: string, code: string, options?: CallOptions): Promise<void>;
     /**
      * Forgets the tokens at once, and then ends the session at the server. If the promise rejects, this device is signed
      * out, but the server may not know.
@@ -118,6 +167,22 @@ export class AuthClient {
     user(options?: CallOptions): Promise<Profile>;
     /** Changes the password, and ends all other sessions of the user. */
     changePassword(currentPassword: string, newPassword: string, options?: CallOptions): Promise<void>;
+    /** Sends a link to this email that resets the password. Resolves also if there is no such account. */
+    forgotPassword(email: string, options?: CallOptions): Promise<void>;
+    /** Sets a new password by the token of a link, and ends all sessions of the user. Signs nobody in. */
+    resetPassword(token: string, newPassword: string, options?: CallOptions): Promise<void>;
+    /** Sends another link that verifies the email of the user. Sends nothing if the email is verified. */
+    requestVerification(options?: CallOptions): Promise<void>;
+    /** Verifies an email by the token of a link, or completes a change of the email, which ends all sessions of the user. */
+    verifyEmail(token: string, options?: CallOptions): Promise<void>;
+    /** Sends a link to the new email. The email changes when somebody gives its token to `verifyEmail`. */
+    changeEmail(email: string, password: string, options?: CallOptions): Promise<void>;
+    /** Begins to set up a second factor. It counts after `confirmTotp` only. */
+    startTotp(password: string, options?: CallOptions): Promise<TotpSetup>;
+    /** Turns the second factor on, with a code of the app. Returns the recovery codes, which nobody can ask for again. */
+    confirmTotp(code: string, options?: CallOptions): Promise<string[]>;
+    /** Removes the second factor, with a code of the app or a recovery code. */
+    removeTotp(password: string, code: string, options?: CallOptions): Promise<void>;
     /** Whether there is a session. Asks no server. */
     signedIn(): Promise<boolean>;
     /** An access token that is good for a while, or null without a session. */

@@ -1,17 +1,18 @@
 // A client of auth-service for browsers and Node 20. README.md shows how to use it, auth-service.d.ts documents each name.
 
-import { AuthError, abortable, answerOf, isTemporary, persist, sendSecret, timeLimit } from "./requests.js";
-import { memoryStorage, parse, queued, webStorage } from "./storage.js";
+import { AuthError, abortable, isTemporary } from "./requests.js";
+import { Session } from "./session.js";
+import { memoryStorage, webStorage } from "./storage.js";
 
 export { AuthError, memoryStorage, webStorage };
 
-/** A refresh that fails with one of these codes means that the session is over. All other failures leave the tokens alone. */
-const GONE = { 401: ["invalid_token", "token_expired", "token_reused"], 404: ["token_not_found"] };
+/** What the links in mails are for, by the first word of their token. */
+const PURPOSES = new Map([["reset", "reset-password"], ["verify", "verify-email"], ["change", "change-email"]]);
+/** After an error with one of these codes, another code may be right. */
+const ASK_AGAIN = ["invalid_code", "validation_failed", "too_many_attempts"];
 /** The server did nothing, so even a request that must not run twice may be sent again. */
-const NOTHING_DONE = ["overloaded", "no_server_ready"];
-const SAFE_METHODS = ["GET", "HEAD", "OPTIONS"];
-
-const uniqueId = () => `${Date.now()}.${Math.random()}`;
+const nothingDone = ({ code }) => ["overloaded", "no_server_ready"].includes(code);
+const unavailable = ({ status }) => status === 503;
 
 function originOf(url) {
     const { origin } = new URL(url, globalThis.location?.href);
@@ -19,254 +20,125 @@ function originOf(url) {
     return origin;
 }
 
+export function mailLink(url = globalThis.location.href) {
+    const token = new URLSearchParams(new URL(url).hash.slice(1)).get("token") ?? "";
+    const purpose = PURPOSES.get(token.split("_")[0]);
+    return purpose ? { purpose, token } : null;
+}
+
 export class AuthClient {
-    #base;
-    #origins;
-    #storage;
-    #timeout;
-    #bound;
-    #fetch;
-    #refreshing = null;
-    #listeners = new Set();
-    /** The id of the session that the listeners know of: null for none, undefined before the first look. */
-    #known;
-    /** The access token that was seen last, and when, by the monotonic clock. */
-    #seen = { token: null, at: 0 };
-    /** The id of the session that this client has ended. */
-    #ended;
-    #ready;
-    #unsubscribe;
+    #session;
 
     constructor({ url, origins = [], storage = memoryStorage(), timeout = 10_000, retryFor = 20_000, fetch }) {
-        this.#base = new URL(url, globalThis.location?.href).href.replace(/\/+$/, "");
-        this.#origins = new Set([url, ...origins].map(originOf));
-        this.#storage = storage;
-        this.#timeout = timeout;
-        this.#bound = retryFor;
-        this.#fetch = fetch ?? ((request) => globalThis.fetch(request));
-        this.#ready = this.#look();
-        this.#unsubscribe = storage.subscribe?.(() => this.#look());
+        this.#session = new Session({
+            base: new URL(url, globalThis.location?.href).href.replace(/\/+$/, ""),
+            origins: new Set([url, ...origins].map(originOf)),
+            storage,
+            timeout,
+            bound: retryFor,
+            fetch: fetch ?? ((request) => globalThis.fetch(request)),
+        });
     }
 
     async signUp(email, password, { signal } = {}) {
-        await this.#post("/signup", { email, password }, ({ code }) => NOTHING_DONE.includes(code), signal);
+        await this.#session.post("/signup", { email, password }, nothingDone, signal);
     }
 
-    async signIn(email, password, { signal } = {}) {
-        await this.#ready;
-        const at = performance.now();
-        const answer = await this.#post("/authenticate", { email, password }, ({ status }) => status === 503, signal);
-        await this.#write({ id: uniqueId(), count: 0 }, answer, at);
+    async signIn(email, password, { code, signal } = {}) {
+        try {
+            await this.#session.start("/authenticate", { email, password }, unavailable, signal);
+        } catch (error) {
+            if (error.code !== "mfa_required" || !code) throw error;
+            await this.#askForCode(error, code, signal);
+        }
+    }
+
+    async signInWithCode(mfa_token, code, { signal } = {}) {
+        await this.#session.start("/authenticate/totp", { mfa_token, code }, nothingDone, signal);
     }
 
     async signOut({ signal } = {}) {
-        const session = await this.#session();
+        const session = await this.#session.stored();
         if (!session) return;
         // The tokens leave this device first, whatever happens to the request.
-        if (!(await this.#end(session, "signed-out"))) return this.signOut({ signal });
-        await this.#post("/signout", { refresh_token: session.refresh_token }, isTemporary, signal);
+        if (!(await this.#session.end(session, "signed-out"))) return this.signOut({ signal });
+        await this.#session.post("/signout", { refresh_token: session.refresh_token }, isTemporary, signal);
     }
 
     async user({ signal } = {}) {
-        const { data } = await this.#ask("/user", { signal });
+        const { data } = await this.#session.ask("GET", "/user", undefined, signal);
         if (!data) throw new AuthError("The answer has no profile", { code: "unreadable" });
         return data;
     }
 
     async changePassword(current_password, new_password, { signal } = {}) {
-        const body = JSON.stringify({ current_password, new_password });
-        const headers = { "Content-Type": "application/json" };
-        await this.#ask("/user/password", { method: "PUT", headers, body, signal });
+        await this.#session.ask("PUT", "/user/password", { current_password, new_password }, signal);
+    }
+
+    async forgotPassword(email, { signal } = {}) {
+        await this.#session.post("/password/forgot", { email }, unavailable, signal);
+    }
+
+    async resetPassword(token, new_password, { signal } = {}) {
+        await this.#session.post("/password/reset", { token, new_password }, nothingDone, signal);
+    }
+
+    async requestVerification({ signal } = {}) {
+        await this.#session.ask("POST", "/email/verification", undefined, signal);
+    }
+
+    async verifyEmail(token, { signal } = {}) {
+        await this.#session.post("/email/verify", { token }, nothingDone, signal);
+    }
+
+    async changeEmail(email, password, { signal } = {}) {
+        await this.#session.ask("PUT", "/user/email", { email, password }, signal);
+    }
+
+    async startTotp(password, { signal } = {}) {
+        const { secret, otpauth_url, expires_in } = await this.#session.ask("POST", "/user/totp", { password }, signal);
+        return { secret, otpauth_url, expires_in };
+    }
+
+    async confirmTotp(code, { signal } = {}) {
+        return (await this.#session.ask("POST", "/user/totp/confirm", { code }, signal)).recovery_codes;
+    }
+
+    async removeTotp(password, code, { signal } = {}) {
+        await this.#session.ask("DELETE", "/user/totp", { password, code }, signal);
     }
 
     async signedIn() {
-        return (await this.#session()) !== null;
+        return (await this.#session.stored()) !== null;
     }
 
     async accessToken({ signal } = {}) {
-        return (await this.#usable(signal))?.access_token ?? null;
+        return (await this.#session.usable(signal))?.access_token ?? null;
     }
 
     async fetch(input, init) {
-        return this.#fetchOwn(new Request(input, init));
+        return this.#session.fetch(new Request(input, init));
     }
 
     onChange(listener) {
-        this.#listeners.add(listener);
-        return () => void this.#listeners.delete(listener);
+        return this.#session.listen(listener);
     }
 
     close() {
-        this.#unsubscribe?.();
-        this.#listeners.clear();
+        this.#session.close();
     }
 
-    /** Sends a request with the token, if its origin may get the token. `timeout`, if given, limits each try. */
-    async #fetchOwn(request, timeout) {
-        const mayCarry = this.#origins.has(new URL(request.url).origin) && !request.headers.has("Authorization");
-        const session = mayCarry ? await this.#usable(request.signal) : null;
-        if (!session) return timeout === undefined ? this.#fetch(request) : sendSecret(this.#fetch, request, timeout);
-        let response = await this.#send(request, session.access_token, timeout);
-        if (response.status === 401) {
-            const renewed = await abortable(this.#refresh(session.access_token), request.signal);
-            // Another session may belong to another user, who has not asked for this.
-            if (renewed?.id !== session.id) return response;
-            await response.body?.cancel();
-            response = await this.#send(request, renewed.access_token, timeout);
+    /** Asks the caller for codes until one is right, or until no other code can help. */
+    async #askForCode(required, ask, signal) {
+        for (let refused = null; ; ) {
+            const code = await abortable(Promise.resolve(ask(refused)), signal);
+            if (code === null || code === undefined) throw required;
+            try {
+                return await this.signInWithCode(required.mfaToken, code, { signal });
+            } catch (error) {
+                if (!ASK_AGAIN.includes(error.code)) throw error;
+                refused = error;
+            }
         }
-        await this.#takeOver(session.id, request.url, response);
-        return response;
-    }
-
-    /** Sends a request with this token. Repeats it after a temporary failure if its method is safe. */
-    #send(request, token, timeout) {
-        const attempt = () => {
-            const copy = request.clone();
-            copy.headers.set("Authorization", `Bearer ${token}`);
-            return sendSecret(this.#fetch, copy, timeout);
-        };
-        const mayRepeat = (outcome) => SAFE_METHODS.includes(request.method) && isTemporary(outcome);
-        return persist(attempt, mayRepeat, this.#bound, request.signal);
-    }
-
-    /** The JSON answer of a route that needs an access token. */
-    async #ask(path, init) {
-        if (!(await this.#session())) throw new AuthError("Sign in first", { status: 401, code: "not_signed_in" });
-        const request = new Request(this.#base + path, init);
-        return answerOf(await this.#fetchOwn(request, this.#timeout), init.signal);
-    }
-
-    /** The JSON answer of a route that takes no access token. */
-    #post(path, body, mayRepeat, signal) {
-        return persist(() => this.#postOnce(path, body, signal), mayRepeat, this.#bound, signal);
-    }
-
-    async #postOnce(path, body, signal) {
-        const request = new Request(this.#base + path, {
-            method: "POST",
-            headers: { "Content-Type": "application/json" },
-            body: JSON.stringify(body),
-            credentials: "omit",
-            // A sign-out survives the page that closes.
-            keepalive: path === "/signout",
-            signal,
-        });
-        return answerOf(await sendSecret(this.#fetch, request, this.#timeout), signal);
-    }
-
-    /** The session with an access token that is not about to expire. Null without a session. */
-    async #usable(signal) {
-        const session = await this.#session();
-        if (!session) return null;
-        const left = session.life - this.#age(session);
-        const margin = Math.min(session.life / 4, 30_000);
-        if (left > margin) return session;
-        const refreshed = this.#refresh(session.access_token);
-        if (left <= margin / 4) return abortable(refreshed, signal);
-        // The token is good for a while, so the request need not wait. A later request meets the failure again.
-        refreshed.catch(() => {});
-        return session;
-    }
-
-    /**
-     * The age of the access token in ms. The monotonic clock is right while this client knows the token. The clock of the
-     * machine counts the time before, and the time that the machine slept. If somebody set it back, it counts nothing.
-     */
-    #age({ access_token, at }) {
-        if (this.#seen.token !== access_token) this.#seen = { token: access_token, at: performance.now() };
-        return Math.max(performance.now() - this.#seen.at, Date.now() - at);
-    }
-
-    /** The session with another access token than `stale`. Null if the session is over. All callers share one refresh. */
-    #refresh(stale) {
-        const attempt = () => this.#lock(() => this.#spend(stale));
-        this.#refreshing ??= persist(attempt, isTemporary, this.#bound).finally(() => (this.#refreshing = null));
-        return this.#refreshing;
-    }
-
-    /** Refreshes once, unless another tab has done so and its token has not expired during a long wait for the lock. */
-    async #spend(stale) {
-        const session = await this.#session();
-        if (!session || (session.access_token !== stale && this.#age(session) < session.life)) return session;
-        const at = performance.now();
-        try {
-            const answer = await this.#postOnce("/refresh-access-token", { refresh_token: session.refresh_token });
-            return this.#isCurrent(session, await this.#session()) ? await this.#write(session, answer, at) : this.#session();
-        } catch (error) {
-            if (!GONE[error.status]?.includes(error.code)) throw error;
-            return (await this.#end(session, "needs-sign-in")) ? null : this.#session();
-        }
-    }
-
-    /** Takes over the access token that auth-service sends with an answer. Other services cannot replace the token. */
-    async #takeOver(id, url, response) {
-        const access_token = url.startsWith(`${this.#base}/`) && response.headers.get("Access-Token");
-        if (!access_token) return;
-        const write = async () => {
-            const session = await this.#session();
-            // The new token may expire together with the one that it replaces, so it counts as just as old.
-            if (session?.id === id) await this.#write(session, { access_token }, performance.now() - this.#age(session));
-        };
-        // The request has succeeded, so a storage that fails must not hide the answer. The next 401 brings a refresh.
-        await this.#lock(write).catch(() => {});
-    }
-
-    /** Runs one function at a time over all clients of the storage, because a write must not undo another one. */
-    async #lock(run) {
-        const signal = timeLimit(this.#bound + this.#timeout);
-        try {
-            return await (this.#storage.lock ? this.#storage.lock(run, signal) : queued(this.#storage, run));
-        } catch (cause) {
-            if (cause !== signal.reason) throw cause;
-            throw new AuthError("Another tab does not finish its refresh; try again later", { code: "timeout", cause });
-        }
-    }
-
-    async #session() {
-        await this.#ready;
-        const session = parse(await this.#storage.get());
-        return session?.refresh_token ? session : null;
-    }
-
-    #isCurrent(session, stored) {
-        return stored?.id === session.id && stored.refresh_token === session.refresh_token;
-    }
-
-    /** Keeps the tokens of an answer to a request that was sent at `at`. */
-    async #write(session, { access_token, refresh_token = session.refresh_token, expires_in }, at) {
-        if (!access_token || !refresh_token) throw new AuthError("The answer has no token", { code: "unreadable" });
-        // A storage that takes its time may have given the session just before its end.
-        if (session.id === this.#ended) return null;
-        const life = expires_in === undefined ? session.life : expires_in * 1000;
-        const sent = Date.now() - (performance.now() - at);
-        const next = { ...session, count: session.count + 1, access_token, refresh_token, life, at: sent };
-        this.#seen = { token: access_token, at };
-        await this.#storage.set(JSON.stringify(next));
-        await this.#look();
-        return next;
-    }
-
-    /** Forgets the tokens, unless another tab has replaced them. Returns whether it did. */
-    async #end(session, reason) {
-        if (!this.#isCurrent(session, await this.#session())) return false;
-        this.#ended = session.id;
-        await this.#storage.set(JSON.stringify({ id: session.id, count: session.count + 1, ended: reason }));
-        await this.#look();
-        return true;
-    }
-
-    /** Tells the listeners what has changed in the storage. */
-    async #look() {
-        let stored;
-        try {
-            stored = parse(await this.#storage.get());
-        } catch {
-            return; // A storage that fails says nothing about the session. The caller of a method gets the error.
-        }
-        const [id, known] = [stored?.refresh_token ? stored.id : null, this.#known];
-        this.#known = id;
-        if (known === undefined || known === id) return;
-        const change = id ? "signed-in" : (stored?.ended ?? "signed-out");
-        for (const listener of this.#listeners) queueMicrotask(() => listener(change));
     }
 }

@@ -5,16 +5,20 @@ const LONGEST = 2 ** 31 - 1;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export class AuthError extends Error {
-    constructor(message, { status = 0, code = "unreachable", fields = [], retryAfter = null, cause } = {}) {
+    constructor(message, { status = 0, code = "unreachable", fields = [], retryAfter = null, mfa = null, cause } = {}) {
         super(message, { cause });
         Object.assign(this, { name: "AuthError", status, code, fields, retryAfter });
+        // Programs that log an error show the properties that are enumerable. A log must have no token.
+        Object.defineProperty(this, "mfaToken", { value: mfa?.token ?? null });
+        Object.defineProperty(this, "mfaExpiresIn", { value: mfa?.expiresIn ?? null });
     }
 
     /** The error that an answer reports. A proxy may answer without a code. */
     static async of(response) {
         const body = await response.json().catch(() => null);
         const { error = `The server answered ${response.status}`, code = "unknown", fields } = body ?? {};
-        return new AuthError(error, { status: response.status, code, fields, retryAfter: secondsToWait(response) });
+        const mfa = body?.mfa_token ? { token: body.mfa_token, expiresIn: body.mfa_expires_in } : null;
+        return new AuthError(error, { status: response.status, code, fields, retryAfter: secondsToWait(response), mfa });
     }
 }
 

@@ -11,11 +11,12 @@ use std::{
 use serde_json::Value;
 
 /// Paths, the types of the files, and the files.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html", include_str!("page.html")),
     ("/tab", "text/html", include_str!("tab.html")),
     ("/auth-service.js", "text/javascript", include_str!("../../clients/js/auth-service.js")),
     ("/requests.js", "text/javascript", include_str!("../../clients/js/requests.js")),
+    ("/session.js", "text/javascript", include_str!("../../clients/js/session.js")),
     ("/storage.js", "text/javascript", include_str!("../../clients/js/storage.js")),
 ];
 /// A browser on a busy machine needs a while to start.
