@@ -23,6 +23,7 @@ use auth_service::{
 use auth_service_password::{HashCost, Passwords, Rules, Settings};
 use auth_service_records::{
     clock::Clock,
+    secret::{Secret, Secrets},
     session::{NewSession, Origin, SessionPolicy},
     throttle::KnownAddresses,
     user::{Email, User},
@@ -31,7 +32,7 @@ use auth_service_store::{
     backend::Backend,
     settings::{RedisSettings, StoreSettings},
 };
-use auth_service_token::{Amr, Claims, Id, Tokens};
+use auth_service_token::{Amr, Claims, Id};
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
 use tokio::{runtime, sync::watch};
@@ -103,7 +104,10 @@ impl Scene {
     async fn new(store: &StoreSettings, log: &Log) -> Self {
         let clock = Clock::new();
         let store = Backend::open(store, POLICY, clock.clone()).ok().unwrap().connect().await;
-        let tokens = Arc::new(Tokens::new(&[1; 32], &[2; 32]));
+        let secret = |character: &str| Secret::new(character.repeat(32));
+        let (access, refresh) = (secret("1"), secret("2"));
+        let secrets = Secrets { access, refresh, access_previous: None, refresh_previous: None };
+        let tokens = Arc::new(secrets.tokens());
         let random = || Id::random().unwrap();
         let user = user(clock.now_seconds());
         let (id, tag, now) = (user.id, Email::parse(&user.email).unwrap().tag(), user.created_at);
@@ -127,6 +131,7 @@ impl Scene {
         let audit = Audit { emails: false, trail: log.trail(), metrics: audit::Metrics::default() };
         let parts = Parts {
             tokens,
+            factor_keys: Arc::new(secrets.factor_keys()),
             passwords: Passwords::start(HASHING).unwrap(),
             policy: POLICY,
             address_limit: 100,

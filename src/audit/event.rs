@@ -9,6 +9,14 @@ pub enum Event {
     SignedIn,
     /// An email or a password was wrong.
     SignInFailed,
+    /// The password was right, and the account needs a code of its second factor.
+    SecondFactorRequired,
+    /// A code of a second factor was wrong.
+    SecondFactorFailed,
+    /// A second factor was enabled.
+    TotpEnabled,
+    /// A second factor was removed.
+    TotpDisabled,
     /// A guess at a password or another limited call was refused, because there were too many of them.
     Throttled,
     /// An access token was minted for a refresh token.
@@ -29,10 +37,14 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::SignedUp,
         Self::SignedIn,
         Self::SignInFailed,
+        Self::SecondFactorRequired,
+        Self::SecondFactorFailed,
+        Self::TotpEnabled,
+        Self::TotpDisabled,
         Self::Throttled,
         Self::Refreshed,
         Self::Renewed,
@@ -49,6 +61,10 @@ impl Event {
             Self::SignedUp => "signed_up",
             Self::SignedIn => "signed_in",
             Self::SignInFailed => "sign_in_failed",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::SecondFactorFailed => "second_factor_failed",
+            Self::TotpEnabled => "totp_enabled",
+            Self::TotpDisabled => "totp_disabled",
             Self::Throttled => "throttled",
             Self::Refreshed => "refreshed",
             Self::Renewed => "renewed",

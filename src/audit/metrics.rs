@@ -43,7 +43,15 @@ impl Metrics {
             | Event::TokensRemoved
             | Event::PasswordChanged
             | Event::UserDeleted => self.endings.inc(),
-            Event::SignedUp | Event::SignInFailed | Event::Throttled | Event::Refreshed | Event::Renewed => return,
+            Event::SignedUp
+            | Event::SignInFailed
+            | Event::SecondFactorRequired
+            | Event::SecondFactorFailed
+            | Event::TotpEnabled
+            | Event::TotpDisabled
+            | Event::Throttled
+            | Event::Refreshed
+            | Event::Renewed => return,
         };
     }
 

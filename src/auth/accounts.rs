@@ -187,7 +187,7 @@ impl Auth {
 
     /// Verifies the caller's password. A wrong password must not be a 401 here: the caller's tokens are valid, and a
     /// client drops its tokens on a 401.
-    async fn verify_own_password(
+    pub(super) async fn verify_own_password(
         &self,
         caller: &Caller,
         by: &Authorized,

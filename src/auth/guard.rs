@@ -1,4 +1,4 @@
-//! The limits on guesses at a password, and on calls from one address.
+//! The limits on guesses at a password or a code, and on calls from one address.
 //!
 //! Each guess is counted as failed before it is compared, so that any number of guesses at the same moment stay within
 //! the limits. A success takes back the count of its guess.
@@ -65,33 +65,7 @@ impl Auth {
     ) -> Result<Verified, Error> {
         let client = address_name(caller.address);
         self.check_admission(client).await?;
-        let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => {
-                self.uncount(counted.ok().flatten()).await;
-                return Err(error);
-            }
-        };
-        let subject = Subject { user_id: stored.as_ref().map(|stored| stored.user.id), email, ..Subject::default() };
-        let throttled = |seconds| {
-            self.parts.audit.record(Event::Throttled, caller, subject);
-            Error::Throttled(seconds)
-        };
-        let address = counted.map_err(throttled)?;
-        let guess =
-            Guess { tag, known: stored.as_ref().and_then(|stored| self.known_address(caller, stored)), address };
-        match self.store.admit_guess(tag, guess.known).await {
-            Ok(Admission::Admitted) => {}
-            Ok(Admission::Wait(seconds)) => {
-                self.uncount(address).await;
-                return Err(throttled(seconds));
-            }
-            Err(error) => {
-                self.uncount(address).await;
-                return Err(error);
-            }
-        }
+        let (stored, guess) = self.admit(caller, email, tag).await?;
         let hash = stored.as_ref().map(|stored| stored.user.password_hash.as_str());
         let verdict = self.parts.passwords.verify(password.clone(), hash, client).await;
         match (verdict, stored) {
@@ -100,9 +74,47 @@ impl Auth {
                 Err(error)
             }
             (Ok(verdict), Some(stored)) if verdict.matches => Ok(Verified { stored, upgrade: verdict.upgrade, guess }),
-            (Ok(_), _) => {
-                self.parts.audit.record(Event::SignInFailed, caller, subject);
+            (Ok(_), stored) => {
+                self.parts.audit.record(Event::SignInFailed, caller, subject_of(stored.as_ref(), email));
                 Err(Error::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Counts a guess at the password or at a code of the account `tag` as failed, and reads the account. The caller
+    /// closes the guess with [`Auth::succeeded`] or [`Auth::withdraw`], unless the guess was wrong.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`], or an error of the store. Then the guess is not counted.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        email: Option<&Email>,
+        tag: Id,
+    ) -> Result<(Option<StoredUser>, Guess), Error> {
+        let (counted, stored) = tokio::join!(self.count_failure(caller), self.store.find_user(tag));
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.uncount(counted.ok().flatten()).await;
+                return Err(error);
+            }
+        };
+        let throttled = |seconds| {
+            self.parts.audit.record(Event::Throttled, caller, subject_of(stored.as_ref(), email));
+            Error::Throttled(seconds)
+        };
+        let address = counted.map_err(throttled)?;
+        let known = stored.as_ref().and_then(|stored| self.known_address(caller, stored));
+        match self.store.admit_guess(tag, known).await {
+            Ok(Admission::Admitted) => Ok((stored, Guess { tag, known, address })),
+            Ok(Admission::Wait(seconds)) => {
+                self.uncount(address).await;
+                Err(throttled(seconds))
+            }
+            Err(error) => {
+                self.uncount(address).await;
+                Err(error)
             }
         }
     }
@@ -188,4 +200,8 @@ impl Auth {
             tracing::debug!(?error, "a call of an address stays counted");
         }
     }
+}
+
+fn subject_of<'a>(stored: Option<&StoredUser>, email: Option<&'a Email>) -> Subject<'a> {
+    Subject { user_id: stored.map(|stored| stored.user.id), email, ..Subject::default() }
 }

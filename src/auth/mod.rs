@@ -9,6 +9,7 @@
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
 //! | `record` | the record of a security event |
 //! | `mails` | what the use cases by mail share |
+//! | `sign_in`, `second_factor` | the use cases of a sign-in, and those of the second factor |
 //! | `revocations` | the feed of revocations, and the task that reads it |
 
 mod accounts;
@@ -19,8 +20,10 @@ mod introspection;
 mod mails;
 mod record;
 mod revocations;
+mod second_factor;
 mod service;
 mod sessions;
+mod sign_in;
 mod tokens;
 
 pub use self::{
@@ -29,7 +32,9 @@ pub use self::{
     introspection::Introspection,
     mails::Mails,
     revocations::{RevocationFeed, Revocations},
+    second_factor::Enrolment,
     service::{Auth, Parts},
     sessions::SessionList,
-    tokens::{RefreshedTokens, SignedIn},
+    sign_in::SignedIn,
+    tokens::RefreshedTokens,
 };

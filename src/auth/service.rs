@@ -6,6 +6,7 @@ use auth_service_password::Passwords;
 use auth_service_records::{
     clock::Clock,
     error::{Error, Outage},
+    sealing::FactorKeys,
     session::SessionPolicy,
 };
 use auth_service_store::Store;
@@ -21,8 +22,10 @@ const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(2);
 /// The parts that all runtimes share.
 #[derive(Clone)]
 pub struct Parts {
-    /// Both kinds of token.
+    /// All kinds of token.
     pub tokens: Arc<Tokens>,
+    /// Seal the second factors.
+    pub factor_keys: Arc<FactorKeys>,
     /// The hashing threads.
     pub passwords: Passwords,
     /// How long sessions and tokens live.

@@ -65,7 +65,7 @@ use self::{
     envelope::{Encodings, Envelope},
     methods::{every, only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, forward_auth::forward_auth, health, oauth, revocations, sessions, tokens, well_known},
+    routes::{accounts, forward_auth::forward_auth, health, oauth, revocations, sessions, tokens, totp, well_known},
 };
 use crate::config::TokenRemoval;
 
@@ -79,6 +79,7 @@ pub fn service(app: AppState) -> Service {
     let routes = Router::new()
         .route("/signup", only("POST", post(accounts::sign_up)))
         .route("/authenticate", only("GET, POST", get(tokens::authenticate).post(tokens::authenticate)))
+        .route("/authenticate/totp", only("POST", post(totp::authenticate_totp)))
         .route(
             "/refresh-access-token",
             only("GET, POST", get(tokens::refresh_access_token).post(tokens::refresh_access_token)),
@@ -86,6 +87,8 @@ pub fn service(app: AppState) -> Service {
         .route("/access-token", removal(app.token_removal))
         .route("/user", only("GET, DELETE", get(accounts::current_user).delete(accounts::delete_user)))
         .route("/user/password", only("PUT", put(accounts::change_password)))
+        .route("/user/totp", only("POST, DELETE", post(totp::start_totp).delete(totp::remove_totp)))
+        .route("/user/totp/confirm", only("POST", post(totp::confirm_totp)))
         .route("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
         .route("/signout", only("POST", post(sessions::sign_out)))

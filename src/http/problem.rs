@@ -125,6 +125,36 @@ impl Problem {
     );
     pub(super) const WRONG_PASSWORD: Self =
         Self::new(StatusCode::FORBIDDEN, "wrong_password", "The current password is wrong; nothing has changed");
+    pub(super) const MFA_REQUIRED: Self = Self::unauthorized(
+        "mfa_required",
+        "The account has a second factor; send the mfa_token and a code to /authenticate/totp",
+        false,
+    );
+    pub(super) const INVALID_MFA_TOKEN: Self = Self::unauthorized(
+        "invalid_mfa_token",
+        "The mfa_token has expired or is no longer valid; sign in with the password again",
+        false,
+    );
+    pub(super) const INVALID_CODE: Self = Self::unauthorized(
+        "invalid_code",
+        "The code is wrong or was used before; send the next code, or a recovery code",
+        false,
+    );
+    pub(super) const WRONG_CODE: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "wrong_code",
+        "The code is wrong or was used before; nothing has changed; send the next code",
+    );
+    pub(super) const TOTP_ALREADY_ENABLED: Self = Self::new(
+        StatusCode::CONFLICT,
+        "totp_already_enabled",
+        "The account already has a second factor; remove it to set up another one",
+    );
+    pub(super) const TOTP_NOT_ENABLED: Self = Self::not_found("totp_not_enabled", "The account has no second factor");
+    pub(super) const TOTP_NOT_STARTED: Self = Self::not_found(
+        "totp_not_started",
+        "No second factor waits for its first code; start again with POST /user/totp",
+    );
     pub(super) const NOT_OWNER: Self = Self::new(
         StatusCode::FORBIDDEN,
         "not_owner",
@@ -168,6 +198,13 @@ impl From<Error> for Problem {
             Error::TokenExpired(refusal) => Self::TOKEN_EXPIRED.because(refusal),
             Error::TokenReused => Self::TOKEN_REUSED,
             Error::WrongPassword => Self::WRONG_PASSWORD,
+            Error::MfaRequired(challenge) => Self { challenge: Some(Box::new(challenge)), ..Self::MFA_REQUIRED },
+            Error::InvalidMfaToken(refusal) => Self::INVALID_MFA_TOKEN.because(refusal),
+            Error::InvalidCode => Self::INVALID_CODE,
+            Error::WrongCode => Self::WRONG_CODE,
+            Error::TotpAlreadyEnabled => Self::TOTP_ALREADY_ENABLED,
+            Error::TotpNotEnabled => Self::TOTP_NOT_ENABLED,
+            Error::TotpNotStarted => Self::TOTP_NOT_STARTED,
             Error::NotOwner => Self::NOT_OWNER,
             Error::TokenNotFound => Self::TOKEN_NOT_FOUND,
             Error::RefreshTokenNotFound => Self::REFRESH_TOKEN_NOT_FOUND,
@@ -207,7 +244,16 @@ pub(super) fn advice(outage: Outage) -> &'static str {
 
 impl Problem {
     const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, header: Extra::None, fields: Vec::new(), refusal: None, detail: None }
+        Self {
+            status,
+            code,
+            message,
+            header: Extra::None,
+            fields: Vec::new(),
+            challenge: None,
+            refusal: None,
+            detail: None,
+        }
     }
 
     fn because(self, refusal: Refusal) -> Self {

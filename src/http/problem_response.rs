@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use auth_service_records::{error::FieldError, refusal::Refusal};
+use auth_service_records::{
+    error::{FieldError, MfaChallenge},
+    refusal::Refusal,
+};
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -19,6 +22,8 @@ pub(crate) struct Problem {
     pub(super) message: &'static str,
     pub(super) header: Extra,
     pub(super) fields: Vec<FieldError>,
+    /// What the client needs for the second step of a sign-in.
+    pub(super) challenge: Option<Box<MfaChallenge>>,
     /// Why a token is refused, for the log only.
     pub(super) refusal: Option<Refusal>,
     /// For the log only.
@@ -60,6 +65,10 @@ pub(super) struct ErrorBody<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<FieldBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_expires_in: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -90,7 +99,15 @@ impl Extra {
 impl Problem {
     pub(super) fn body(&self) -> ErrorBody<'_> {
         let fields = self.fields.iter().map(|f| FieldBody { field: f.field, message: &f.message }).collect();
-        ErrorBody { result: "Error occurred", error: self.message, code: self.code, fields }
+        let challenge = self.challenge.as_deref();
+        ErrorBody {
+            result: "Error occurred",
+            error: self.message,
+            code: self.code,
+            fields,
+            mfa_token: challenge.map(|challenge| challenge.token.as_str()),
+            mfa_expires_in: challenge.map(|challenge| challenge.expires_in),
+        }
     }
 }
 

@@ -57,8 +57,13 @@ pub(super) fn done(result: &'static str) -> Response {
 /// A success of a protected route that does not end the caller's session. The answer includes the access token that the
 /// request has renewed, if any.
 pub(super) fn json_for(by: &Authorized, body: &impl Serialize) -> Response {
-    let Some(access_token) = &by.renewed else { return json(StatusCode::OK, body) };
-    let mut response = json(StatusCode::OK, &Renewed { body, access_token });
+    json_for_with(StatusCode::OK, by, body)
+}
+
+/// Like [`json_for`], with another status.
+pub(super) fn json_for_with(status: StatusCode, by: &Authorized, body: &impl Serialize) -> Response {
+    let Some(access_token) = &by.renewed else { return json(status, body) };
+    let mut response = json(status, &Renewed { body, access_token });
     // A token is base64url and dots, so it always is a header value.
     if let Ok(value) = HeaderValue::from_str(access_token) {
         response.headers_mut().insert(ACCESS_TOKEN, value);

@@ -8,7 +8,7 @@ mod secrets;
 use std::{io, process::ExitCode, sync::Arc, thread};
 
 use auth_service_password::Passwords;
-use auth_service_records::{clock::Clock, session::SessionPolicy};
+use auth_service_records::{clock::Clock, sealing::FactorKeys, session::SessionPolicy};
 use auth_service_store::backend::Backend;
 use auth_service_token::Tokens;
 use tokio::{net::TcpListener, runtime, sync::watch};
@@ -85,13 +85,14 @@ async fn serve(
         Err(code) => return Ok(code),
     };
     let cores = thread::available_parallelism()?.get();
-    let tokens = match secrets::tokens(&config, &backend, clock.clone()).await? {
+    let secrets = secrets::of(&config)?;
+    let tokens = match secrets::tokens(&config, &secrets, &backend, clock.clone()).await {
         Ok(tokens) => tokens,
         Err(sentence) => return Ok(cli::wrong_settings(&[sentence])),
     };
     let metrics = Metrics::default();
     let audit = Audit { emails: config.audit_emails, trail, metrics: metrics.audit.clone() };
-    let mut parts = parts(&config, tokens, audit, policy, clock.clone(), cores)?;
+    let mut parts = parts(&config, tokens, secrets.factor_keys(), audit, policy, clock.clone(), cores)?;
     let webhooks = start_webhooks(&config, &metrics, &backend, &mut parts).await?;
     follow_revocations(&config, &backend, &parts);
     let listener = bind(&config.listen, "HOST and PORT").await?;
@@ -108,10 +109,7 @@ async fn serve(
         }
     };
     tracing::info!("listening on http://{}, on {}", listener.local_addr()?, backend.describe());
-    if config.token_removal == TokenRemoval::Open {
-        let message = "TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer";
-        audit::settings_warning("TOKEN_REMOVAL", message);
-    }
+    warn_of_open_removal(config.token_removal);
     raise_file_limit(config.max_connections);
     let connections = ConnectionLimits {
         total: config.max_connections,
@@ -139,6 +137,7 @@ async fn serve(
 fn parts(
     config: &Config,
     tokens: Tokens,
+    factor_keys: FactorKeys,
     audit: Audit,
     policy: SessionPolicy,
     clock: Clock,
@@ -153,6 +152,7 @@ fn parts(
     };
     Ok(Parts {
         tokens: Arc::new(tokens),
+        factor_keys: Arc::new(factor_keys),
         passwords: Passwords::start(hashing)?,
         policy,
         address_limit: config.address_limit,
@@ -163,6 +163,13 @@ fn parts(
         webhooks: None,
         clock,
     })
+}
+
+fn warn_of_open_removal(removal: TokenRemoval) {
+    if removal == TokenRemoval::Open {
+        let message = "TOKEN_REMOVAL=open: anyone can end the sessions of any email; owner or off is safer";
+        audit::settings_warning("TOKEN_REMOVAL", message);
+    }
 }
 
 /// Reads the feed of revocations in the background, if anybody may ask for it.

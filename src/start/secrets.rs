@@ -12,23 +12,27 @@ use crate::{
     keys::{self, Starting},
 };
 
-/// Both kinds of token, with the keys of ES256. The inner error is a sentence that says why the server must not start.
+/// All kinds of token, with the keys of ES256.
 ///
 /// # Errors
-/// When the secrets of the data directory cannot be used.
-pub(super) async fn tokens(config: &Config, backend: &Backend, clock: Clock) -> io::Result<Result<Tokens, String>> {
-    let secrets = of(config)?;
+/// A sentence that says why the server must not start.
+pub(super) async fn tokens(
+    config: &Config,
+    secrets: &Secrets,
+    backend: &Backend,
+    clock: Clock,
+) -> Result<Tokens, String> {
     let starting = Starting {
         settings: &config.signing_keys,
         algorithm: config.access_algorithm,
         access_seconds: config.access_seconds,
-        secrets: &secrets,
+        secrets,
         backend,
         clock,
     };
     let keys = keys::start(starting).await;
     let tokens = secrets.tokens().with_parties(config.parties.clone());
-    Ok(keys.map(|keys| tokens.with_keys(config.access_algorithm, keys)))
+    keys.map(|keys| tokens.with_keys(config.access_algorithm, keys))
 }
 
 /// The secrets from the settings, or else from the data directory. The open store holds the lock of the directory.
@@ -36,7 +40,7 @@ pub(super) async fn tokens(config: &Config, backend: &Backend, clock: Clock) -> 
 /// # Errors
 /// When a file of the data directory cannot be read or written, is open to other users, or holds a secret that is easy
 /// to guess.
-fn of(config: &Config) -> io::Result<Secrets> {
+pub(super) fn of(config: &Config) -> io::Result<Secrets> {
     match (&config.secrets, &config.store) {
         (Some(secrets), _) => Ok(secrets.clone()),
         (None, StoreSettings::Redis(_)) => Err(io::Error::other("AUTH_SECRET_KEY and REFRESH_SECRET_KEY are required")),

@@ -35,6 +35,20 @@ pub enum Error {
     },
     /// The password that confirms a change is wrong.
     WrongPassword,
+    /// Sign-in: the password is right, and the account has a second factor.
+    MfaRequired(MfaChallenge),
+    /// An mfa token that is malformed, forged or expired, or whose password or second factor has changed.
+    InvalidMfaToken(Refusal),
+    /// Sign-in: the code of the second factor is wrong, or was used before.
+    InvalidCode,
+    /// The code that confirms a change is wrong, or was used before.
+    WrongCode,
+    /// The account already has a second factor.
+    TotpAlreadyEnabled,
+    /// The account has no second factor.
+    TotpNotEnabled,
+    /// No second factor waits for its first code.
+    TotpNotStarted,
     /// The caller has no such session.
     SessionNotFound,
     /// Too many attempts. The next attempt is possible after this many seconds.
@@ -67,6 +81,22 @@ impl From<TokenError> for Error {
 impl From<NoSigningKey> for Error {
     fn from(_: NoSigningKey) -> Self {
         Self::NoSigningKey
+    }
+}
+
+/// What a client needs for the second step of a sign-in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MfaChallenge {
+    /// The mfa token.
+    pub token: String,
+    /// How long the mfa token is valid, in seconds.
+    pub expires_in: u64,
+}
+
+/// Never shows the token.
+impl fmt::Debug for MfaChallenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MfaChallenge(..)")
     }
 }
 

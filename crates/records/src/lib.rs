@@ -13,6 +13,7 @@
 //! | [`outbox`] | security events on their way to the operator's URL |
 //! | [`clock`] | the time of the store |
 //! | [`mod@file`] | the content of files that settings name |
+//! | [`sealing`] | the seals of the secrets of second factors |
 //! | [`secret`] | text that no output shows, and the files of the signing secrets |
 
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod outbox;
 pub mod refusal;
 pub mod resource_servers;
 pub mod revocation;
+pub mod sealing;
 pub mod secret;
 pub mod session;
 pub mod throttle;

@@ -12,6 +12,8 @@ use std::{
 use auth_service_token::{SealingKey, Tokens};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use crate::sealing::FactorKeys;
+
 /// The minimum length of a signing secret, in bytes. RFC 7518, section 3.2 requires a key that is at least as long as
 /// the hash.
 pub const SECRET_MIN_BYTES: usize = 32;
@@ -79,7 +81,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The keys of both kinds of token.
+    /// The keys of all kinds of token.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
         let Self { access, refresh, access_previous, refresh_previous } = self;
@@ -93,6 +95,13 @@ impl Secrets {
     pub fn sealing_keys(&self) -> Vec<SealingKey> {
         let secrets = std::iter::once(&self.access).chain(&self.access_previous);
         secrets.map(|secret| SealingKey::new(secret.bytes())).collect()
+    }
+
+    /// Seal the second factors that the store holds.
+    #[must_use]
+    pub fn factor_keys(&self) -> FactorKeys {
+        let secrets = std::iter::once(&self.access).chain(&self.access_previous);
+        FactorKeys::new(secrets.map(|secret| SealingKey::for_second_factors(secret.bytes())).collect())
     }
 
     /// Reads both secrets from `directory`, and generates each missing one in a file with mode 0600. Returns `true` if

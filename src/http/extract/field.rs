@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use auth_service_password::{PASSWORD_MAX_BYTES, Password};
 use auth_service_records::{error::FieldError, user::Email};
+use auth_service_totp::Code;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -56,6 +57,12 @@ impl Field {
             }
             text => Ok(Password::new(text)),
         }
+    }
+
+    /// A code of a second factor: of an authenticator app, or for recovery.
+    pub(crate) fn code(&self) -> Result<Code, FieldProblem> {
+        let text = self.text()?;
+        Code::parse(text).ok_or_else(|| "must be 6 digits, or a recovery code of 16 letters and digits".into())
     }
 
     /// A new password of at least `min_length` code points.

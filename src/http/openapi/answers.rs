@@ -17,6 +17,9 @@ pub(super) fn schemas(config: &Config) -> Value {
         "Sessions": sessions(),
         "Session": session(),
         "SessionsEnded": with_token(object(&json!({"result": {"const": "Sessions ended"}}))),
+        "TotpStarted": totp_started(),
+        "TotpConfirmed": totp_confirmed(),
+        "TotpRemoved": with_token(object(&json!({"result": {"const": "Second factor removed"}}))),
         "Introspection": introspection(),
         "Revocations": revocations(),
         "KeySet": object(&json!({"keys": {"type": "array", "items": key()}})),
@@ -80,6 +83,22 @@ fn session() -> Value {
         "user_agent": described("The `User-Agent` of the sign-in."),
         "current": {"type": "boolean", "description": "Whether this is the session of the request."},
     }))
+}
+
+fn totp_started() -> Value {
+    with_token(object(&json!({
+        "secret": {"type": "string", "pattern": "^[A-Z2-7]{32}$", "description": "In base32, for typing into the app."},
+        "otpauth_url": described("The same as a URL, for a QR code."),
+        "expires_in": number("How long the confirmation may take, in seconds."),
+        "result": {"const": "Confirm the second factor with a code of the app"},
+    })))
+}
+
+fn totp_confirmed() -> Value {
+    with_token(object(&json!({
+        "recovery_codes": {"type": "array", "items": {"type": "string"}, "description": "Each opens one session."},
+        "result": {"const": "Second factor enabled, keep the recovery codes"},
+    })))
 }
 
 /// RFC 7662, section 2.2.

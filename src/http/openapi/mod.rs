@@ -5,7 +5,7 @@
 //! | `operation`, `success`, `failure` | an operation, and its answers |
 //! | `problems` | lists of errors that many operations share; each error comes from the table in `problem.rs` |
 //! | `components`, `schemas`, `answers`, `parts` | shared components, and the schemas of requests and answers |
-//! | `accounts`, `tokens`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
+//! | `accounts`, `tokens`, `second_factor`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
 
 mod accounts;
 mod answers;
@@ -18,6 +18,7 @@ mod problems;
 mod proxies;
 mod public;
 mod schemas;
+mod second_factor;
 mod services;
 mod sessions;
 mod success;
@@ -65,6 +66,7 @@ fn document(config: &Config) -> Value {
     let operations = [
         accounts::operations(config),
         tokens::operations(config),
+        second_factor::operations(config),
         sessions::operations(),
         services::operations(config),
         proxies::operations(),
@@ -86,6 +88,7 @@ fn document(config: &Config) -> Value {
         "tags": [
             {"name": accounts::TAG, "description": "For clients: sign-up, profile, password and deletion."},
             {"name": tokens::TAG, "description": "For clients: sign-in, refresh and removal of tokens."},
+            {"name": second_factor::TAG, "description": "For clients: codes of an authenticator app."},
             {"name": sessions::TAG, "description": "For clients: listing and ending sessions."},
             {"name": services::TAG, "description": "For back-end services, which check the tokens of their clients."},
             {"name": proxies::TAG, "description": "For proxies that check who sends a request."},

@@ -10,6 +10,14 @@ pub(super) const REFRESH_TOKEN: &str =
     "eyJ0eXAiOiJydCtqd3QiLCJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3OTU5MDMzMjB9.c2hvcnRlbmVkIGZvciB0aGlzIGV4YW1wbGU";
 pub(super) const EMAIL: &str = "ada@example.com";
 pub(super) const PASSWORD: &str = "correct horse battery staple";
+/// A shortened mfa token.
+pub(super) const MFA_TOKEN: &str =
+    "eyJ0eXAiOiJtZmErand0IiwiYWxnIjoiSFMyNTYifQ.eyJleHAiOjE3OTU5MDM1MDB9.c2hvcnRlbmVkIGZvciB0aGlzIGV4YW1wbGU";
+/// A code of an authenticator app.
+pub(super) const CODE: &str = "081804";
+pub(super) const RECOVERY_CODE: &str = "MFRG-GZDF-MZTW-Q2LK";
+/// The secret of an authenticator app.
+pub(super) const TOTP_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 /// The id of a session.
 pub(super) const ID: &str = "5Yx0QG8mZ1r3v7nE2kD9aw";
 pub(super) const USER_ID: &str = "8c5bb1a4-9d9c-4a54-9d1f-0d4f0f4b3b2b";

@@ -35,6 +35,11 @@ fn errors(codes: &BTreeSet<&'static str>) -> Value {
         "items": reference("FieldError"),
         "description": "All wrong fields. Only `validation_failed` has this list.",
     });
+    error["properties"]["mfa_token"] = mfa_token("Only `mfa_required` has this token.");
+    error["properties"]["mfa_expires_in"] = json!({
+        "type": "integer",
+        "description": "The lifetime of `mfa_token`, in seconds.",
+    });
     let message = "What to correct, as the rest of a sentence that starts with the name of the field.";
     let field_error = object(&json!({
         "field": {"type": "string", "description": "The name of the field."},
@@ -82,6 +87,22 @@ fn fields(passwords: &PasswordSettings) -> Value {
     })
 }
 
+fn mfa_token(description: &str) -> Value {
+    described(&format!("The token for the second step of the sign-in, `/authenticate/totp`. {description}"))
+}
+
+/// The server ignores blanks, hyphens and the case of letters.
+const CODE_PATTERN: &str = "^([0-9]{6}|[A-Z2-7]{4}(-[A-Z2-7]{4}){3})$";
+
+fn code() -> Value {
+    json!({
+        "type": "string",
+        "pattern": CODE_PATTERN,
+        "description": "A code of the authenticator app, or a recovery code. The server ignores blanks, hyphens and \
+            the case of letters.",
+    })
+}
+
 fn requests() -> Value {
     let refresh_token = described("The refresh token of the session.");
     let hint = described("Has no effect, because the server recognizes both kinds of token.");
@@ -95,6 +116,9 @@ fn requests() -> Value {
             "new_password": reference("NewPassword"),
         })),
         "Confirmation": object(&json!({"password": reference("Password")})),
+        "Code": object(&json!({"code": code()})),
+        "PasswordAndCode": object(&json!({"password": reference("Password"), "code": code()})),
+        "SecondStep": object(&json!({"mfa_token": mfa_token(""), "code": code()})),
         "Owner": object(&json!({"email": reference("Email")})),
         "Refresh": object(&json!({"refresh_token": refresh_token})),
         "SignOut": {"type": "object", "properties": {"refresh_token": refresh_token}},

@@ -1,11 +1,12 @@
 //! Operations of tokens.
 
+use auth_service_records::error::{Error, MfaChallenge};
 use serde_json::json;
 
 use super::{
     accounts::{JSON, wrong_email, wrong_password},
     operation::Operation,
-    parts::{ACCESS_TOKEN, EMAIL, PASSWORD, REFRESH_TOKEN},
+    parts::{ACCESS_TOKEN, EMAIL, MFA_TOKEN, PASSWORD, REFRESH_TOKEN},
     problems::{general, of_json, of_protected, of_writes, throttled},
     success::Success,
 };
@@ -40,13 +41,22 @@ fn authenticate(config: &Config, refresh_id: &str) -> Operation {
     });
     let signed_in = Success::json("Both tokens of a new session.", "Tokens", example);
     Operation::new(TAG, "post", "/authenticate", "authenticate")
-        .described("Sign in", "Every sign-in opens a new session.")
+        .described(
+            "Sign in",
+            "Every sign-in opens a new session. For an account with a second factor, the answer is 401 `mfa_required`. \
+             Its `mfa_token` and a code then open the session at `/authenticate/totp`.",
+        )
         .body(JSON, "Credentials", true, &json!({"email": EMAIL, "password": PASSWORD}))
         .answers(linked(signed_in, config.token_removal, refresh_id))
         .fails(general())
         .fails(of_json([("email", wrong_email()), ("password", wrong_password())]))
         .fails(of_writes())
         .fails([Problem::INVALID_CREDENTIALS, Problem::HASHING_UNAVAILABLE, Problem::NO_SIGNING_KEY, throttled()])
+        .fails([mfa_required()])
+}
+
+fn mfa_required() -> Problem {
+    Error::MfaRequired(MfaChallenge { token: MFA_TOKEN.to_owned(), expires_in: 300 }).into()
 }
 
 /// Adds links to the operations that take one of the two tokens.

@@ -8,4 +8,5 @@ mod owner;
 pub(super) mod revocations;
 pub(super) mod sessions;
 pub(super) mod tokens;
+pub(super) mod totp;
 pub(super) mod well_known;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::OwnerBody;
 use crate::{
     audit::Caller,
-    auth::Authorized,
+    auth::{Authorized, SignedIn},
     http::{
         extract::{
             body::Json,
@@ -90,6 +90,11 @@ pub(crate) async fn authenticate(
     let (email, password) = body.validate()?;
     let tokens =
         app.write(async move |app| app.auth.authenticate(&caller, &user_agent, &email, &password).await).await?;
+    Ok(signed_in(tokens))
+}
+
+/// The answer to a sign-in.
+pub(super) fn signed_in(tokens: SignedIn) -> Response {
     let body = SignedInBody {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,
@@ -98,7 +103,7 @@ pub(crate) async fn authenticate(
         refresh_expires_in: tokens.refresh_expires_in,
         result: "Authentication successful",
     };
-    Ok(json(StatusCode::OK, &body))
+    json(StatusCode::OK, &body)
 }
 
 pub(crate) async fn refresh_access_token(
