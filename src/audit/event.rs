@@ -33,11 +33,23 @@ pub enum Event {
     PasswordChanged,
     /// An account was deleted.
     UserDeleted,
+    /// Somebody asked for a link that resets a password.
+    PasswordResetRequested,
+    /// A password was reset by a link, and all sessions ended.
+    PasswordReset,
+    /// A link that verifies an address was requested.
+    EmailVerificationRequested,
+    /// An address was verified by a link.
+    EmailVerified,
+    /// The owner of an account asked for a link that changes its address.
+    EmailChangeRequested,
+    /// The address of an account was changed by a link, and all sessions ended.
+    EmailChanged,
 }
 
 impl Event {
     /// Every event.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::SignedUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -53,6 +65,12 @@ impl Event {
         Self::SessionEnded,
         Self::PasswordChanged,
         Self::UserDeleted,
+        Self::PasswordResetRequested,
+        Self::PasswordReset,
+        Self::EmailVerificationRequested,
+        Self::EmailVerified,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
     ];
 
     /// The name in the audit trail, in the metrics and in webhooks.
@@ -73,6 +91,12 @@ impl Event {
             Self::SessionEnded => "session_ended",
             Self::PasswordChanged => "password_changed",
             Self::UserDeleted => "user_deleted",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerificationRequested => "email_verification_requested",
+            Self::EmailVerified => "email_verified",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
         }
     }
 }

@@ -42,6 +42,8 @@ impl Metrics {
             | Event::TokenReused
             | Event::TokensRemoved
             | Event::PasswordChanged
+            | Event::PasswordReset
+            | Event::EmailChanged
             | Event::UserDeleted => self.endings.inc(),
             Event::SignedUp
             | Event::SignInFailed
@@ -51,7 +53,11 @@ impl Metrics {
             | Event::TotpDisabled
             | Event::Throttled
             | Event::Refreshed
-            | Event::Renewed => return,
+            | Event::Renewed
+            | Event::PasswordResetRequested
+            | Event::EmailVerificationRequested
+            | Event::EmailVerified
+            | Event::EmailChangeRequested => return,
         };
     }
 

@@ -1,5 +1,6 @@
 //! Use cases of accounts.
 
+use auth_service_mail::Message;
 use auth_service_password::Password;
 use auth_service_records::{
     error::Error,
@@ -53,16 +54,18 @@ impl Auth {
             totp: None,
         };
         if self.store.create_user(tag, &user).await? {
-            return self.signed_up(caller, &email, id).await;
+            return self.signed_up(caller, &email, &user).await;
         }
         // A client that got no answer repeats its sign-up. The earlier request may have succeeded while this request
         // computed its hash.
         self.sign_up_again(caller, &email, &password).await
     }
 
-    async fn signed_up(&self, caller: &Caller, email: &Email, user_id: Uuid) -> Result<(), Error> {
-        let subject = Subject { user_id: Some(user_id), email: Some(email), ..Subject::default() };
-        self.record(Event::SignedUp, caller, subject).await
+    async fn signed_up(&self, caller: &Caller, email: &Email, user: &User) -> Result<(), Error> {
+        let subject = Subject { user_id: Some(user.id), email: Some(email), ..Subject::default() };
+        let recorded = self.record(Event::SignedUp, caller, subject).await;
+        self.ask_for_verification(caller, user, email.tag()).await;
+        recorded
     }
 
     /// Repeats a sign-up. The repetition succeeds if the earlier sign-up was stored but not acknowledged, and the
@@ -78,7 +81,7 @@ impl Auth {
         };
         self.withdraw(guess).await;
         self.store.acknowledge_user(tag).await?;
-        self.signed_up(caller, email, stored.user.id).await
+        self.signed_up(caller, email, &stored.user).await
     }
 
     /// The caller's profile. `email`, if given, must be the caller's own: a token gives access to no other profile.
@@ -117,21 +120,29 @@ impl Auth {
             Err(Error::WrongPassword) => return self.change_password_again(caller, by, &new, epoch).await,
             verified => verified?,
         };
-        let hashed = self.parts.passwords.hash(new, &stored.user.email, address_name(caller.address)).await;
-        let password_hash = match hashed {
+        let password_hash = match self.hash_new_password(caller, new, &stored.user.email).await {
             Ok(password_hash) => password_hash,
             Err(error) => {
                 self.withdraw(guess).await;
-                return Err(match error {
-                    Error::WeakPassword { problem, .. } => Error::WeakPassword { field: "new_password", problem },
-                    other => other,
-                });
+                return Err(error);
             }
         };
         let password_change = Some(PasswordChange { sid: by.claims.sid, at: self.now() });
         let user = User { password_hash, password_change, ..stored.user.clone() };
         self.store_password(caller, by, epoch, guess, Change { expected: &stored, user: &user, known: guess.known })
             .await
+    }
+
+    /// Hashes the password that replaces another one.
+    ///
+    /// # Errors
+    /// [`Error::WeakPassword`] of the field `new_password`, [`Error::Overloaded`].
+    pub(super) async fn hash_new_password(&self, caller: &Caller, new: Password, email: &str) -> Result<String, Error> {
+        let hashed = self.parts.passwords.hash(new, email, address_name(caller.address)).await;
+        hashed.map_err(|error| match error {
+            Error::WeakPassword { problem, .. } => Error::WeakPassword { field: "new_password", problem },
+            other => other,
+        })
     }
 
     /// Repeats a password change. The current password of the request is wrong, because it was the password before the
@@ -170,6 +181,7 @@ impl Auth {
     ) -> Result<Authorized, Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(&by, guess, outcome).await?;
+        self.notify(caller, change.user, |to| Message::PasswordChanged { to });
         self.record(Event::PasswordChanged, caller, by.subject()).await?;
         self.moved(by, epoch)
     }

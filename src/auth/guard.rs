@@ -167,7 +167,9 @@ impl Auth {
         stored.user.known_addresses.contains(name, self.now()).then_some(name)
     }
 
-    async fn count_failure(&self, caller: &Caller) -> Result<Option<Id>, u64> {
+    /// Counts a guess from the caller's address. Returns the name of the address if there is a limit, or the seconds to
+    /// wait.
+    pub(super) async fn count_failure(&self, caller: &Caller) -> Result<Option<Id>, u64> {
         self.count(caller, Counter::Failures, self.address_limit()).await
     }
 
@@ -193,8 +195,8 @@ impl Auth {
         }
     }
 
-    /// Takes back the count of a call from `address`, if the call was counted.
-    async fn uncount(&self, address: Option<Id>) {
+    /// Takes back the count of a guess from `address`, if the guess was counted.
+    pub(super) async fn uncount(&self, address: Option<Id>) {
         let Some(address) = address else { return };
         if let Err(error) = self.store.uncount_call(Counter::Failures, address).await {
             tracing::debug!(?error, "a call of an address stays counted");

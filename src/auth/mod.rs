@@ -8,7 +8,8 @@
 //! | `identity` | the answer to a proxy that asks who sends a request |
 //! | `accounts`, `introspection`, `sessions`, `tokens` | the use cases |
 //! | `record` | the record of a security event |
-//! | `mails` | what the use cases by mail share |
+//! | `mail_queue` | the queue of mails, and its settings |
+//! | `mails` | the use cases by mail: forgotten password, verification and change of an address |
 //! | `sign_in`, `second_factor` | the use cases of a sign-in, and those of the second factor |
 //! | `revocations` | the feed of revocations, and the task that reads it |
 
@@ -17,6 +18,7 @@ mod authorize;
 mod guard;
 mod identity;
 mod introspection;
+mod mail_queue;
 mod mails;
 mod record;
 mod revocations;
@@ -30,7 +32,8 @@ pub use self::{
     authorize::{Authorization, Authorized},
     identity::Identity,
     introspection::Introspection,
-    mails::Mails,
+    mail_queue::Mails,
+    mails::Confirmed,
     revocations::{RevocationFeed, Revocations},
     second_factor::Enrolment,
     service::{Auth, Parts},

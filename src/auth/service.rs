@@ -12,7 +12,7 @@ use auth_service_records::{
 use auth_service_store::Store;
 use auth_service_token::{Claims, NoSigningKey, SeenTokens, TokenError, Tokens};
 
-use super::{mails::Mails, revocations::RevocationFeed};
+use super::{mail_queue::Mails, revocations::RevocationFeed};
 use crate::{audit::Audit, webhooks};
 
 /// How long after a read of the keys this server knows every key that signs. A key is published for two seconds at
@@ -35,10 +35,10 @@ pub struct Parts {
     pub address_limit: u64,
     /// The maximum number of sign-ups from one address in an hour. 0 for no limit.
     pub signup_limit_per_hour: u64,
-    /// The mails to users. `None`: the server sends no mails.
-    pub mails: Option<Mails>,
     /// The feed of revocations.
     pub revocations: RevocationFeed,
+    /// The queue of mails, if the settings name a mail server.
+    pub mails: Option<Mails>,
     /// The audit trail of security events.
     pub audit: Audit,
     /// Counts the events of webhooks. `None`: there are no webhooks.

@@ -53,8 +53,8 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidCredentials`] for an unknown email and for a wrong password, after the same work for both;
     /// [`Error::Throttled`] before that work, also the same for both; [`Error::MfaRequired`] with the token for
-    /// [`Auth::authenticate_totp`]; [`Error::Overloaded`], usually before any call of the store;
-    /// [`Error::NoSigningKey`]; or an error of the store.
+    /// [`Auth::authenticate_totp`]; [`Error::EmailNotVerified`]; [`Error::Overloaded`], usually before any call of the
+    /// store; [`Error::NoSigningKey`]; or an error of the store.
     pub async fn authenticate(
         &self,
         caller: &Caller,
@@ -66,6 +66,7 @@ impl Auth {
         let (tag, session) = (email.tag(), new_session(caller, user_agent)?);
         for _ in 0..SIGN_IN_TRIES {
             let verified = self.verify_password(caller, Some(email), tag, password).await?;
+            self.check_email_verified(caller, &verified, tag).await?;
             if verified.stored.user.totp.is_some() {
                 match self.ask_for_code(caller, email, verified).await? {
                     Some(challenge) => return Err(Error::MfaRequired(challenge)),

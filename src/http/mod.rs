@@ -65,7 +65,10 @@ use self::{
     envelope::{Encodings, Envelope},
     methods::{every, only, safe, without_methods},
     problem_response::Problem,
-    routes::{accounts, forward_auth::forward_auth, health, oauth, revocations, sessions, tokens, totp, well_known},
+    routes::{
+        accounts, email, forward_auth::forward_auth, health, oauth, password, revocations, sessions, tokens, totp,
+        well_known,
+    },
 };
 use crate::config::TokenRemoval;
 
@@ -89,6 +92,11 @@ pub fn service(app: AppState) -> Service {
         .route("/user/password", only("PUT", put(accounts::change_password)))
         .route("/user/totp", only("POST, DELETE", post(totp::start_totp).delete(totp::remove_totp)))
         .route("/user/totp/confirm", only("POST", post(totp::confirm_totp)))
+        .route("/user/email", only("PUT", put(email::change_email)))
+        .route("/password/forgot", only("POST", post(password::forgot_password)))
+        .route("/password/reset", only("POST", post(password::reset_password)))
+        .route("/email/verification", only("POST", post(email::request_email_verification)))
+        .route("/email/verify", only("POST", post(email::verify_email)))
         .route("/sessions", only("GET, DELETE", get(sessions::sessions).delete(sessions::end_sessions)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::end_session)))
         .route("/signout", only("POST", post(sessions::sign_out)))

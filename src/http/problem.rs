@@ -155,6 +155,15 @@ impl Problem {
         "totp_not_started",
         "No second factor waits for its first code; start again with POST /user/totp",
     );
+    pub(super) const INVALID_MAIL_TOKEN: Self =
+        Self::bad_request("invalid_mail_token", "The link was used before or is no longer valid; request a new mail");
+    pub(super) const EMAIL_NOT_VERIFIED: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "email_not_verified",
+        "The email address is not verified yet; open the link in the mail to this address, then sign in again",
+    );
+    pub(super) const MAIL_NOT_CONFIGURED: Self =
+        Self::not_found("mail_not_configured", "This server sends no mail; ask its operator for help");
     pub(super) const NOT_OWNER: Self = Self::new(
         StatusCode::FORBIDDEN,
         "not_owner",
@@ -205,6 +214,9 @@ impl From<Error> for Problem {
             Error::TotpAlreadyEnabled => Self::TOTP_ALREADY_ENABLED,
             Error::TotpNotEnabled => Self::TOTP_NOT_ENABLED,
             Error::TotpNotStarted => Self::TOTP_NOT_STARTED,
+            Error::InvalidMailToken => Self::INVALID_MAIL_TOKEN,
+            Error::EmailNotVerified => Self::EMAIL_NOT_VERIFIED,
+            Error::MailNotConfigured => Self::MAIL_NOT_CONFIGURED,
             Error::NotOwner => Self::NOT_OWNER,
             Error::TokenNotFound => Self::TOKEN_NOT_FOUND,
             Error::RefreshTokenNotFound => Self::REFRESH_TOKEN_NOT_FOUND,

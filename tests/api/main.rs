@@ -12,6 +12,7 @@ mod support;
 
 mod contract;
 mod http;
+mod mails;
 mod metrics;
 mod oauth;
 mod openapi;

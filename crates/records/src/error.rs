@@ -49,6 +49,12 @@ pub enum Error {
     TotpNotEnabled,
     /// No second factor waits for its first code.
     TotpNotStarted,
+    /// A token from a mail that is malformed, forged, of another kind, spent, replaced or expired.
+    InvalidMailToken,
+    /// Sign-in: the password is right, but the owner has not verified the address yet.
+    EmailNotVerified,
+    /// The server sends no mail, because the settings name no mail server.
+    MailNotConfigured,
     /// The caller has no such session.
     SessionNotFound,
     /// Too many attempts. The next attempt is possible after this many seconds.

@@ -11,6 +11,7 @@
 //! | [`refusal`] | why a token is refused |
 //! | [`revocation`] | entries of the feed of revocations |
 //! | [`outbox`] | security events on their way to the operator's URL |
+//! | [`mail_token`] | tokens in mails |
 //! | [`clock`] | the time of the store |
 //! | [`mod@file`] | the content of files that settings name |
 //! | [`sealing`] | the seals of the secrets of second factors |
@@ -19,6 +20,7 @@
 pub mod clock;
 pub mod error;
 pub mod file;
+pub mod mail_token;
 pub mod outbox;
 pub mod refusal;
 pub mod resource_servers;

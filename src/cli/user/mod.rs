@@ -6,10 +6,10 @@ mod shown;
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use self::{
-    changes::{create, delete, set_password},
+    changes::{VERIFIED, create, delete, set_password, verify},
     list::list,
     shown::Shown,
 };
@@ -22,10 +22,11 @@ use crate::config::Sources;
 
 const EXAMPLES: &str = "\
 Examples:
-  auth-service user create ada@example.com < password.txt
+  auth-service user create ada@example.com --verified < password.txt
   auth-service user show ada@example.com --json
   auth-service user list --json
   auth-service user set-password ada@example.com
+  auth-service user verify ada@example.com
   auth-service user delete ada@example.com";
 
 pub(super) fn command() -> Command {
@@ -34,18 +35,21 @@ pub(super) fn command() -> Command {
                     ask for the password, and do not show it. The rules for passwords are those of a\nsign-up. `list \
                     --json` prints one object a line.";
     let help = store_help(EXAMPLES, failures);
-    let create = arguments::command("create", "Create an account", &help).arg(email());
+    let verified = Arg::new(VERIFIED).long(VERIFIED).action(ArgAction::SetTrue).help("The email is verified already");
+    let create = arguments::command("create", "Create an account", &help).arg(email()).arg(verified);
     let show = arguments::command("show", "Print an account", &help).arg(email());
     let list = arguments::command("list", "Print all accounts, in no particular order", &help);
     let set_password =
         arguments::command("set-password", "Replace the password of an account and end all its tokens", &help)
             .arg(email());
+    let verify = arguments::command("verify", "Mark the email of an account as verified", &help).arg(email());
     let delete = arguments::command("delete", "Delete an account and end all its tokens", &help).arg(email());
     group("user", "Create, print, change or delete accounts", &help).subcommands([
         create,
         show,
         list,
         set_password,
+        verify,
         delete,
     ])
 }
@@ -56,6 +60,7 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
         Some(("show", matches)) => report(matches, show(matches, sources)),
         Some(("list", matches)) => list(matches, sources),
         Some(("set-password", matches)) => report(matches, set_password(matches, sources)),
+        Some(("verify", matches)) => report(matches, verify(matches, sources)),
         Some(("delete", matches)) => report(matches, delete(matches, sources)),
         _ => ExitCode::from(WRONG_USAGE),
     }

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{
+    answers::shows_email_verified,
     operation::Operation,
     parts::{EMAIL, PASSWORD, USER_ID},
     problems::{general, of_json, of_protected, of_writes, throttled},
@@ -21,7 +22,7 @@ pub(super) const TAG: &str = "Accounts";
 pub(super) const JSON: &str = "application/json";
 
 pub(super) fn operations(config: &Config) -> Vec<Operation> {
-    vec![sign_up(config), current_user(), change_password(config), delete_user()]
+    vec![sign_up(config), current_user(config), change_password(config), delete_user()]
 }
 
 fn sign_up(config: &Config) -> Operation {
@@ -41,12 +42,12 @@ fn sign_up(config: &Config) -> Operation {
         .fails([Problem::EMAIL_TAKEN, Problem::HASHING_UNAVAILABLE, throttled()])
 }
 
-fn current_user() -> Operation {
-    let example = json!({
-        "data": {"email": EMAIL, "id": USER_ID, "created_at": "2026-11-29T09:30:00Z"},
-        "result": "User profile fetched successfully",
-        "status": 200,
-    });
+fn current_user(config: &Config) -> Operation {
+    let mut data = json!({"email": EMAIL, "id": USER_ID, "created_at": "2026-11-29T09:30:00Z"});
+    if shows_email_verified(config) {
+        data["email_verified"] = true.into();
+    }
+    let example = json!({"data": data, "result": "User profile fetched successfully", "status": 200});
     let profile = Success::json("The profile of the owner of the access token.", "Profile", example);
     Operation::new(TAG, "get", "/user", "current_user")
         .described(
@@ -107,6 +108,6 @@ pub(super) fn wrong_email() -> FieldProblem {
 }
 
 /// The message for a new password that is too short.
-fn wrong_new_password(config: &Config) -> FieldProblem {
+pub(super) fn wrong_new_password(config: &Config) -> FieldProblem {
     Field::Text(String::new()).new_password(config.passwords.min_length).err().unwrap_or_default()
 }

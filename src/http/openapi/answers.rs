@@ -4,7 +4,13 @@ use auth_service_records::error::Outage;
 use serde_json::{Value, json};
 
 use super::parts::{described, id, object, reference, uuid};
-use crate::config::Config;
+use crate::config::{Config, EmailVerification};
+
+/// What the server says when a link that verifies an email was requested.
+pub(super) const VERIFICATION: &str = "If the email is not verified yet, a mail is on its way";
+/// What the server says when a link that changes an email was requested.
+pub(super) const CHANGE: &str =
+    "A mail is on its way to the new email, which replaces the present one when its link is opened";
 
 pub(super) fn schemas(config: &Config) -> Value {
     let mut openapi =
@@ -13,7 +19,10 @@ pub(super) fn schemas(config: &Config) -> Value {
     json!({
         "Tokens": tokens(),
         "RefreshedTokens": refreshed_tokens(config.rotation),
-        "Profile": profile(),
+        "Profile": profile(config),
+        "VerificationRequested": with_token(object(&json!({"result": {"const": VERIFICATION}}))),
+        "EmailChangeRequested": with_token(object(&json!({"result": {"const": CHANGE}}))),
+        "Confirmed": object(&json!({"result": {"enum": ["Email verified", "Email changed, all sessions ended"]}})),
         "Sessions": sessions(),
         "Session": session(),
         "SessionsEnded": with_token(object(&json!({"result": {"const": "Sessions ended"}}))),
@@ -54,12 +63,17 @@ fn refreshed_tokens(rotation: bool) -> Value {
     object(&properties)
 }
 
-fn profile() -> Value {
-    let data = object(&json!({
+fn profile(config: &Config) -> Value {
+    let mut data = json!({
         "email": described("In the spelling of the sign-up."),
         "id": uuid(),
         "created_at": time(),
-    }));
+    });
+    if shows_email_verified(config) {
+        data["email_verified"] =
+            json!({"type": "boolean", "description": "Whether the owner has shown that the email is theirs."});
+    }
+    let data = object(&data);
     let result = json!({"const": "User profile fetched successfully"});
     with_token(object(&json!({"data": data, "result": result, "status": {"const": 200}})))
 }
@@ -99,6 +113,11 @@ fn totp_confirmed() -> Value {
         "recovery_codes": {"type": "array", "items": {"type": "string"}, "description": "Each opens one session."},
         "result": {"const": "Second factor enabled, keep the recovery codes"},
     })))
+}
+
+/// Whether the profile says if the email is verified.
+pub(super) fn shows_email_verified(config: &Config) -> bool {
+    config.mail.as_ref().is_some_and(|mail| mail.verification != EmailVerification::Off)
 }
 
 /// RFC 7662, section 2.2.

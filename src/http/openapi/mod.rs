@@ -5,13 +5,14 @@
 //! | `operation`, `success`, `failure` | an operation, and its answers |
 //! | `problems` | lists of errors that many operations share; each error comes from the table in `problem.rs` |
 //! | `components`, `schemas`, `answers`, `parts` | shared components, and the schemas of requests and answers |
-//! | `accounts`, `tokens`, `second_factor`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
+//! | `accounts`, `mails`, `tokens`, `second_factor`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
 
 mod accounts;
 mod answers;
 mod components;
 mod failure;
 mod health;
+mod mails;
 mod operation;
 mod parts;
 mod problems;
@@ -65,6 +66,7 @@ fn document(config: &Config) -> Value {
     let mut components = Components::new(config);
     let operations = [
         accounts::operations(config),
+        mails::operations(config),
         tokens::operations(config),
         second_factor::operations(config),
         sessions::operations(),
@@ -87,6 +89,7 @@ fn document(config: &Config) -> Value {
         "servers": [{"url": ".", "description": "This server"}],
         "tags": [
             {"name": accounts::TAG, "description": "For clients: sign-up, profile, password and deletion."},
+            {"name": mails::TAG, "description": "For clients: links by mail, if the server sends mail."},
             {"name": tokens::TAG, "description": "For clients: sign-in, refresh and removal of tokens."},
             {"name": second_factor::TAG, "description": "For clients: codes of an authenticator app."},
             {"name": sessions::TAG, "description": "For clients: listing and ending sessions."},

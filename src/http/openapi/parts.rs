@@ -18,6 +18,10 @@ pub(super) const CODE: &str = "081804";
 pub(super) const RECOVERY_CODE: &str = "MFRG-GZDF-MZTW-Q2LK";
 /// The secret of an authenticator app.
 pub(super) const TOTP_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+/// The token of a link that resets a password.
+pub(super) const RESET_TOKEN: &str = "reset_Zx3Vn0pHq9c2tL8yWm4KdAp0Jm5vQy7Rk2Xc9Tn4Wb8Hs1Lp6Fg3Dz0Ue5Ia7OvQc";
+/// The token of a link that verifies an email.
+pub(super) const VERIFY_TOKEN: &str = "verify_Zx3Vn0pHq9c2tL8yWm4KdAm4Yt8Kp1Zs6Wd3Qx9Vb2Nc7Rf5Hj0Ug8Lo3Ea6TiXsN";
 /// The id of a session.
 pub(super) const ID: &str = "5Yx0QG8mZ1r3v7nE2kD9aw";
 pub(super) const USER_ID: &str = "8c5bb1a4-9d9c-4a54-9d1f-0d4f0f4b3b2b";

@@ -103,6 +103,10 @@ fn code() -> Value {
     })
 }
 
+fn mail_token() -> Value {
+    described("The text after `token=` in the link of a mail.")
+}
+
 fn requests() -> Value {
     let refresh_token = described("The refresh token of the session.");
     let hint = described("Has no effect, because the server recognizes both kinds of token.");
@@ -119,6 +123,10 @@ fn requests() -> Value {
         "Code": object(&json!({"code": code()})),
         "PasswordAndCode": object(&json!({"password": reference("Password"), "code": code()})),
         "SecondStep": object(&json!({"mfa_token": mfa_token(""), "code": code()})),
+        "ForgottenPassword": object(&json!({"email": reference("Email")})),
+        "PasswordReset": object(&json!({"token": mail_token(), "new_password": reference("NewPassword")})),
+        "MailToken": object(&json!({"token": mail_token()})),
+        "EmailChange": object(&json!({"email": reference("Email"), "password": reference("Password")})),
         "Owner": object(&json!({"email": reference("Email")})),
         "Refresh": object(&json!({"refresh_token": refresh_token})),
         "SignOut": {"type": "object", "properties": {"refresh_token": refresh_token}},

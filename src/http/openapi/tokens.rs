@@ -11,7 +11,7 @@ use super::{
     success::Success,
 };
 use crate::{
-    config::{Config, TokenRemoval},
+    config::{Config, EmailVerification, TokenRemoval},
     http::{extract::field::Field, problem_response::Problem},
 };
 
@@ -53,10 +53,15 @@ fn authenticate(config: &Config, refresh_id: &str) -> Operation {
         .fails(of_writes())
         .fails([Problem::INVALID_CREDENTIALS, Problem::HASHING_UNAVAILABLE, Problem::NO_SIGNING_KEY, throttled()])
         .fails([mfa_required()])
+        .fails(requires_verification(config).then_some(Problem::EMAIL_NOT_VERIFIED))
 }
 
 fn mfa_required() -> Problem {
     Error::MfaRequired(MfaChallenge { token: MFA_TOKEN.to_owned(), expires_in: 300 }).into()
+}
+
+fn requires_verification(config: &Config) -> bool {
+    config.mail.as_ref().is_some_and(|mail| mail.verification == EmailVerification::Required)
 }
 
 /// Adds links to the operations that take one of the two tokens.

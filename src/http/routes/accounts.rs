@@ -52,6 +52,8 @@ struct ProfileData {
     email: String,
     id: Uuid,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
 }
 
 impl SignUpBody {
@@ -99,7 +101,12 @@ pub(crate) async fn current_user(
 ) -> Result<Response, Problem> {
     let email = body.map(|Json(body)| body.email_beside_a_token()).transpose()?;
     let profile = app.read(|| app.auth.current_user(&by, email.as_ref())).await?;
-    let data = ProfileData { email: profile.email, id: profile.id, created_at: rfc3339(profile.created_at) };
+    let data = ProfileData {
+        email: profile.email,
+        id: profile.id,
+        created_at: rfc3339(profile.created_at),
+        email_verified: app.auth.shows_email_verified().then_some(profile.email_verified),
+    };
     Ok(json_for(&by, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
 }
 

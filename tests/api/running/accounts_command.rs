@@ -32,13 +32,20 @@ fn user_create_makes_an_account_that_can_sign_in(#[values(Redis, Embedded)] stor
     assert_line(&output, 0, &line);
     let taken = format!("there is already an account {}", ada.to_uppercase());
     assert_refused(&app.cli_with_input(&["user", "create", &ada.to_uppercase()], "another one"), 1, &taken);
-    let output = app.cli_with_input(&["user", "create", &bob, "--json"], " spaces count \r\n");
+    let output = app.cli_with_input(&["user", "create", &bob, "--verified", "--json"], " spaces count \r\n");
     let created: Value = serde_json::from_slice(&output.stdout).unwrap();
     let shown = app.cli(&["user", "show", &bob, "--json"]);
     let mut expected: Value = serde_json::from_slice(&shown.stdout).unwrap();
     expected["result"] = json!("user_created");
     assert_json(&output, 0, &expected);
-    assert_eq!(created["email"], bob);
+    assert_eq!((&created["email"], &created["email_verified"]), (&json!(bob), &json!(true)));
+    let verified = app.cli(&["user", "verify", &ada]);
+    assert_line(&verified, 0, &format!("The email {ada} is verified"));
+    assert_json(&app.cli(&["user", "verify", &ada, "--json"]), 0, &json!({"result": "email_verified", "email": ada}));
+    let shown = app.cli(&["user", "show", &ada]);
+    assert!(text(&shown.stdout).ends_with(" verified\n"), "{shown:?}");
+    let nobody = unique_email();
+    assert_refused(&app.cli(&["user", "verify", &nobody]), 1, &format!("there is no account {nobody}"));
 
     let app = app.back(store);
     assert_eq!(app.authenticate(&ada, "correct horse").status, 200);
@@ -133,7 +140,9 @@ fn user_list_prints_every_account(#[values(Redis, Embedded)] store: Store) {
     let app = app.aside(store);
     let listed = listed(&app);
     for (session, profile) in sessions.iter().zip(&profiles) {
-        assert_eq!(&listed[&session.email], profile);
+        let mut expected = profile.clone();
+        expected["email_verified"] = json!(false);
+        assert_eq!(listed[&session.email], expected);
     }
     let output = app.cli(&["user", "list"]);
     for profile in &profiles {

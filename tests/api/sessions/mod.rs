@@ -8,7 +8,6 @@ mod lifetimes;
 mod listing;
 mod longest_life;
 mod races;
-mod racing;
 mod renewal;
 mod rotation;
 mod session_limit;

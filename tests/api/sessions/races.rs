@@ -11,11 +11,10 @@ use std::{
 use rstest::rstest;
 use serde_json::json;
 
-use super::racing::{Ended, PAUSE, Racer, at_once, race};
 use crate::support::{
-    Answer, PASSWORD, Session,
+    Answer, Ended, PASSWORD, PAUSE, Racer, Session,
     Store::{self, Embedded, Redis},
-    assert_accepted, text, unique_email,
+    assert_accepted, at_once, race, text, unique_email,
 };
 
 /// Refreshes until `done` is set, and once more after that. Returns the access tokens and the last answer.

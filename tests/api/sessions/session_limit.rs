@@ -4,11 +4,10 @@ use std::{sync::Barrier, thread};
 
 use rstest::rstest;
 
-use super::racing::{PATIENT, Racer, race};
 use crate::support::{
-    PASSWORD, Session,
+    PASSWORD, PATIENT, Racer, Session,
     Store::{self, Embedded, Redis},
-    alone, replicas, unique_email,
+    alone, race, replicas, unique_email,
 };
 
 /// Signs in `times` times at once. The sessions are in no particular order.

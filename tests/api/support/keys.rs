@@ -114,6 +114,13 @@ impl Monitor {
         Self(commands)
     }
 
+    /// Waits for the command that has this word, and returns all commands before it that no call has returned yet.
+    pub(crate) fn until(&self, marker: &str) -> Vec<Vec<String>> {
+        let next = || self.0.recv_timeout(Duration::from_secs(10)).unwrap();
+        let commands = std::iter::repeat_with(next);
+        commands.take_while(|words| !words.iter().any(|word| word == marker)).collect()
+    }
+
     /// Waits for the next command of this name, and returns its arguments.
     pub(crate) fn wait_for(&self, name: &str) -> Vec<String> {
         loop {

@@ -14,7 +14,7 @@ use mail_parser::MessageParser;
 use super::wait::wait_until;
 
 /// The page in the links of mails.
-const PUBLIC_URL: &str = "https://app.example.com/account";
+pub(crate) const PUBLIC_URL: &str = "https://app.example.com/account";
 
 /// A running SMTP server.
 pub(crate) struct Mailbox {

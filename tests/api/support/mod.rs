@@ -19,6 +19,7 @@ mod own_reader;
 mod ports;
 mod process;
 mod proxy;
+mod racing;
 pub(crate) mod raw;
 mod receiver;
 mod redis_server;
@@ -50,7 +51,7 @@ pub(crate) use handmade::{
 };
 pub(crate) use keys::{Keys, Monitor, tag};
 pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
-pub(crate) use mailbox::{Mail, Mailbox};
+pub(crate) use mailbox::{Mail, Mailbox, PUBLIC_URL};
 pub(crate) use metrics::{METRICS, metric_at, scrape_at, series};
 pub(crate) use outage::{
     SECOND, assert_away, assert_no_route_lies, assert_serves, every_worker, in_time, wait_until_ready,
@@ -59,6 +60,7 @@ pub(crate) use own_reader::start_with_own_reader;
 pub(crate) use ports::{free_port, free_port_of_a_node};
 pub(crate) use process::{Process, program, signal};
 pub(crate) use proxy::Proxy;
+pub(crate) use racing::{Ended, PATIENT, PAUSE, Racer, at_once, race};
 pub(crate) use raw::{Answer, Connection};
 pub(crate) use receiver::{ACCEPTED, FAILED, Hook, Receiver, Reply, WEBHOOK_SECRET};
 pub(crate) use redis_server::RedisServer;

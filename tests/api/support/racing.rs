@@ -9,7 +9,14 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Answer, PASSWORD, Session, Store, TestApp, alone, assert_accepted, replicas, text};
+use super::{
+    app::TestApp,
+    client::PASSWORD,
+    raw::Answer,
+    session::{Session, assert_accepted, replicas, text},
+    store::Store,
+    wait::alone,
+};
 
 const USERS: usize = 5;
 
@@ -20,30 +27,30 @@ fn rounds() -> usize {
 
 /// Long deadlines, because a request may wait for its turn to hash, and a request may take effect although its deadline
 /// has passed. Long lifetimes, so that no session expires.
-pub(super) const PATIENT: [(&str, &str); 3] =
+pub(crate) const PATIENT: [(&str, &str); 3] =
     [("REQUEST_TIMEOUT_SECONDS", "60"), ("ACCESS_TOKEN_TTL_SECONDS", "3600"), ("REFRESH_TOKEN_TTL_SECONDS", "3600")];
 /// The pause between two refreshes of a client. Without the pause, hashing would starve, because it has the lowest
 /// priority.
-pub(super) const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 /// One user in a race.
-pub(super) struct Racer<'a> {
-    pub(super) replicas: &'a [TestApp],
+pub(crate) struct Racer<'a> {
+    pub(crate) replicas: &'a [TestApp],
     turn: AtomicUsize,
 }
 
 impl<'a> Racer<'a> {
-    pub(super) fn new(replicas: &'a [TestApp], turn: usize) -> Self {
+    pub(crate) fn new(replicas: &'a [TestApp], turn: usize) -> Self {
         Self { replicas, turn: AtomicUsize::new(turn) }
     }
 
     /// The next replica in turn.
-    pub(super) fn app(&self) -> &TestApp {
+    pub(crate) fn app(&self) -> &TestApp {
         &self.replicas[self.turn.fetch_add(1, Ordering::Relaxed) % self.replicas.len()]
     }
 
     /// Repeats the request while the server is overloaded, or counts another guess at the same moment.
-    pub(super) fn insist(&self, send: impl Fn(&TestApp) -> Answer) -> Answer {
+    pub(crate) fn insist(&self, send: impl Fn(&TestApp) -> Answer) -> Answer {
         loop {
             let answer = send(self.app());
             if ![429, 503].contains(&answer.status) {
@@ -56,19 +63,19 @@ impl<'a> Racer<'a> {
         }
     }
 
-    pub(super) fn sign_up(&self, email: &str) {
+    pub(crate) fn sign_up(&self, email: &str) {
         let answer = self.insist(|app| app.sign_up(email, PASSWORD));
         // 409: the answer to the first request was lost, but the account exists.
         assert!([201, 409].contains(&answer.status), "{answer:?}");
     }
 
-    pub(super) fn sign_in(&self, email: &str, password: &str) -> Session {
+    pub(crate) fn sign_in(&self, email: &str, password: &str) -> Session {
         let answer = self.insist(|app| app.authenticate(email, password));
         Session::of(email, &answer)
     }
 
     /// Asserts that every replica accepts the access token, and that one replica accepts the refresh token.
-    pub(super) fn assert_lives(&self, session: &Session) {
+    pub(crate) fn assert_lives(&self, session: &Session) {
         for app in self.replicas {
             assert_accepted(app, &session.access_token, &session.email);
         }
@@ -78,12 +85,12 @@ impl<'a> Racer<'a> {
     }
 
     /// Asserts that no replica accepts the access token, and that one replica refuses the refresh token.
-    pub(super) fn assert_dead(&self, session: &Session) {
+    pub(crate) fn assert_dead(&self, session: &Session) {
         self.app().refresh_access_token(&session.refresh_token).assert_error(404, "token_not_found");
         self.assert_refused(&session.access_token);
     }
 
-    pub(super) fn assert_refused(&self, access_token: &str) {
+    pub(crate) fn assert_refused(&self, access_token: &str) {
         for app in self.replicas {
             app.current_user(access_token).assert_error(401, "invalid_token");
         }
@@ -91,7 +98,7 @@ impl<'a> Racer<'a> {
 }
 
 /// Races `USERS` users at once; `race` runs a user's rounds.
-pub(super) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer<'_>, usize) + Sync) {
+pub(crate) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer<'_>, usize) + Sync) {
     let _alone = alone();
     let replicas = replicas(store, &[&PATIENT, settings].concat());
     let bystander = replicas[0].new_session();
@@ -107,7 +114,7 @@ pub(super) fn race(store: Store, settings: &[(&str, &str)], race: impl Fn(&Racer
 }
 
 /// Runs both functions at the same moment.
-pub(super) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
         let one = scope.spawn(|| {
@@ -121,7 +128,7 @@ pub(super) fn at_once<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: i
 }
 
 /// Tells the other side of the race to stop, even after a panic.
-pub(super) struct Ended<'a>(pub(super) &'a AtomicBool);
+pub(crate) struct Ended<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {

@@ -1,0 +1,63 @@
+//! The check of a token that a client sends.
+
+use auth_service_records::{error::Error, mail_token::MailToken};
+use auth_service_store::StoredUser;
+use auth_service_token::Id;
+
+use super::entry::{Entry, pending_kind};
+use crate::{
+    audit::{Caller, Event, Subject},
+    auth::service::Auth,
+};
+
+/// The maximum number of tries of a write, if the account changes between the read and the write.
+pub(super) const TRIES: usize = 3;
+
+/// What a token has confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The address of the account.
+    Email,
+    /// The change to another address.
+    NewEmail,
+}
+
+/// A token that the store knows, and its account.
+pub(super) struct Known {
+    pub(super) entry: Entry,
+    pub(super) stored: StoredUser,
+}
+
+impl Auth {
+    /// Counts a token from a mail as a wrong one, like a guess at a password. [`Auth::close_token`] takes the count
+    /// back. Returns the name of the address, if there is a limit on wrong tokens.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`].
+    pub(super) async fn count_token(&self, caller: &Caller) -> Result<Option<Id>, Error> {
+        self.count_failure(caller).await.map_err(|seconds| {
+            self.parts.audit.record(Event::Throttled, caller, Subject::default());
+            Error::Throttled(seconds)
+        })
+    }
+
+    /// Takes back the count of a token, unless the token was wrong.
+    pub(super) async fn close_token<T>(&self, counted: Option<Id>, outcome: Result<T, Error>) -> Result<T, Error> {
+        if !matches!(outcome, Err(Error::InvalidMailToken)) {
+            self.uncount(counted).await;
+        }
+        outcome
+    }
+
+    /// The entry of a token, and the account.
+    ///
+    /// # Errors
+    /// [`Error::InvalidMailToken`] if the token is forged, spent, replaced or expired, or if there is no such account;
+    /// or an error of the store.
+    pub(super) async fn known(&self, token: &MailToken) -> Result<Known, Error> {
+        let value = self.store.find_pending(token.tag(), pending_kind(token.kind())).await?;
+        let entry = Entry::open(value.ok_or(Error::InvalidMailToken)?, token)?;
+        let stored = self.store.find_user(token.tag()).await?.ok_or(Error::InvalidMailToken)?;
+        Ok(Known { entry, stored })
+    }
+}

@@ -1,0 +1,12 @@
+//! Links in mails: forgotten password, verification and change of an email.
+
+mod change;
+mod events;
+mod forged;
+mod limits;
+mod password;
+mod races;
+mod scene;
+mod secrecy;
+mod verification;
+mod without_mail;
