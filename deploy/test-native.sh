@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests install.sh without Docker: --native, the fallback to --native if no engine answers, upgrades that fail or are
 # interrupted, what the next run remembers, and the refusals. Scripts replace docker and cargo. The script for cargo takes
-# the debug build, which `cargo test` has already made.
+# the server that `cargo test` has already made. `cargo build` would make another one in the same place, while other tests
+# may run the first.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 repository=$PWD
@@ -36,7 +37,7 @@ cat >"$work/bin/cargo" <<TEXT
 #!/bin/sh
 test -z "\$BROKEN_BUILD" || { echo "error: planted" >&2; exit 1; }
 test -z "\$SLOW_BUILD" || exec sleep 60
-cd "$repository" && unset CARGO_TARGET_DIR && "$(type -P cargo)" build --quiet --locked &&
+cd "$repository" && unset CARGO_TARGET_DIR && "$(type -P cargo)" test --quiet --locked --test api --no-run &&
     mkdir -p "$work/target/dist" && cp target/debug/auth-service "$work/target/dist/"
 TEXT
 cat >"$work/bin/docker" <<'TEXT'

@@ -92,11 +92,12 @@ fn run(quick: bool, only: &[&String]) -> Report {
     let Bench { rows, pictures, .. } = bench;
     let redis = scene::Redis::start().version();
     let versions = format!("Redis {redis}, auth-service {}", env!("CARGO_PKG_VERSION"));
-    let report = Report { at: rfc3339(scene::unix_seconds()), machine: scene::machine(), versions, quick, rows };
+    let report =
+        Report { at: rfc3339(scene::unix_seconds()), machine: scene::machine(), versions, quick, rows, pictures };
     let name =
         |extension: &str| -> PathBuf { scene::directory().join(format!("{}.{extension}", report.at.replace(':', ""))) };
     report.save(&name("json"));
-    match pictures.draw(&name("svg")) {
+    match report.pictures.draw(&name("svg")) {
         Ok(()) => eprintln!("took {} s; written to {} and .svg", start.elapsed().as_secs(), name("json").display()),
         Err(error) => eprintln!("the picture could not be drawn: {error}"),
     }

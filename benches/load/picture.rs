@@ -1,8 +1,10 @@
-//! The pictures: the distribution of latency, and the cost against the number of users.
+//! The curves: the distribution of latency, and the cost against the number of users. A run draws them, and prints their
+//! tables for docs/benchmarks.md.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use plotters::{coord::Shift, prelude::*};
+use serde::{Deserialize, Serialize};
 
 use crate::{generator::Latency, report::median};
 
@@ -18,12 +20,12 @@ const COLOURS: [RGBColor; 5] = [
 const SIZE: (u32, u32) = (1_000, 900);
 
 /// The data of the pictures.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Pictures {
     /// A name, and milliseconds at each of [`PERCENTILES`].
     latencies: Vec<(String, Vec<f64>)>,
-    /// Pairs of a number of users, and the microseconds of CPU that the server and Redis take for a request.
-    pub(crate) sizes: Vec<(f64, f64)>,
+    /// A number of users, and the microseconds of CPU that the server and Redis take for a request.
+    pub(crate) sizes: Vec<(f64, [f64; 2])>,
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
@@ -71,17 +73,43 @@ impl Pictures {
     }
 
     fn draw_sizes(&self, area: &DrawingArea<SVGBackend, Shift>) -> Drawn {
-        let highest = self.sizes.iter().map(|(_, cost)| *cost).fold(0.0, f64::max) * 1.25;
+        let highest = self.sizes.iter().flat_map(|(_, cost)| *cost).fold(0.0, f64::max) * 1.25;
         let (fewest, most) = (self.sizes[0].0, self.sizes[self.sizes.len() - 1].0);
         let mut chart = ChartBuilder::on(area)
-            .caption("GET /user: CPU of server and Redis against the number of users", ("sans-serif", 20))
+            .caption("GET /user: CPU of a request against the number of users", ("sans-serif", 20))
             .margin(12)
             .margin_right(50)
             .x_label_area_size(40)
             .y_label_area_size(70)
             .build_cartesian_2d((fewest..most).log_scale(), 0.0..highest)?;
         chart.configure_mesh().x_desc("users").y_desc("µs a request").draw()?;
-        chart.draw_series(LineSeries::new(self.sizes.iter().copied(), COLOURS[0].stroke_width(2)).point_size(4))?;
+        for (n, (who, colour)) in ["auth-service", "Redis"].into_iter().zip(COLOURS).enumerate() {
+            let points = self.sizes.iter().map(|(users, cost)| (*users, cost[n]));
+            let line = LineSeries::new(points, colour.stroke_width(2)).point_size(4);
+            let series = chart.draw_series(line)?.label(who);
+            series.legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+        }
+        chart.configure_series_labels().position(SeriesLabelPosition::LowerLeft).background_style(WHITE).draw()?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Pictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.latencies.is_empty() {
+            let heads = PERCENTILES.map(|percentile| format!(" p{percentile} |")).concat();
+            writeln!(f, "\n| latency in ms |{heads}\n|---|{}", "---|".repeat(PERCENTILES.len()))?;
+            for (who, line) in &self.latencies {
+                let cells: String = line.iter().map(|milliseconds| format!(" {milliseconds:.3} |")).collect();
+                writeln!(f, "| {who} |{cells}")?;
+            }
+        }
+        if !self.sizes.is_empty() {
+            writeln!(f, "\n| CPU of a request in µs | auth-service | Redis |\n|---|---|---|")?;
+            for (users, [server, redis]) in &self.sizes {
+                writeln!(f, "| {users} users | {server:.2} | {redis:.2} |")?;
+            }
+        }
         Ok(())
     }
 }

@@ -4,6 +4,8 @@ use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::picture::Pictures;
+
 /// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +100,9 @@ pub(crate) struct Report {
     /// Whether this is a quick run, whose figures are only rough.
     pub(crate) quick: bool,
     pub(crate) rows: Vec<Row>,
+    /// The data of the curves. Empty in a file of an early version.
+    #[serde(default)]
+    pub(crate) pictures: Pictures,
 }
 
 fn figure(value: f64) -> String {
@@ -124,7 +129,7 @@ impl fmt::Display for Report {
             let [against, ratio, target] = [against, ratio, target].map(Option::unwrap_or_default);
             writeln!(f, "| {name} | {} {unit} | {against} | {ratio} | {target} | {verdict} |", figure(*ours))?;
         }
-        Ok(())
+        write!(f, "{}", self.pictures)
     }
 }
 

@@ -1,75 +1,19 @@
 """Draws the pictures of the documentation: python3 docs/pictures/draw.py [DIRECTORY]
 
-Without a directory, the script replaces the pictures beside it. The figures of benchmarks.svg come from the tables of
-docs/benchmarks.md. The other figures are copied from docs/guarantees.md and docs/api.md.
+Without a directory, the script replaces the pictures beside it. The figures of benchmarks.svg, latency.svg and cost.svg
+come from the tables of docs/benchmarks.md. The other figures are copied from docs/guarantees.md and docs/api.md.
 """
 
-import html
 import pathlib
-import re
 import sys
 
+# The imports leave no file in the folder of the pictures.
+sys.dont_write_bytecode = True
+
+from figures import benchmarks, cost, latency
+from picture import AMBER, BLUE, GREEN, GREY, RED, SOFT, Picture
+
 HERE = pathlib.Path(__file__).parent
-WIDTH = 860
-# Each picture has a background of its own, because GitHub shows it on a light or on a dark page.
-PAPER, INK, SOFT, LINE = "#ffffff", "#1f2328", "#59636e", "#8c959f"
-BLUE, GREEN, RED, AMBER, GREY = "#0969da", "#1a7f37", "#cf222e", "#9a6700", "#57606a"
-FILLS = {BLUE: "#ddf4ff", GREEN: "#dafbe1", RED: "#ffebe9", AMBER: "#fff8c5", GREY: "#f0f2f4"}
-FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-
-
-class Picture:
-    def __init__(self, title, description, height):
-        self.height = height
-        self.parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-            f' font-family="{FONT}" font-size="13" role="img" aria-labelledby="title description">',
-            f'<title id="title">{html.escape(title)}</title>',
-            f'<desc id="description">{html.escape(description)}</desc>',
-            '<defs>',
-            *(
-                f'<marker id="arrow-{colour[1:]}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"'
-                f' orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
-                for colour in (GREY, BLUE, GREEN, RED)
-            ),
-            '</defs>',
-            f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8" fill="{PAPER}" stroke="#d1d9e0"/>',
-        ]
-
-    def text(self, x, y, words, anchor="start", size=13, colour=INK, bold=False):
-        weight = ' font-weight="600"' if bold else ""
-        self.parts.append(
-            f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"{weight}>'
-            f"{html.escape(words, quote=False)}</text>"
-        )
-
-    def box(self, x, y, width, height, colour, *lines, bold=True, dashed=False):
-        dash = ' stroke-dasharray="5 4"' if dashed else ""
-        self.parts.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{FILLS[colour]}"'
-            f' stroke="{colour}"{dash}/>'
-        )
-        top = y + height / 2 - 9 * (len(lines) - 1) + 4.5
-        for n, line in enumerate(lines):
-            self.text(x + width / 2, top + 18 * n, line, "middle", 13 if n == 0 else 12, bold=bold and n == 0)
-
-    def line(self, x1, y1, x2, y2, colour=GREY, arrow=False, both=False, dashed=False, width=1.5):
-        ends = f' marker-end="url(#arrow-{colour[1:]})"' if arrow or both else ""
-        ends += f' marker-start="url(#arrow-{colour[1:]})"' if both else ""
-        ends += ' stroke-dasharray="5 4"' if dashed else ""
-        self.parts.append(
-            f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" stroke="{colour}" stroke-width="{width}"{ends}/>'
-        )
-
-    def axis(self, y, ticks, at, unit):
-        """Draws a time axis. `at` converts a tick to an x coordinate."""
-        self.line(at(ticks[0]), y, at(ticks[-1]) + 14, y, arrow=True)
-        for tick in ticks:
-            self.line(at(tick), y - 4, at(tick), y + 4)
-            self.text(at(tick), y + 20, f"{tick:g}{unit}", "middle", 12, SOFT)
-
-    def write(self, path):
-        path.write_text("\n".join([*self.parts, "</svg>", ""]))
 
 
 def architecture():
@@ -216,71 +160,9 @@ def failover():
     return p
 
 
-def figures():
-    """Returns the rows of the first table of docs/benchmarks.md: the figure of auth-service and the figure beside it, by name."""
-    page = (HERE.parent / "benchmarks.md").read_text()
-    # A picture, a text, and the line with the date and the machine precede the table.
-    _, _, date, table = page.split("\n## Figures\n\n")[1].split("\n\n")[:4]
-    rows = {}
-    for line in table.splitlines()[2:]:
-        name, ours, against = line.strip("|").split("|")[:3]
-        numbers = [re.findall(r"[\d.]+", cell) for cell in (ours, against)]
-        rows[name.strip()] = [float(numbers[0][0]), float(numbers[1][-1]) if numbers[1] else None]
-    return rows, date
-
-
-def benchmarks():
-    rows, date = figures()
-    p = Picture(
-        "Latency, cost and throughput of GET /user",
-        "Bars for the 99th percentile of latency, for the CPU time of a request, and for the throughput with 1,000 and "
-        "with 1,000,000 users, each beside a floor that does only the necessary work. The page has the figures.",
-        486,
-    )
-    y = 34
-
-    def group(title, unit, bars):
-        nonlocal y
-        p.text(24, y, title, size=15, bold=True)
-        most = max(value for _, value, _ in bars)
-        for label, value, colour in bars:
-            y += 28
-            width = 390 * value / most
-            p.text(300, y + 5, label, "end")
-            p.parts.append(
-                f'<rect x="310" y="{y - 9}" width="{width:.1f}" height="19" rx="3" fill="{FILLS[colour]}"'
-                f' stroke="{colour}"/>'
-            )
-            p.text(318 + width, y + 5, f"{value:,g} {unit}")
-        y += 48
-
-    latency, storm = rows["user: p99 at 5000 req/s"], rows["user in a storm: p99 at 5000 req/s"]
-    group("GET /user, latency: 99th percentile at 5,000 requests a second", "ms", [
-        ("floor: the least possible work", latency[1], GREY),
-        ("auth-service", latency[0], BLUE),
-        ("before a storm of sign-ins", storm[1], BLUE),
-        ("during the storm", storm[0], AMBER),
-    ])
-    cpu, refresh = rows["user: CPU"], rows["refresh: CPU"]
-    group("Cost: CPU time of the server for a request", "µs", [
-        ("floor: the least possible work", cpu[1], GREY),
-        ("auth-service, GET /user", cpu[0], BLUE),
-        ("auth-service, refresh", refresh[0], BLUE),
-    ])
-    many, floor = rows["user with 1000000 users"], rows["floor (b) with 1000000 users"]
-    group("GET /user, throughput against the number of users", "req/s", [
-        ("floor, 1,000 users", floor[1], GREY),
-        ("floor, 1,000,000 users", floor[0], GREY),
-        ("auth-service, 1,000 users", many[1], BLUE),
-        ("auth-service, 1,000,000 users", many[0], BLUE),
-    ])
-    p.text(24, y - 12, f"Medians of a run of cargo bench, {date.split(', Debian')[0]}", size=12, colour=SOFT)
-    return p
-
-
 def main():
     target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    for draw in (architecture, token_life, failover, benchmarks):
+    for draw in (architecture, token_life, failover, benchmarks, latency, cost):
         draw().write(target / f"{draw.__name__.replace('_', '-')}.svg")
 
 

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::{
     site::site_of,
-    support::{FakeClock, RESOURCE_SERVERS, RedisServer, Sentinels, Store, TestApp, not_beside_load, raw, tag},
+    support::{
+        Cluster, FakeClock, MovingSlot, RESOURCE_SERVERS, RedisServer, Sentinels, Session, Store, TestApp, key,
+        not_beside_load, program, raw, run_to_end, tag,
+    },
     traffic::Traffic,
 };
 
@@ -64,14 +67,38 @@ fn an_entry_is_damaged() {
     let since = Instant::now();
     let () = redis.command(&["SET", &format!("as:{{{}}}:e", tag(&session.email)), "damaged"]);
     apps[0].current_user(&session.access_token).assert_error(500, "internal_error");
-    let client = Traffic::of(1, Duration::from_millis(50), move |_| {
-        let token = [("Authorization", session.access_token.as_str())];
-        let _ = raw::exchange(port, &raw::request("GET", "/user", &token, None));
-    });
+    let client = Traffic::of(1, Duration::from_millis(50), move |_| check_token(port, &session));
     site.expect("every request of a client is a fault of the server", since, &["AuthServiceErrors"]);
     let since = Instant::now();
     drop(client);
     site.expect_peace("the client has stopped", since);
+}
+
+/// `redis-cli --cluster reshard` was stopped while it moved the keys of a user. Both nodes answer, but neither has all keys of
+/// the token check. The server tries again for half a second, so an alert on slow token checks may fire, too.
+#[test]
+fn the_move_of_a_slot_stops_halfway() {
+    let _turn = not_beside_load();
+    let cluster = Cluster::start(&[]);
+    let (mut site, apps) = site_of(1, &[], |settings| TestApp::start_on(&cluster.url(), settings));
+    let _traffic = Traffic::usual(&apps);
+    let (session, port) = (apps[0].new_session(), apps[0].port());
+    let owner = cluster.owner(0, &key(&session.email));
+    let other = (0..3).find(|n| *n != owner).unwrap();
+    let since = Instant::now();
+    let slot = MovingSlot::start(&cluster.servers[owner], &cluster.servers[other], &session.email);
+    slot.move_key(&format!("as:{{{}}}:e", tag(&session.email)));
+    apps[0].current_user(&session.access_token).assert_error(503, "store_cluster_down");
+    let client = Traffic::of(2, Duration::from_millis(50), move |_| check_token(port, &session));
+    site.may_fire(&["AuthServiceTokenChecksSlow"]);
+    site.expect("the move of a slot has stopped", since, &["AuthServiceStoreErrors"]);
+    let since = Instant::now();
+    let mut repair = program("redis-cli");
+    repair.args(["--cluster", "fix", &format!("127.0.0.1:{}", cluster.servers[0].port()), "--cluster-yes"]);
+    let output = run_to_end(repair);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    site.expect_peace("redis-cli has finished the move", since);
+    drop(client);
 }
 
 /// A failover takes seconds, which are minutes at the speed of this test. So an alert that the store is down may fire, too.
@@ -104,4 +131,10 @@ fn the_clock_of_the_machine_is_set() {
         clock.set(0);
         site.expect_peace("the clock is right again", since);
     }
+}
+
+/// A token check, whatever the answer.
+fn check_token(port: u16, session: &Session) {
+    let token = [("Authorization", session.access_token.as_str())];
+    let _ = raw::exchange(port, &raw::request("GET", "/user", &token, None));
 }

@@ -7,7 +7,7 @@ use crate::{
     floors::{Floor, Shape},
     generator::closed_loop,
     populate::{populate, redis_settings},
-    report::{Row, Target::*},
+    report::{Row, Target::*, median},
     scene::{self, Redis},
 };
 
@@ -36,14 +36,15 @@ impl Bench {
         let floors = [0, stores.len() - 1].map(|n| scene::floor(Floor::Mget, Shape::PerCore, &stores[n].1));
         let mut throughput = vec![vec![]; stores.len()];
         let mut floor_throughput = [vec![], vec![]];
-        let mut cpu = vec![vec![]; stores.len()];
+        let mut cpu = vec![[vec![], vec![]]; stores.len()];
         for n in self.turns(stores.len() + floors.len()) {
             if let Some((_, redis, server, requests)) = stores.get(n) {
                 let before = redis.cpu();
                 let load = || closed_loop(server.port, requests, CONNECTIONS, THROUGHPUT_SECONDS);
                 let (load, cost) = with_cpu(server, load);
                 throughput[n].push(load.per_second());
-                cpu[n].push(cost + (redis.cpu() - before).as_secs_f64() * 1e6 / load.requests as f64);
+                cpu[n][0].push(cost);
+                cpu[n][1].push((redis.cpu() - before).as_secs_f64() * 1e6 / load.requests as f64);
             } else {
                 let n = n - stores.len();
                 let requests = &stores[n * (stores.len() - 1)].3;
@@ -58,7 +59,7 @@ impl Bench {
         let [least, most] = &floor_throughput;
         let name = format!("floor (b) with {} users", sizes.last().unwrap());
         self.rows.push(Row::pair(&name, "req/s", most, (&against, least), None));
-        let costs = sizes.iter().zip(&cpu).map(|(users, cpu)| (*users as f64, crate::report::median(cpu)));
+        let costs = sizes.iter().zip(&cpu).map(|(users, cpu)| (*users as f64, cpu.each_ref().map(|each| median(each))));
         self.pictures.sizes = costs.collect();
         drop(stores);
         self.embedded_file();

