@@ -49,7 +49,7 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub(super) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::SignedUp,
         Self::SignedIn,
         Self::SignInFailed,
@@ -72,6 +72,20 @@ impl Event {
         Self::EmailChangeRequested,
         Self::EmailChanged,
     ];
+
+    /// Whether webhooks announce the event. They leave out failed guesses, requests for a mail, whose work must be the same
+    /// for an unknown email, and what live sessions do often.
+    pub(crate) fn is_announced(self) -> bool {
+        !matches!(
+            self,
+            Self::SignInFailed
+                | Self::SecondFactorFailed
+                | Self::PasswordResetRequested
+                | Self::Throttled
+                | Self::Refreshed
+                | Self::Renewed
+        )
+    }
 
     /// The name in the audit trail, in the metrics and in webhooks.
     pub(crate) fn name(self) -> &'static str {

@@ -54,8 +54,8 @@ impl Auth {
         self.parts.audit.record(event, caller, subject);
         match &self.parts.webhooks {
             // Boxed, because the large future would otherwise be a part of the future of every request.
-            Some(metrics) => Box::pin(self.announce(metrics, event, caller, subject)).await,
-            None => Ok(()),
+            Some(metrics) if event.is_announced() => Box::pin(self.announce(metrics, event, caller, subject)).await,
+            _ => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `problems` | lists of errors that many operations share; each error comes from the table in `problem.rs` |
 //! | `components`, `schemas`, `answers`, `parts` | shared components, and the schemas of requests and answers |
 //! | `accounts`, `mails`, `tokens`, `second_factor`, `sessions`, `services`, `proxies`, `public`, `health` | the operations, by topic |
+//! | `webhooks` | the requests that the server sends |
 
 mod accounts;
 mod answers;
@@ -24,6 +25,7 @@ mod services;
 mod sessions;
 mod success;
 mod tokens;
+mod webhooks;
 
 use axum::{http::HeaderMap, response::Response};
 use serde_json::{Map, Value, json};
@@ -76,7 +78,7 @@ fn document(config: &Config) -> Value {
         health::operations(),
     ];
     let paths = paths(operations.into_iter().flatten(), &mut components);
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "auth-service",
@@ -100,7 +102,11 @@ fn document(config: &Config) -> Value {
         ],
         "paths": paths,
         "components": components.into_value(),
-    })
+    });
+    if config.webhooks.is_some() {
+        document["webhooks"] = webhooks::webhooks();
+    }
+    document
 }
 
 fn paths(operations: impl Iterator<Item = Operation>, components: &mut Components) -> Map<String, Value> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::document::Document;
-use crate::support::{Store::Embedded, TestApp};
+use crate::support::{Receiver, Store::Embedded, TestApp, WEBHOOK_SECRET};
 
 fn document(settings: &[(&str, &str)]) -> Document {
     Document::of(&TestApp::start_with(Embedded, settings))
@@ -93,4 +93,32 @@ fn the_version_and_the_server() {
     let document = document(&[]);
     assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(document.0["servers"][0]["url"], ".");
+}
+
+#[test]
+fn webhooks() {
+    assert!(document(&[]).0.get("webhooks").is_none());
+    let receiver = Receiver::start();
+    let url = receiver.url();
+    let settings = [
+        ("WEBHOOK_URL", &*url),
+        ("WEBHOOK_SECRET", WEBHOOK_SECRET),
+        ("WEBHOOK_ALLOW_PRIVATE", "on"),
+        ("AUDIT_EMAILS", "on"),
+    ];
+    let app = TestApp::start_with(Embedded, &settings);
+    let document = Document::of(&app);
+    let webhook = &document.0["webhooks"]["securityEvent"]["post"];
+    let session = app.new_session();
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    let bodies: Vec<_> = receiver.wait_for(3).iter().map(|hook| hook.event()).collect();
+    let content = &webhook["requestBody"]["content"]["application/json"];
+    document.assert_all_valid(&content["schema"], bodies.iter().chain([&content["example"]]), "webhooks");
+    let headers = &receiver.hooks()[0].headers;
+    for parameter in webhook["parameters"].as_array().unwrap() {
+        let value = &headers[parameter["name"].as_str().unwrap()];
+        let value =
+            if parameter["schema"]["type"] == "integer" { json!(value.parse::<u64>().unwrap()) } else { json!(value) };
+        document.assert_all_valid(&parameter["schema"], [&value], "the headers of webhooks");
+    }
 }

@@ -7,14 +7,16 @@ use crate::support::{Data, METRICS, Receiver, Store, TestApp, WEBHOOK_SECRET};
 /// The settings of servers that share an outbox. The shared Redis has an outbox for each test.
 pub(crate) struct Scene {
     data: Data,
-    prefix: String,
+    /// The setting is only for Redis.
+    prefix: Option<String>,
 }
 
 impl Scene {
     pub(crate) fn new(store: Store) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self { data: Data::new(store), prefix: format!("as:w{}-{number}:", std::process::id()) }
+        let prefix = format!("as:w{}-{number}:", std::process::id());
+        Self { data: Data::new(store), prefix: (store == Store::Redis).then_some(prefix) }
     }
 
     /// A server whose events go to `receiver`.
@@ -23,14 +25,10 @@ impl Scene {
     }
 
     pub(crate) fn start_with_url(&self, url: &str, more: &[(&str, &str)]) -> TestApp {
-        let settings = [
-            METRICS,
-            ("REDIS_KEY_PREFIX", &self.prefix),
-            ("WEBHOOK_URL", url),
-            ("WEBHOOK_SECRET", WEBHOOK_SECRET),
-            ("WEBHOOK_ALLOW_PRIVATE", "on"),
-        ];
-        self.data.start(&[&settings, more].concat())
+        let settings =
+            [METRICS, ("WEBHOOK_URL", url), ("WEBHOOK_SECRET", WEBHOOK_SECRET), ("WEBHOOK_ALLOW_PRIVATE", "on")];
+        let prefix: Vec<_> = self.prefix.iter().map(|prefix| ("REDIS_KEY_PREFIX", prefix.as_str())).collect();
+        self.data.start(&[&settings, &prefix[..], more].concat())
     }
 }
 
