@@ -8,6 +8,7 @@
 #[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
+mod mails;
 mod types;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Process, RedisServer, TestApp, free_port, program, wait_longer};
+use crate::support::{Mailbox, Process, RedisServer, TestApp, free_port, program, wait_longer};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/js");
 
@@ -26,10 +27,25 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/js");
 struct Scene {
     redis: RedisServer,
     replicas: Vec<TestApp>,
+    /// Where the tests find the mails.
+    mails: Option<String>,
 }
 
 impl Scene {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The replicas send mails, also after a sign-up.
+    fn start_with_mails() -> Self {
+        let mailbox = Mailbox::start();
+        let of_mails = mailbox.settings();
+        let settings = of_mails.iter().map(|(name, value)| (*name, &**value));
+        let settings: Vec<_> = settings.chain([("EMAIL_VERIFICATION", "optional")]).collect();
+        Self { mails: Some(mails::serve(mailbox)), ..Self::start_with(&settings) }
+    }
+
+    fn start_with(more: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start(&[]);
         let replica = || {
             let port = free_port().to_string();
@@ -41,10 +57,10 @@ impl Scene {
                 ("REFRESH_TOKEN_ROTATION", "on"),
                 ("REFRESH_GRACE_SECONDS", "0"),
             ];
-            TestApp::start_on(&redis.url(), &settings)
+            TestApp::start_on(&redis.url(), &[&settings, more].concat())
         };
         let replicas = (0..3).map(|_| replica()).collect();
-        Self { redis, replicas }
+        Self { redis, replicas, mails: None }
     }
 
     /// Runs a file of tests in `clients/js/test`.
@@ -56,6 +72,7 @@ impl Scene {
             .args(["--test", "--test-reporter=tap"])
             .arg(Path::new(CLIENT).join("test").join(file))
             .env("REPLICAS", urls.join(" "))
+            .env("MAILS", self.mails.as_deref().unwrap_or_default())
             .env("REDIS_PID", self.redis.pid().to_string())
             .env("READY", directory.path().join("ready"))
             .env("RESTARTED", directory.path().join("restarted"))
@@ -99,6 +116,11 @@ fn a_session_works_in_node() {
 }
 
 #[test]
+fn accounts_are_verified_and_protected_in_node() {
+    Scene::start_with_mails().run("accounts.test.js").assert_passed(9);
+}
+
+#[test]
 fn faults_of_servers_and_proxies_lose_no_tokens() {
     Scene::start().run("faults.test.js").assert_passed(34);
 }
@@ -130,6 +152,6 @@ fn an_outage_of_redis_loses_no_session() {
 }
 
 #[test]
-fn the_quick_start_of_the_documentation_runs() {
-    Scene::start().run("documentation.test.js").assert_passed(2);
+fn the_examples_of_the_documentation_run() {
+    Scene::start().run("documentation.test.js").assert_passed(4);
 }

@@ -1,5 +1,6 @@
 // The servers of the tests: real replicas, which tests/node/main.rs starts, behind a proxy that can fail.
 
+import { createHmac } from "node:crypto";
 import { createServer, request as send } from "node:http";
 import { AuthClient } from "../auth-service.js";
 
@@ -59,6 +60,29 @@ export async function proxy({ fault = () => null, onAnswer = () => null } = {}) 
     return { url, requests, sent: (path) => requests.filter((request) => request.path === path) };
 }
 
+/** The link in the next mail to this address that has one. */
+export async function linkTo(address) {
+    let link;
+    await until(`a mail with a link to ${address} arrives`, async () => {
+        const answer = await fetch(`${process.env.MAILS}/${address}`);
+        link = (await answer.text()).match(/https:\S+#token=\S+/)?.[0];
+        return link;
+    });
+    return link;
+}
+
+/** The code of an authenticator app (RFC 6238), `ahead` steps of 30 seconds from now. */
+export function codeOf(secret, ahead = 0) {
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    const bits = [...secret].map((character) => alphabet.indexOf(character).toString(2).padStart(5, "0")).join("");
+    const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+    const step = Buffer.alloc(8);
+    step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead));
+    const mac = createHmac("sha1", key).update(step).digest();
+    const number = mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff;
+    return String(number % 1_000_000).padStart(6, "0");
+}
+
 /** A client, and what happened to its session. */
 export function clientOf(url, options = {}) {
     const client = new AuthClient({ url, ...options });
@@ -75,4 +99,14 @@ export async function signedIn(url, options) {
     await made.client.signIn(email, PASSWORD);
     await until("the listener knows", () => made.changes.length === 1);
     return { ...made, email };
+}
+
+/** A client without a session, whose account has a second factor. */
+export async function withSecondFactor(url) {
+    const { client, email, changes } = await signedIn(url);
+    const { secret } = await client.startTotp(PASSWORD);
+    const recoveryCodes = await client.confirmTotp(codeOf(secret));
+    await client.signOut();
+    await until("the listener knows", () => changes.length === 2);
+    return { client, email, changes, secret, recoveryCodes };
 }
