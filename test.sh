@@ -79,6 +79,7 @@ matrix() {
 programs=(cc:gcc git:git kill:procps python3:python3 pip3:python3-pip redis-server:redis-server redis-cli:redis-tools
     openssl:openssl groff:groff-base faketime:faketime haproxy:haproxy nginx:nginx promtool:prometheus systemd-analyze:systemd
     flock:util-linux setpriv:util-linux gpgv:gpgv curl:curl ip:iproute2 jq:jq logrotate:logrotate
+    aiosmtpd:python3-aiosmtpd oathtool:oathtool
     /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
     /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 docker compose version >/dev/null 2>&1 || programs+=(docker-compose:docker-compose)

@@ -12,6 +12,7 @@ mod balancer;
 mod chromium;
 mod docs_page;
 mod driven;
+mod links;
 mod pages;
 mod proxy;
 mod tabs;

@@ -11,9 +11,11 @@ use std::{
 use serde_json::Value;
 
 /// Paths, the types of the files, and the files.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("/", "text/html", include_str!("page.html")),
     ("/tab", "text/html", include_str!("tab.html")),
+    ("/account", "text/html", include_str!("account.html")),
+    ("/auth.js", "text/javascript", include_str!("auth.js")),
     ("/auth-service.js", "text/javascript", include_str!("../../clients/js/auth-service.js")),
     ("/requests.js", "text/javascript", include_str!("../../clients/js/requests.js")),
     ("/session.js", "text/javascript", include_str!("../../clients/js/session.js")),

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Patterns for texts that differ from run to run, and the words that replace these texts on both sides.
-const VARIABLE: [(&str, &str); 10] = [
+const VARIABLE: [(&str, &str); 13] = [
     (r"eyJ[\w.-]+", "TOKEN"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
@@ -15,6 +15,9 @@ const VARIABLE: [(&str, &str); 10] = [
     (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r#"(?m)(^|[ "=:])[\w-]{43}($|["\n ])"#, "${1}SECRET$2"),
     (r#"(?m)(^|[ "=:])[\w-]{22}($|["\n ])"#, "${1}ID$2"),
+    (r"#token=([a-z]+)_[\w.-]+", "#token=${1}_TOKEN"),
+    (r"\b[A-Z2-7]{32}\b", "BASE32"),
+    (r"\b[A-Z2-7]{4}(-[A-Z2-7]{4}){3}\b", "RECOVERY-CODE"),
     (r#""age_ms":\d+"#, "\"age_ms\":0"),
     (r"\bcurl/[\d.]+", "curl/VERSION"),
 ];

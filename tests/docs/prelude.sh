@@ -92,6 +92,11 @@ sign_in() {
     REFRESH_TOKEN=$(jq -r .refresh_token <<<"$answer")
 }
 
+# wait_for_mails COUNT: waits until the mail server of the page has put this many mails into the directory `mails`.
+wait_for_mails() {
+    until_true bash -c "((\$(ls mails/new | wc -l) >= $1))"
+}
+
 # resource_server NAME: makes credentials, and sets `secret` and `entry`.
 resource_server() {
     local printed
