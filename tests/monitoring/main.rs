@@ -16,6 +16,7 @@ mod dashboard;
 mod disks;
 mod files;
 mod keys;
+mod mails;
 mod prometheus;
 mod replicas;
 mod sign_ins;

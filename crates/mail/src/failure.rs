@@ -7,8 +7,10 @@ use lettre::transport::smtp::Error;
 /// The step of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The connection, TLS from the first byte, the greeting and EHLO.
+    /// The connection, the greeting and EHLO.
     Connect,
+    /// As `Connect`, with TLS from the first byte.
+    ConnectByTls,
     /// STARTTLS.
     StartTls,
     /// The user name and the password.
@@ -82,7 +84,7 @@ impl Failure {
     /// The failure of a step.
     pub(crate) fn of(step: Step, error: &Error) -> Self {
         match (error.status(), step) {
-            (Some(_), Step::Connect) => Self::new(Reason::Unreachable, answer(error)),
+            (Some(_), Step::Connect | Step::ConnectByTls) => Self::new(Reason::Unreachable, answer(error)),
             (Some(_), Step::StartTls) => Self::new(Reason::Tls, answer(error)),
             (Some(_), Step::Login) => Self::new(Reason::Login, answer(error)),
             (Some(_), _) if error.is_transient() => Self::new(Reason::Busy, answer(error)),
@@ -93,13 +95,15 @@ impl Failure {
     }
 
     fn of_connection(step: Step, error: &Error) -> Self {
-        let io_error = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        match (io_error, step) {
+        match (io_error(error), step) {
             // rustls reports its errors with this kind.
-            (Some(error), Step::Connect | Step::StartTls) if error.kind() == io::ErrorKind::InvalidData => {
+            (Some(error), Step::ConnectByTls | Step::StartTls) if error.kind() == io::ErrorKind::InvalidData => {
                 Self::new(Reason::Tls, error.to_string())
             }
-            (Some(error), Step::Connect) => Self::new(Reason::Unreachable, error.to_string()),
+            // An answer that is not text has this kind, too.
+            (Some(error), Step::Connect | Step::ConnectByTls) if error.kind() != io::ErrorKind::InvalidData => {
+                Self::new(Reason::Unreachable, error.to_string())
+            }
             (Some(error), _) => Self::new(Reason::Broken, error.to_string()),
             (None, Step::StartTls) if error.is_client() => Self::new(Reason::Tls, "the server has no STARTTLS"),
             (None, Step::Login) if error.is_client() => {
@@ -119,6 +123,18 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason.name(), self.detail)
     }
+}
+
+/// The error of the network or of TLS behind an error. lettre wraps the errors of TLS twice.
+fn io_error(error: &Error) -> Option<&io::Error> {
+    let mut next = error.source();
+    while let Some(source) = next {
+        if let Some(error) = source.downcast_ref() {
+            return Some(error);
+        }
+        next = source.source();
+    }
+    None
 }
 
 /// The code of an answer, with the enhanced code (RFC 3463) if there is one.

@@ -3,6 +3,7 @@
 use auth_service_records::user::Email;
 use lettre::{
     Address,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -28,7 +29,10 @@ impl Letter {
         let to = Email::parse(message.to()).and_then(|email| address(&email)).ok_or("the address is not valid")?;
         let texts = templates.render(message)?;
         let id = format!("<{}@{}>", Uuid::new_v4(), sender.address().domain());
+        // Without this envelope, lettre would parse the header again, by rules that are stricter.
+        let envelope = Envelope::new(Some(sender.address().clone()), vec![to.clone()]);
         let letter = lettre::Message::builder()
+            .envelope(envelope.map_err(|error| error.to_string())?)
             .from(sender.mailbox.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(texts.subject)

@@ -41,11 +41,12 @@ pub(crate) struct Login {
 impl SmtpServer {
     /// The rest of a sentence that says which forms a URL may have.
     pub const FORMS: &str = "must have the form smtps://user:password@host[:465], smtp://user:password@host[:587] (with \
-                             STARTTLS), or smtp://host:port?tls=off; write special characters of the user name and the \
+                             STARTTLS), or smtp://host:port?tls=off (in a private network); write special characters of the user name and the \
                              password as percent codes, such as %40 for @";
 
-    /// Parses a URL. `smtps` is TLS from the first byte, and `smtp` is STARTTLS. `?tls=off`, and a host of this machine,
-    /// turn STARTTLS off. `None` if the URL has none of the [`forms`](Self::FORMS).
+    /// Parses a URL. `smtps` is TLS from the first byte, and `smtp` is STARTTLS. `?tls=off` turns STARTTLS off. For a
+    /// server on this machine, `?tls=on` turns STARTTLS on, because its certificate is rarely genuine. `None` if the URL
+    /// has none of the [`forms`](Self::FORMS).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
@@ -53,7 +54,7 @@ impl SmtpServer {
         let encryption = match (url.scheme(), url.query()) {
             ("smtps", None) => Encryption::Tls,
             ("smtp", None) if is_this_machine(&host) => Encryption::Off,
-            ("smtp", None) => Encryption::StartTls,
+            ("smtp", None | Some("tls=on")) => Encryption::StartTls,
             ("smtp", Some("tls=off")) => Encryption::Off,
             _ => return None,
         };
@@ -139,6 +140,7 @@ mod tests {
             ("smtp://bücher.example", "xn--bcher-kva.example:587", StartTls),
             ("smtp://mailpit:1025?tls=off", "mailpit:1025", Off),
             ("smtp://localhost:25", "localhost:25", Off),
+            ("smtp://localhost:25?tls=on", "localhost:25", StartTls),
             ("smtp://[::1]:25", "[::1]:25", Off),
             ("smtps://127.0.0.1", "127.0.0.1:465", Tls),
         ] {
@@ -161,7 +163,7 @@ mod tests {
             "smtp:mail.example.com",
             "http://mail.example.com",
             "smtps://mail.example.com?tls=off",
-            "smtp://mail.example.com?tls=on",
+            "smtp://mail.example.com?tls=yes",
             "smtp://mail.example.com?tls=off&a=b",
             "smtp://mail.example.com/path",
             "smtp://mail.example.com#a",

@@ -67,8 +67,9 @@ impl Smtp {
         let Self { server, name, tls, .. } = self;
         let tls_at_once = tls.clone().filter(|_| server.encryption == Encryption::Tls);
         let address = (&*server.host, server.port);
+        let step = if tls_at_once.is_some() { Step::ConnectByTls } else { Step::Connect };
         let connection = AsyncSmtpConnection::connect_tokio1(address, None, name, tls_at_once, None).await;
-        let mut connection = connection.map_err(|error| Failure::of(Step::Connect, &error))?;
+        let mut connection = connection.map_err(|error| Failure::of(step, &error))?;
         if let Some(tls) = tls.clone().filter(|_| server.encryption == Encryption::StartTls) {
             connection.starttls(tls, name).await.map_err(|error| Failure::of(Step::StartTls, &error))?;
         }

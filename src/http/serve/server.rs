@@ -1,6 +1,10 @@
 //! Accepts connections, and shuts down in order.
 
-use std::{io, net::TcpStream as StdTcpStream, time::Duration};
+use std::{
+    io,
+    net::TcpStream as StdTcpStream,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -52,8 +56,9 @@ pub enum Leave {
 }
 
 impl Server {
-    /// Serves until `stop` completes. Returns when all workers have ended.
-    pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) {
+    /// Serves until `stop` completes. Returns when all workers have ended, with the time at which the shutdown timeout
+    /// began.
+    pub async fn run(self, phase: watch::Sender<Phase>, stop: impl Future<Output = Leave>) -> Instant {
         let Self { listener, workers, connections, shutdown_delay, metrics } = self;
         // Every connection that is accepted inherits the size.
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES) {
@@ -65,6 +70,7 @@ impl Server {
         }
         drop(listener);
         phase.send_replace(Phase::Closing);
+        let closing = Instant::now();
         tracing::info!("stopping: waiting for requests in flight");
         // All workers are told before the first is awaited, so that their timeouts run in parallel.
         let threads: Vec<_> = workers.into_iter().map(Worker::finish).collect();
@@ -72,6 +78,7 @@ impl Server {
             // The panic hook has already reported a panic of the thread.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+        closing
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, io::Write, process::Stdio};
 
-use crate::support::{METRICS, RESOURCE_SERVERS, Store, TestApp, program, raw, scrape_at, wait_until};
+use crate::support::{MAILS, METRICS, RESOURCE_SERVERS, Store, TestApp, program, raw, scrape_at, wait_until};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -12,7 +12,8 @@ const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,application/ope
 
 /// A server that has all metrics: it has answered a request, and read the feed and the keys.
 fn complete(store: Store) -> TestApp {
-    let app = TestApp::start_with(store, &[METRICS, RESOURCE_SERVERS, ("ACCESS_TOKEN_ALGORITHM", "ES256")]);
+    let settings = [METRICS, RESOURCE_SERVERS, ("ACCESS_TOKEN_ALGORITHM", "ES256")];
+    let app = TestApp::start_with(store, &[&settings[..], &MAILS].concat());
     app.new_session();
     wait_until("the feed is read", || app.metric("revocation_feed_age_seconds").is_some());
     app

@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -16,10 +19,15 @@ use super::wait::wait_until;
 /// The page in the links of mails.
 pub(crate) const PUBLIC_URL: &str = "https://app.example.com/account";
 
+/// The settings of a server that could send mails, but sends none in the test.
+pub(crate) const MAILS: [(&str, &str); 3] =
+    [("SMTP_URL", "smtp://127.0.0.1:1"), ("SMTP_FROM", "no-reply@example.com"), ("PUBLIC_URL", PUBLIC_URL)];
+
 /// A running SMTP server.
 pub(crate) struct Mailbox {
     port: u16,
     mails: Arc<Mutex<Vec<Mail>>>,
+    refuses: Arc<AtomicBool>,
     /// The number of mails to each address that the test has taken.
     taken: Mutex<HashMap<String, usize>>,
 }
@@ -53,18 +61,24 @@ impl Mail {
 
 impl Mailbox {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(0)
+    }
+
+    /// Port 0 takes a free port.
+    pub(crate) fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let mails = Arc::new(Mutex::new(Vec::new()));
-        let received = Arc::clone(&mails);
+        let refuses = Arc::new(AtomicBool::new(false));
+        let (received, refusing) = (Arc::clone(&mails), Arc::clone(&refuses));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let received = Arc::clone(&received);
+                let (received, refusing) = (Arc::clone(&received), Arc::clone(&refusing));
                 // An error means that the server under test has closed the connection.
-                thread::spawn(move || drop(receive(&stream.unwrap(), &received)));
+                thread::spawn(move || drop(receive(&stream.unwrap(), &received, &refusing)));
             }
         });
-        Self { port, mails, taken: Mutex::default() }
+        Self { port, mails, refuses, taken: Mutex::default() }
     }
 
     /// The `SMTP_URL` of a server that sends its mails here.
@@ -79,6 +93,11 @@ impl Mailbox {
             ("SMTP_FROM", "Example <no-reply@example.com>".to_owned()),
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
         ]
+    }
+
+    /// Whether all mails are refused for good from now on.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// Waits for the next mail to `address` that the test has not taken.
@@ -108,7 +127,7 @@ impl Mailbox {
 }
 
 /// Speaks SMTP (RFC 5321) with one client.
-fn receive(stream: &TcpStream, received: &Mutex<Vec<Mail>>) -> io::Result<()> {
+fn receive(stream: &TcpStream, received: &Mutex<Vec<Mail>>, refuses: &AtomicBool) -> io::Result<()> {
     let mut output = stream;
     let mut lines = BufReader::new(stream).lines();
     let mut recipients = Vec::new();
@@ -116,6 +135,7 @@ fn receive(stream: &TcpStream, received: &Mutex<Vec<Mail>>) -> io::Result<()> {
     while let Some(line) = lines.next().transpose()? {
         let answer = match line.get(..4).unwrap_or_default() {
             "EHLO" => "250 mailbox.test",
+            "MAIL" if refuses.load(Ordering::SeqCst) => "550 No",
             "RCPT" => {
                 recipients.push(line.split(['<', '>']).nth(1).unwrap().to_owned());
                 "250 OK"

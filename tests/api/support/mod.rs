@@ -51,7 +51,7 @@ pub(crate) use handmade::{
 };
 pub(crate) use keys::{Keys, Monitor, tag};
 pub(crate) use load::{Load, flood_of_signups, kill_in_flight, new_session};
-pub(crate) use mailbox::{Mail, Mailbox, PUBLIC_URL};
+pub(crate) use mailbox::{MAILS, Mail, Mailbox, PUBLIC_URL};
 pub(crate) use metrics::{METRICS, metric_at, scrape_at, series};
 pub(crate) use outage::{
     SECOND, assert_away, assert_no_route_lies, assert_serves, every_worker, in_time, wait_until_ready,
