@@ -15,6 +15,7 @@ mod haproxy;
 mod keep_alive;
 mod load_balancer;
 mod majorities;
+mod moves;
 mod proxies;
 mod proxy_programs;
 mod recorder;

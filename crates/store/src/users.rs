@@ -6,8 +6,9 @@ use crate::{embedded, record::StoredUser, redis};
 
 /// A list of all accounts, in no particular order. It holds one page in memory, however many accounts there are.
 ///
-/// An account that exists from the first page to the last is in the list. On Redis, it may be in the list more than
-/// once, and an account that is created or deleted meanwhile, or moves to another email, may be in the list or not.
+/// An account that exists from the first page to the last, and keeps its email, is in the list. On Redis, it may be in
+/// the list more than once. An account that is created or deleted meanwhile may be in the list or not, and an account
+/// that moves to another email may be in the list with either email, with both or not at all.
 pub enum Users {
     /// Reads with SCAN.
     Redis(Box<redis::Users>),

@@ -119,7 +119,7 @@ fn a_value_of_a_later_version_is_an_error_of_the_store() {
     let (redis, app, session) = start();
     let get = |key: &str| redis.command::<String>(&["GET", key]);
     let set = |key: &str, text: &str| redis.command::<()>(&["SET", key, text, "KEEPTTL"]);
-    let later = |key: &str| set(key, &get(key).replacen("\"v\":1", "\"v\":2", 1));
+    let later = |key: &str| set(key, &get(key).replacen("\"v\":1", "\"v\":3", 1));
     later(&Keys::of(&session).access());
     app.current_user(&session.access_token).assert_error(503, "store_newer_version");
     assert_eq!(errors(&app, "store_newer_version"), 1.0);

@@ -183,7 +183,7 @@ fn rows(directory: &Path) -> Option<Vec<Row>> {
                     add(key.value(), value.value());
                 }
             }
-            "epochs" | "access" | "refresh" | "revocations" => {
+            "epochs" | "access" | "refresh" | "pending" | "revocations" => {
                 for row in snapshot.open_table(TableDefinition::<&str, (u64, &[u8])>::new(&name)).ok()?.iter().ok()? {
                     let (key, value) = row.ok()?;
                     add(key.value(), value.value().1);

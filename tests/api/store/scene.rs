@@ -80,6 +80,17 @@ impl Scene {
         self.runtime.block_on(operation(self.store())).unwrap()
     }
 
+    /// Runs operations that check their own answers.
+    pub(super) fn block<T, F: Future<Output = T>>(&self, operations: impl FnOnce(Arc<Store>) -> F) -> T {
+        self.runtime.block_on(operations(self.store()))
+    }
+
+    /// The stores of three replicas, each with its own connections. The embedded store has only one.
+    pub(super) fn replicas(&self) -> [Arc<Store>; 3] {
+        let connect = || Arc::new(self.runtime.block_on(self.backend.as_ref().unwrap().connect()));
+        [connect(), connect(), connect()]
+    }
+
     pub(super) fn create(&self, user: &User) -> bool {
         self.run(async |store| store.create_user(self.tag, user).await)
     }

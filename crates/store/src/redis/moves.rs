@@ -58,8 +58,9 @@ impl Redis {
     ) -> Result<Moved, Error> {
         let time = self.time_at(to).await?;
         // Makes also sure that the server of the new tag answers. The account cannot be used while it does not.
-        if self.find_user(to).await?.is_some() {
-            return Ok(Moved::Taken);
+        if let Some(found) = self.find_user(to).await? {
+            // Another server may have completed the same move.
+            return Ok(if found.user.id == expected.user.id { Moved::NotThere } else { Moved::Taken });
         }
         let id = Id::random()?;
         let (record, leaving) = encode_leaving(expected, user, id, to);
@@ -107,7 +108,7 @@ impl Redis {
         let record = encode_arriving(leaving, tag);
         let call = Request::call(&DECIDE_MOVE, &[self.keys().user(to), self.keys().decision(to, id)])
             .arg(&record)
-            .arg(id.as_str())
+            .arg(marked.user.id.to_string())
             .arg(time.saturating_add(LATEST_SECONDS))
             .arg(DECISION_SECONDS);
         match self.run_lasting::<i64>(to, &call).await? {

@@ -4,8 +4,10 @@
 
 mod accounts;
 mod clock;
+mod gate;
 mod key_set;
 mod limits;
+mod moves;
 mod outbox;
 mod revocations;
 mod scene;

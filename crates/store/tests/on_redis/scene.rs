@@ -96,6 +96,7 @@ pub(crate) struct Scene {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) tag: Id,
+    url: String,
     client: redis::Client,
     _server: Server,
 }
@@ -111,14 +112,27 @@ impl Scene {
         let store = connect(&url, policy, clock.clone()).await;
         wait_for(&store).await;
         let tag = Email::parse(EMAIL).unwrap().tag();
-        let scene = Self { store, clock, tag, client, _server: server };
+        let scene = Self { store, clock, tag, url, client, _server: server };
         assert!(scene.store.create_user(tag, &user()).await.unwrap());
         scene
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The socket of the server.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.url.trim_start_matches("unix://").into()
+    }
+
+    pub(crate) fn connection(&self) -> redis::Connection {
+        self.client.get_connection().unwrap()
+    }
+
     /// Runs a command on the server.
     pub(crate) fn redis<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.client.get_connection().unwrap()).unwrap()
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connection()).unwrap()
     }
 
     pub(crate) fn key(&self, kind: &str) -> String {
