@@ -21,8 +21,9 @@ def architecture():
         "The servers, the clients and the services around them",
         "Browsers and apps reach the replicas of auth-service through a load balancer. The replicas hold no state: "
         "accounts, sessions and tokens are in Redis. Your services verify access tokens with the public keys and the "
-        "feed of revocations, or ask for introspection.",
-        440,
+        "feed of revocations, or ask for introspection. The replicas send mails to users through your mail server, and "
+        "events to your receiver of webhooks.",
+        540,
     )
     p.box(24, 40, 160, 60, BLUE, "Browser or app", "keeps two tokens")
     p.box(24, 290, 160, 100, GREEN, "Your services", "verify access tokens", "themselves, or ask")
@@ -48,7 +49,64 @@ def architecture():
         p.line(184, y, 418, y, GREEN, arrow=True)
         p.text(301, y - 20, label, "middle", 12, bold=True)
         p.text(301, y - 6, how, "middle", 11, SOFT)
-    p.text(24, 422, "A request may go to any replica. A removal deletes one key in Redis, and takes effect with the next request to any replica.", size=12, colour=SOFT)
+    p.line(628, 390, 628, 438, arrow=True)
+    p.box(560, 440, 136, 52, GREY, "Mail server", "SMTP with TLS")
+    p.line(690, 390, 770, 438, arrow=True)
+    p.box(712, 440, 124, 52, GREEN, "Your receiver", "of webhooks")
+    p.text(548, 462, "links and notices to users, if you set", "end", 12, SOFT)
+    p.text(548, 479, "SMTP_URL; events, if you set WEBHOOK_URL", "end", 12, SOFT)
+    p.text(24, 522, "A request may go to any replica. A removal deletes one key in Redis, and takes effect with the next request to any replica.", size=12, colour=SOFT)
+    return p
+
+
+def account_steps():
+    p = Picture(
+        "The steps of a forgotten password, and of a sign-in with a second factor",
+        "A page asks for a mail. auth-service keeps a digest of a token, and sends a link to the mailbox of the user. The "
+        "user clicks the link, which opens the page at PUBLIC_URL. The page sends the token with the new password. A "
+        "sign-in with a second factor first gives an mfa_token, and both tokens only after a code.",
+        530,
+    )
+    page, server, far = (24, 170), (310, 170), (650, 186)
+
+    def right(y, start, end, label, colour=GREY):
+        p.line(start[0] + start[1], y, end[0] - 2, y, colour, arrow=True)
+        p.text((start[0] + start[1] + end[0]) / 2, y - 8, label, "middle", 11)
+
+    def left(y, start, end, *labels):
+        p.line(start[0], y, end[0] + end[1] + 2, y, BLUE, arrow=True)
+        for n, label in enumerate(labels):
+            p.text((start[0] + end[0] + end[1]) / 2, y - 8 if n == 0 else y + 16, label, "middle", 11)
+
+    p.text(24, 34, "A forgotten password", size=15, bold=True)
+    p.box(page[0], 52, page[1], 64, BLUE, "Your page", "asks for the email")
+    right(84, page, server, "/password/forgot", BLUE)
+    p.box(server[0], 52, server[1], 64, AMBER, "auth-service", "keeps a digest of the", "token for one hour")
+    right(84, server, (540, 0), "a mail")
+    p.box(540, 52, 110, 64, GREY, "Mail server", "SMTP with TLS")
+    right(84, (540, 110), (720, 0), "")
+    p.box(720, 52, 116, 64, GREEN, "Mailbox", "of the user")
+    p.line(778, 116, 778, 172, GREY, arrow=True)
+    p.text(768, 148, "the user opens the link", "end", 12)
+    p.box(far[0], 174, far[1], 64, BLUE, "Page at PUBLIC_URL", "has #token=… in its address,", "asks for a new password")
+    left(206, far, server, "POST /password/reset", "the token, the new password")
+    p.box(server[0], 174, server[1], 64, AMBER, "auth-service", "ends all sessions,", "the token is used up")
+    left(206, server, page, "200")
+    p.box(page[0], 174, page[1], 64, BLUE, "Your page", "offers the sign-in")
+
+    p.text(24, 292, "A sign-in with a second factor", size=15, bold=True)
+    p.box(page[0], 310, page[1], 64, BLUE, "Your page", "has the password")
+    right(342, page, server, "/authenticate", BLUE)
+    p.box(server[0], 310, server[1], 64, AMBER, "auth-service", "opens no session yet")
+    right(342, server, far, "401 with an mfa_token")
+    p.box(far[0], 310, far[1], 64, BLUE, "Your page", "asks for a code,", "within five minutes")
+    p.line(743, 374, 743, 410, GREY, arrow=True)
+    p.box(far[0], 412, far[1], 64, BLUE, "Your page", "has a code of the app,", "or a recovery code")
+    left(444, far, server, "POST /authenticate/totp", "the mfa_token, the code")
+    p.box(server[0], 412, server[1], 64, AMBER, "auth-service", "takes each code once,", "opens the session")
+    left(444, server, page, "200")
+    p.box(page[0], 412, page[1], 64, BLUE, "Your page", "has both tokens")
+    p.text(24, 508, "The token of a link is in the fragment of the address, which the browser sends to no server. The page sends it when the user clicks.", size=12, colour=SOFT)
     return p
 
 
@@ -162,7 +220,7 @@ def failover():
 
 def main():
     target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    for draw in (architecture, token_life, failover, benchmarks, latency, cost):
+    for draw in (architecture, account_steps, token_life, failover, benchmarks, latency, cost):
         draw().write(target / f"{draw.__name__.replace('_', '-')}.svg")
 
 
