@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `completions`, `doctor`, `export`, `health`, `import`, `keys`, `man`, `secrets`, `sessions`, `tokens`, `user`, `webhooks` | the commands |
+//! | `completions`, `doctor`, `export`, `health`, `import`, `keys`, `man`, `reseal`, `secrets`, `sessions`, `tokens`, `user`, `webhooks` | the commands |
 //! | `account_line` | the line of an account in a file of accounts |
 //! | `arguments` | arguments and help texts that several commands share |
 //! | `password` | new passwords from standard input |
@@ -21,6 +21,7 @@ mod man;
 mod output;
 mod password;
 mod progress;
+mod reseal;
 mod secrets;
 mod sessions;
 mod store;

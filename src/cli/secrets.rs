@@ -15,6 +15,7 @@ use super::{
     arguments::{self, group},
     keys::remove_unopenable,
     output::{Failed, Report, WRONG_USAGE, report},
+    reseal::{self, reseal},
     store::{connect, on_backend},
 };
 use crate::config::{Config, Sources};
@@ -53,12 +54,14 @@ blanks between them. Each request then has a signature of each secret, so that a
 pub(super) fn command() -> Command {
     let webhook = arguments::command("webhook", "Print a new secret that signs webhooks", WEBHOOK_HELP);
     let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);
+    let about = "Seal the second factors of all accounts for the present AUTH_SECRET_KEY";
+    let reseal = arguments::command("reseal", about, reseal::HELP);
     let adopt = arguments::command("adopt", "Replace the signing secrets at once, and end all sessions", ADOPT_HELP);
     let about = "Print a new secret for a service that asks about tokens, and its entry in RESOURCE_SERVERS";
     let name =
         arguments::positional("name", "NAME", "The name of the service: letters, digits, dots, hyphens, underscores");
     let resource_server = arguments::command("resource-server", about, RESOURCE_SERVER_HELP).arg(name);
-    group("secrets", "Make and replace secrets", HELP).subcommands([generate, resource_server, webhook, adopt])
+    group("secrets", "Make and replace secrets", HELP).subcommands([generate, resource_server, webhook, reseal, adopt])
 }
 
 pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
@@ -66,6 +69,7 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
         Some(("generate", matches)) => report(matches, generate().map_err(Failed::from)),
         Some(("resource-server", matches)) => report(matches, new_resource_server(matches)),
         Some(("webhook", matches)) => report(matches, new_webhook_secret()),
+        Some(("reseal", matches)) => report(matches, reseal(sources)),
         Some(("adopt", matches)) => report(matches, adopt(sources)),
         _ => ExitCode::from(WRONG_USAGE),
     }

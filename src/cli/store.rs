@@ -3,6 +3,7 @@
 use auth_service_records::{
     clock::Clock,
     error::{Error, Outage},
+    secret::Secrets,
     session::SessionPolicy,
     user::Email,
 };
@@ -66,6 +67,18 @@ pub(super) fn on_target<T>(
         check(&backend).await?;
         work(Some(&connect(&backend).await?), backend.describe()).await
     })
+}
+
+/// The secrets of the settings, or else those in the directory of the embedded store. The open store holds the lock of the
+/// directory.
+pub(super) fn of_directory(secrets: Option<Secrets>, store: &StoreSettings) -> Result<Option<Secrets>, Failed> {
+    match (secrets, store) {
+        (None, StoreSettings::Embedded { directory }) => {
+            let loaded = Secrets::load_or_generate(directory);
+            Ok(Some(loaded.map_err(|error| Failed::new("secrets_unreadable", error.to_string()))?.0))
+        }
+        (secrets, _) => Ok(secrets),
+    }
 }
 
 /// Fails if the store has not said its time, because a new account would then be created in 1970.

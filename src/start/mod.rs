@@ -5,7 +5,7 @@ mod mails;
 mod process;
 mod secrets;
 
-use std::{io, process::ExitCode, sync::Arc, thread};
+use std::{io, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use auth_service_password::Passwords;
 use auth_service_records::{clock::Clock, sealing::FactorKeys, session::SessionPolicy};
@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     audit::{self, Audit},
-    auth::{Auth, Parts, RevocationFeed},
+    auth::{Auth, Mails, Parts, RevocationFeed},
     cli,
     config::{Config, Listen, TokenRemoval},
     http::{
@@ -119,21 +119,25 @@ async fn serve(
     let (shutdown_delay, metrics) = (config.shutdown_delay, metrics.http);
     let server = Server { listener, workers, connections, shutdown_delay, metrics };
     let closing = server.run(phase_sender, leave).await;
-    let left = config.shutdown_timeout.saturating_sub(closing.elapsed());
+    finish(parts.mails, webhooks, config.shutdown_timeout.saturating_sub(closing.elapsed())).await;
+    tracing::info!("stopped");
+    let refusals = refused.borrow_and_update();
+    Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
+}
+
+/// Sends the mails and webhooks that wait, within the limit.
+async fn finish(mails: Option<Mails>, webhooks: Option<Webhooks>, limit: Duration) {
     let mails = async {
-        if let Some(mails) = &parts.mails {
-            mails.mail.finish(left).await;
+        if let Some(mails) = mails {
+            mails.mail.finish(limit).await;
         }
     };
     let webhooks = async {
         if let Some(webhooks) = webhooks {
-            webhooks.stop(left).await;
+            webhooks.stop(limit).await;
         }
     };
     tokio::join!(mails, webhooks);
-    tracing::info!("stopped");
-    let refusals = refused.borrow_and_update();
-    Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
 }
 
 fn parts(

@@ -20,6 +20,7 @@ mod passwords;
 mod resource_server;
 mod revocations;
 mod running;
+mod second_factor;
 mod sessions;
 mod signing_keys;
 mod store;

@@ -1,5 +1,6 @@
 //! The use cases that enable and remove the second factor.
 
+use auth_service_mail::Message;
 use auth_service_password::Password;
 use auth_service_records::{
     error::Error,
@@ -114,6 +115,7 @@ impl Auth {
             // The account has changed since it was read: the client may try again.
             Outcome::NotThere | Outcome::Refused => return Err(Error::Overloaded),
         }
+        self.notify(caller, &changed, |to| Message::SecondFactorChanged { to, enabled: true });
         self.record(Event::TotpEnabled, caller, by.subject()).await?;
         Ok(codes)
     }
@@ -148,6 +150,7 @@ impl Auth {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(Error::Overloaded),
         }
+        self.notify(caller, &changed, |to| Message::SecondFactorChanged { to, enabled: false });
         self.record(Event::TotpDisabled, caller, by.subject()).await
     }
 

@@ -1,13 +1,12 @@
 //! The store and the secrets of the commands on keys.
 
-use auth_service_records::secret::Secrets;
-use auth_service_store::{Store, settings::StoreSettings};
+use auth_service_store::Store;
 use auth_service_token::SealingKey;
 
 use crate::{
     cli::{
         output::Failed,
-        store::{connect, on_reachable},
+        store::{connect, of_directory, on_reachable},
     },
     config::{Config, SigningKeys, Sources},
     keys::FIRST_LEAD_SECONDS,
@@ -36,14 +35,7 @@ pub(super) fn on_keys<T>(sources: &Sources, work: impl AsyncFnOnce(Access) -> Re
     let secrets = Config::load_secrets(sources).map_err(wrong)?;
     let store = Config::load_store(sources).map_err(wrong)?;
     on_reachable(sources, async |backend| {
-        // The open store holds the lock of the directory.
-        let secrets = match (secrets, &store) {
-            (None, StoreSettings::Embedded { directory }) => {
-                let loaded = Secrets::load_or_generate(directory);
-                Some(loaded.map_err(|error| Failed::new("secrets_unreadable", error.to_string()))?.0)
-            }
-            (secrets, _) => secrets,
-        };
+        let secrets = of_directory(secrets, &store)?;
         let shortest_lead = if backend.is_shared() { FIRST_LEAD_SECONDS } else { 0 };
         let secrets = secrets.map(|secrets| secrets.sealing_keys()).unwrap_or_default();
         work(Access { store: connect(&backend).await?, secrets, settings, shortest_lead }).await

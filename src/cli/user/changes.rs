@@ -20,7 +20,7 @@ pub(super) const VERIFIED: &str = "verified";
 
 /// The maximum number of tries of a change. The account may change between the read and the write, because each sign-in
 /// from a new address changes it.
-const TRIES: u32 = 10;
+pub(super) const TRIES: u32 = 10;
 
 #[derive(Serialize)]
 pub(super) struct Created {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod list;
+mod second_factor;
 mod shown;
 
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use self::{
     changes::{VERIFIED, create, delete, set_password, verify},
     list::list,
+    second_factor::remove_totp,
     shown::Shown,
 };
 use super::{
@@ -27,6 +29,7 @@ Examples:
   auth-service user list --json
   auth-service user set-password ada@example.com
   auth-service user verify ada@example.com
+  auth-service user remove-totp ada@example.com
   auth-service user delete ada@example.com";
 
 pub(super) fn command() -> Command {
@@ -43,6 +46,9 @@ pub(super) fn command() -> Command {
         arguments::command("set-password", "Replace the password of an account and end all its tokens", &help)
             .arg(email());
     let verify = arguments::command("verify", "Mark the email of an account as verified", &help).arg(email());
+    let remove_totp =
+        arguments::command("remove-totp", "Remove the second factor of an account, whose sessions go on", &help)
+            .arg(email());
     let delete = arguments::command("delete", "Delete an account and end all its tokens", &help).arg(email());
     group("user", "Create, print, change or delete accounts", &help).subcommands([
         create,
@@ -50,6 +56,7 @@ pub(super) fn command() -> Command {
         list,
         set_password,
         verify,
+        remove_totp,
         delete,
     ])
 }
@@ -61,6 +68,7 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
         Some(("list", matches)) => list(matches, sources),
         Some(("set-password", matches)) => report(matches, set_password(matches, sources)),
         Some(("verify", matches)) => report(matches, verify(matches, sources)),
+        Some(("remove-totp", matches)) => report(matches, remove_totp(matches, sources)),
         Some(("delete", matches)) => report(matches, delete(matches, sources)),
         _ => ExitCode::from(WRONG_USAGE),
     }

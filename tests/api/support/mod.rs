@@ -1,6 +1,7 @@
 //! Code that tests share: servers, clients, Redis in every topology, and waiting for conditions.
 
 mod app;
+mod authenticator;
 mod bodies;
 mod certificates;
 mod client;
@@ -33,6 +34,7 @@ mod store;
 mod wait;
 
 pub(crate) use app::{Data, TestApp};
+pub(crate) use authenticator::Authenticator;
 pub(crate) use bodies::{BODY_ROUTES, JSON, request_of_bytes, send_body, sign_up_with};
 pub(crate) use certificates::Certificates;
 pub(crate) use client::{PASSWORD, unique_address, unique_email};
