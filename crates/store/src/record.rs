@@ -222,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn a_record_with_a_second_factor_is_of_version_2() {
+        let totp = Totp { secret: "sealed".to_owned(), confirmed_at: 1, last_step: 2, recovery_codes: Vec::new() };
+        let with_totp = encode_user(&User { totp: Some(totp.clone()), ..user() });
+        let version = |json: &[u8]| serde_json::from_slice::<Value>(json).unwrap()["v"].clone();
+        assert_eq!(version(&with_totp), 2);
+        let stored = decode_user(with_totp).unwrap();
+        assert_eq!(stored.user.totp, Some(totp));
+        assert_eq!(version(&encode_changed_user(&User { totp: None, ..user() }, &stored)), 1);
+    }
+
+    #[test]
     fn a_record_of_a_later_version_is_an_outage_whatever_else_it_holds() {
         let newer = decode_user(br#"{"v":3,"id":7}"#.to_vec());
         assert!(matches!(newer, Err(Error::Unavailable(Outage::NewerVersion))), "{newer:?}");

@@ -7,6 +7,7 @@ mod limits;
 mod password;
 mod races;
 mod scene;
+mod second_factor;
 mod secrecy;
 mod verification;
 mod without_mail;

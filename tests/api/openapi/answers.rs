@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use crate::support::{
-    Answer, CREDENTIALS, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS, Session,
+    Answer, Authenticator, CREDENTIALS, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS, Session,
     Store::{self, Embedded, Redis},
     TestApp, expired_access_token, raw, request_of_bytes, text, unique_email, wait_until,
 };
@@ -120,6 +120,38 @@ fn of_sessions(#[values(Redis, Embedded)] store: Store) {
     assert_status(&server.send_as(&session.access_token, "POST", "/signout", None), 200);
     let body = json!({"refresh_token": session.refresh_token});
     assert_status(&server.send_json("POST", "/signout", body), 200);
+}
+
+#[rstest]
+fn of_a_second_factor(#[values(Redis, Embedded)] store: Store) {
+    let server = Described::new(TestApp::start_with(store, &[]));
+    let session = server.app.new_session();
+    let send = |method: &str, path: &str, body: Value| server.send_as(&session.access_token, method, path, Some(body));
+    let confirm = |code: &str| send("POST", "/user/totp/confirm", json!({"code": code}));
+    let remove = |code: &str| send("DELETE", "/user/totp", json!({"password": PASSWORD, "code": code}));
+    assert_status(&confirm("081804"), 404);
+    assert_status(&remove("081804"), 404);
+    assert_status(&send("POST", "/user/totp", json!({"password": "wrong"})), 403);
+    let started = send("POST", "/user/totp", json!({"password": PASSWORD}));
+    assert_status(&started, 201);
+    let authenticator = Authenticator::new(&text(&started, "secret"));
+    assert_status(&confirm("x"), 400);
+    assert_status(&confirm(&authenticator.wrong_code()), 403);
+    assert_status(&confirm(&authenticator.code_in(0)), 200);
+    assert_status(&confirm(&authenticator.code_in(0)), 409);
+    assert_status(&send("POST", "/user/totp", json!({"password": PASSWORD})), 409);
+    let account = json!({"email": session.email, "password": PASSWORD});
+    let first = server.send_json("POST", "/authenticate", account);
+    assert_status(&first, 401);
+    let mfa_token = text(&first, "mfa_token");
+    let second =
+        |code: &str| server.send_json("POST", "/authenticate/totp", json!({"mfa_token": mfa_token, "code": code}));
+    assert_status(&server.send_json("POST", "/authenticate/totp", json!({})), 400);
+    assert_status(&server.send_json("POST", "/authenticate/totp", json!({"mfa_token": "x", "code": "081804"})), 401);
+    assert_status(&second(&authenticator.wrong_code()), 401);
+    assert_status(&second(&authenticator.code_in(1)), 200);
+    assert_status(&remove(&authenticator.wrong_code()), 403);
+    assert_status(&second(&authenticator.code_in(1)), 401);
 }
 
 #[rstest]

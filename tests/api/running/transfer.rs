@@ -33,7 +33,7 @@ fn accounts_move_from_redis_to_the_embedded_store_to_a_cluster_and_back() {
     // A field of a later version survives, too.
     let key = Keys::of(&sessions[0]).user();
     let mut record: Value = serde_json::from_str(&redis.command::<String>(&["GET", &key])).unwrap();
-    record["totp"] = json!({"empty": [], "large": u64::MAX});
+    record["device"] = json!({"empty": [], "large": u64::MAX});
     redis.command::<()>(&["SET", &key, &record.to_string()]);
     let before = exported(&first);
     assert_eq!(before.len(), 12);
