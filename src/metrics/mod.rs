@@ -61,9 +61,11 @@ impl Metrics {
         let (outbox, clock) = (self.webhooks.clone(), parts.clock.clone());
         registry.register_collector(Reading::gauge(
             "webhook_oldest_event_age",
-            "Age of the oldest event that waits for its delivery; absent if none waits, and without WEBHOOK_URL.",
+            "Age of the oldest event that waits for its delivery; 0 if none waits.",
             Unit::Seconds,
-            move || outbox.oldest().map(|millis| clock.now_millis().saturating_sub(millis) as f64 / 1_000.0),
+            move || {
+                Some(outbox.oldest().map_or(0, |oldest| clock.now_millis().saturating_sub(oldest)) as f64 / 1_000.0)
+            },
         ));
         all
     }
