@@ -23,3 +23,4 @@ mod sign_ins;
 mod site;
 mod stores;
 mod traffic;
+mod webhooks;
