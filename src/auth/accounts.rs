@@ -64,8 +64,8 @@ impl Auth {
     async fn signed_up(&self, caller: &Caller, email: &Email, user: &User) -> Result<(), Error> {
         let subject = Subject { user_id: Some(user.id), email: Some(email), ..Subject::default() };
         let recorded = self.record(Event::SignedUp, caller, subject).await;
-        self.ask_for_verification(caller, user, email.tag()).await;
-        recorded
+        let asked = self.ask_for_verification(caller, user, email.tag()).await;
+        recorded.and(asked)
     }
 
     /// Repeats a sign-up. The repetition succeeds if the earlier sign-up was stored but not acknowledged, and the

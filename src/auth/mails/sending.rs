@@ -61,7 +61,7 @@ impl Auth {
         Ok(token)
     }
 
-    /// Sends a link that verifies the address of an account, within the limit of the mailbox.
+    /// Sends a link that verifies the address of an account. Returns `false` if the limit of the mailbox is reached.
     ///
     /// # Errors
     /// An error of the store.
@@ -73,14 +73,14 @@ impl Auth {
         email: &str,
         subject: Subject<'_>,
         tag: Id,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if !self.count_link(caller, subject, tag).await? {
-            return Ok(());
+            return Ok(false);
         }
         let token = self.new_token(MailTokenKind::EmailVerification, tag, None).await?;
         let message = Message::VerifyEmail { to: email.to_owned(), link: mails.link(&token) };
         place.send(&caller.request_id, message);
-        self.record(Event::EmailVerificationRequested, caller, subject).await
+        Ok(true)
     }
 
     /// Tells the owner of an account about a change that has happened. A full queue must not undo the change, so the

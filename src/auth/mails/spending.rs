@@ -55,9 +55,10 @@ impl Auth {
     /// [`Error::InvalidMailToken`] if the token is forged, spent, replaced or expired, or if there is no such account;
     /// or an error of the store.
     pub(super) async fn known(&self, token: &MailToken) -> Result<Known, Error> {
-        let value = self.store.find_pending(token.tag(), pending_kind(token.kind())).await?;
-        let entry = Entry::open(value.ok_or(Error::InvalidMailToken)?, token)?;
-        let stored = self.store.find_user(token.tag()).await?.ok_or(Error::InvalidMailToken)?;
-        Ok(Known { entry, stored })
+        let (tag, kind) = (token.tag(), pending_kind(token.kind()));
+        // Both at the same time. The read of the account also completes a change of the email whose answer was lost.
+        let (value, stored) = tokio::join!(self.store.find_pending(tag, kind), self.store.find_user(tag));
+        let entry = Entry::open(value?.ok_or(Error::InvalidMailToken)?, token)?;
+        Ok(Known { entry, stored: stored?.ok_or(Error::InvalidMailToken)? })
     }
 }

@@ -12,7 +12,7 @@ use auth_service_token::Id;
 use super::spending::{Confirmed, Known, TRIES};
 use crate::{
     audit::{Caller, Event, Subject},
-    auth::{authorize::Authorized, guard::Verified, mail_queue::Mails, service::Auth},
+    auth::{authorize::Authorized, guard::Verified, service::Auth},
     config::EmailVerification,
 };
 
@@ -36,7 +36,11 @@ impl Auth {
         }
         let place = mails.reserve()?;
         self.count_mail_of_address(caller, mails).await?;
-        self.send_verification(caller, mails, place, &access.email, by.subject(), by.claims.tag).await
+        let (subject, tag) = (by.subject(), by.claims.tag);
+        if self.send_verification(caller, mails, place, &access.email, subject, tag).await? {
+            self.record(Event::EmailVerificationRequested, caller, subject).await?;
+        }
+        Ok(())
     }
 
     /// Confirms what the holder of a token may confirm: the address of an account, or the change to another address.
@@ -74,28 +78,39 @@ impl Auth {
 
     /// Sends the link of a new account. A sign-up never fails because of the mail, since its client could not sign up
     /// again. The user can ask for another link.
-    pub(in crate::auth) async fn ask_for_verification(&self, caller: &Caller, user: &User, tag: Id) {
+    ///
+    /// # Errors
+    /// As [`Auth::record`].
+    pub(in crate::auth) async fn ask_for_verification(
+        &self,
+        caller: &Caller,
+        user: &User,
+        tag: Id,
+    ) -> Result<(), Error> {
         let Some(mails) = self.parts.mails.as_ref().filter(|mails| mails.verification != EmailVerification::Off) else {
-            return;
+            return Ok(());
         };
-        let sent = self.send_link(caller, mails, user, tag).await;
-        if let Err(error) = sent {
-            let (user_id, request_id) = (user.id, &caller.request_id);
-            tracing::warn!(%user_id, request_id, ?error, "a link that verifies an address was not sent");
-        }
-    }
-
-    async fn send_link(&self, caller: &Caller, mails: &Mails, user: &User, tag: Id) -> Result<(), Error> {
-        let place = mails.reserve()?;
         let subject = Subject { user_id: Some(user.id), ..Subject::default() };
-        self.send_verification(caller, mails, place, &user.email, subject, tag).await
+        let sent = match mails.reserve() {
+            Ok(place) => self.send_verification(caller, mails, place, &user.email, subject, tag).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(true) => self.record(Event::EmailVerificationRequested, caller, subject).await,
+            Ok(false) => Ok(()),
+            Err(error) => {
+                let (user_id, request_id) = (user.id, &caller.request_id);
+                tracing::warn!(%user_id, request_id, ?error, "a link that verifies an address was not sent");
+                Ok(())
+            }
+        }
     }
 
     /// Refuses the sign-in of an account whose address is not verified, and sends another link, within the limits. The
     /// password was right, so the guess is taken back.
     ///
     /// # Errors
-    /// [`Error::EmailNotVerified`], with `EMAIL_VERIFICATION=required`.
+    /// [`Error::EmailNotVerified`], with `EMAIL_VERIFICATION=required`; or as [`Auth::record`].
     pub(in crate::auth) async fn check_email_verified(
         &self,
         caller: &Caller,
@@ -112,7 +127,7 @@ impl Auth {
         }
         self.withdraw(verified.guess).await;
         if self.count_mail_of_address(caller, mails).await.is_ok() {
-            self.ask_for_verification(caller, user, tag).await;
+            self.ask_for_verification(caller, user, tag).await?;
         }
         Err(Error::EmailNotVerified)
     }

@@ -54,7 +54,9 @@ fn commands_for(commands: &[Vec<String>], emails: &[&str]) -> Vec<String> {
     let tags: Vec<_> = emails.iter().map(|email| tag(email)).collect();
     let named = |word: &str| {
         let n = tags.iter().position(|tag| word.contains(tag.as_str()))?;
-        Some(word.replace(&tags[n], &format!("account {n}")))
+        let word = word.replace(&tags[n], &format!("account {n}"));
+        // The ids of sessions and addresses have the length of a tag.
+        Some(word.split(':').filter(|part| part.len() != tags[n].len()).collect::<Vec<_>>().join(":"))
     };
     let keys = |words: &Vec<String>| {
         let keys: Vec<_> = words.iter().filter_map(|word| named(word)).collect();
@@ -72,6 +74,10 @@ fn an_unknown_email_causes_the_same_answer_and_the_same_commands() {
     let app = &scene.app;
     let (known, unknown, taken, free) = (app.new_account(), unique_email(), app.new_account(), unique_email());
     let sessions = [app.new_session(), app.new_session()];
+    // Redis has the scripts from now on, so both requests send the same commands.
+    let other = app.new_session();
+    assert_eq!(app.forgot_password(&other.email).status, 202);
+    assert_eq!(app.change_email(&other.access_token, &unique_email(), PASSWORD).status, 202);
     let monitor = Monitor::start(&redis);
     let watch = |marker: &str, send: &dyn Fn() -> Answer| {
         let start = format!("start of {marker}");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use crate::support::{
-    Answer, Authenticator, CREDENTIALS, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS, Session,
+    Answer, Authenticator, CREDENTIALS, Mailbox, PASSWORD, RESOURCE_SERVERS, RedisServer, SECRETS, Session,
     Store::{self, Embedded, Redis},
     TestApp, expired_access_token, raw, request_of_bytes, text, unique_email, wait_until,
 };
@@ -94,6 +94,41 @@ fn of_accounts_and_tokens(#[values(Redis, Embedded)] store: Store, #[values("off
     assert_status(&server.send_as(&token, "DELETE", "/user", Some(json!({"password": "wrong"}))), 403);
     assert_status(&server.send_as(&token, "DELETE", "/user", Some(json!({"password": 7}))), 400);
     assert_status(&server.send_as(&token, "DELETE", "/user", Some(json!({"password": "another password"}))), 200);
+}
+
+#[rstest]
+fn of_links_in_mails(#[values(Redis, Embedded)] store: Store) {
+    let mailbox = Mailbox::start();
+    let settings = mailbox.settings();
+    let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, &**value)).collect();
+    settings.push(("EMAIL_VERIFICATION", "required"));
+    let server = Described::new(TestApp::start_with(store, &settings));
+    let (email, new) = (unique_email(), unique_email());
+    let account = json!({"email": email, "password": PASSWORD});
+    assert_status(&server.send_json("POST", "/signup", account.clone()), 201);
+    mailbox.wait_for(&email);
+    assert_status(&server.send_json("POST", "/authenticate", account.clone()), 403);
+    let verify = |token: &str| server.send_json("POST", "/email/verify", json!({"token": token}));
+    assert_status(&verify(&mailbox.wait_for(&email).token()), 200);
+    assert_status(&verify("verify_"), 400);
+    assert_status(&server.send_json("POST", "/email/verify", json!({})), 400);
+    let token = text(&server.send_json("POST", "/authenticate", account.clone()), "access_token");
+    assert_status(&server.send_as(&token, "GET", "/user", None), 200);
+    assert_status(&server.send_as(&token, "POST", "/email/verification", None), 202);
+    assert_status(&server.send("POST", "/email/verification", "", &[], None), 401);
+    let change = |password: &str| Some(json!({"email": new, "password": password}));
+    assert_status(&server.send_as(&token, "PUT", "/user/email", change("wrong")), 403);
+    assert_status(&server.send_as(&token, "PUT", "/user/email", change(PASSWORD)), 202);
+    let link = mailbox.wait_for(&new).token();
+    assert_status(&server.send_json("POST", "/password/forgot", json!({"email": email})), 202);
+    assert_status(&server.send_json("POST", "/password/forgot", json!({"email": 7})), 400);
+    let reset = |token: &str| json!({"token": token, "new_password": "another password"});
+    assert_status(&server.send_json("POST", "/password/reset", reset("reset_")), 400);
+    assert_status(&verify(&link), 200);
+    assert_status(&server.send_json("POST", "/password/forgot", json!({"email": new})), 202);
+    mailbox.wait_for(&email);
+    let token = mailbox.wait_for(&new).token();
+    assert_status(&server.send_json("POST", "/password/reset", reset(&token)), 200);
 }
 
 #[rstest]

@@ -25,7 +25,13 @@ fn the_document_has_exactly_the_errors_of_the_page() {
     let mut in_schema = BTreeSet::new();
     let every_setting = [
         &[("TOKEN_REMOVAL", "owner"), ("ACCESS_TOKEN_ALGORITHM", "ES256")][..],
-        &[("ISSUER", "https://auth.example.com")],
+        &[
+            ("ISSUER", "https://auth.example.com"),
+            ("SMTP_URL", "smtp://127.0.0.1:9"),
+            ("SMTP_FROM", "no-reply@example.com"),
+            ("PUBLIC_URL", "https://app.example.com"),
+            ("EMAIL_VERIFICATION", "required"),
+        ],
     ];
     for settings in every_setting {
         let document = Document::of(&TestApp::start_with(Embedded, settings));

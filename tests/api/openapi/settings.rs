@@ -71,6 +71,37 @@ fn the_issuer() {
 }
 
 #[test]
+fn mail() {
+    let server = [
+        ("SMTP_URL", "smtp://127.0.0.1:9"),
+        ("SMTP_FROM", "no-reply@example.com"),
+        ("PUBLIC_URL", "https://app.example.com"),
+    ];
+    let routes = [
+        ("POST", "/password/forgot", "202"),
+        ("POST", "/password/reset", "200"),
+        ("POST", "/email/verification", "202"),
+        ("POST", "/email/verify", "200"),
+        ("PUT", "/user/email", "202"),
+    ];
+    for (verification, in_profile, refused) in
+        [("none", false, false), ("off", false, false), ("optional", true, false), ("required", true, true)]
+    {
+        let has_mail = verification != "none";
+        let settings = [&server[..], &[("EMAIL_VERIFICATION", verification)]].concat();
+        let document = document(if has_mail { &settings } else { &[] });
+        for (method, path, status) in routes {
+            let responses = &document.operation(method, path)["responses"];
+            assert_eq!((responses[status].is_object(), responses["404"].is_null()), (has_mail, has_mail), "{path}");
+        }
+        let profile = &document.0["components"]["schemas"]["Profile"]["properties"]["data"]["properties"];
+        assert_eq!(profile["email_verified"].is_object(), in_profile, "{verification}");
+        let sign_in = &document.operation("POST", "/authenticate")["responses"];
+        assert_eq!(sign_in["403"].is_object(), refused, "{verification}");
+    }
+}
+
+#[test]
 fn the_page_of_the_document() {
     for (setting, is_there) in [("on", true), ("off", false)] {
         let document = document(&[("DOCS", setting)]);

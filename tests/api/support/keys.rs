@@ -10,7 +10,7 @@ use std::{
 
 use auth_service_records::user::Email;
 
-use super::{redis_server::RedisServer, session::Session};
+use super::{redis_server::RedisServer, session::Session, wait::wait_until};
 
 /// Names the keys of one session and its user.
 pub(crate) struct Keys {
@@ -104,7 +104,8 @@ impl Monitor {
         let (sender, commands) = mpsc::channel();
         // The thread ends with the connection, and the connection ends with Redis.
         thread::spawn(move || {
-            for line in lines {
+            // Without the commands inside scripts.
+            for line in lines.filter(|line| !line.contains(" lua] ")) {
                 let words = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
                 if sender.send(words).is_err() {
                     return;
@@ -112,6 +113,16 @@ impl Monitor {
             }
         });
         Self(commands)
+    }
+
+    /// Waits for this many commands that `is_counted` accepts.
+    #[track_caller]
+    pub(crate) fn wait_for_commands(&self, count: usize, is_counted: impl Fn(&[String]) -> bool) {
+        let mut counted = 0;
+        wait_until("Redis receives the commands", || {
+            counted += self.0.try_iter().filter(|words| is_counted(words)).count();
+            counted >= count
+        });
     }
 
     /// Waits for the command that has this word, and returns all commands before it that no call has returned yet.
