@@ -125,18 +125,27 @@ test("a second factor is set up with a code, and removed with a recovery code", 
     await client.signIn(email, PASSWORD);
 });
 
-test("a code is sent again only if the server did nothing", async () => {
+test("what works once is sent again only if the server did nothing, and a request for a mail after each 503", async () => {
     let faults = [];
-    const { url, sent } = await proxy({ fault: ({ path }) => (path === TOTP ? faults.shift() : null) });
+    const { url, sent } = await proxy({ fault: () => faults.shift() });
     const { client, email, recoveryCodes } = await withSecondFactor(url);
     const failing = (code) => ({ status: 503, headers: { "Retry-After": "0" }, body: JSON.stringify({ error: "no", code }) });
     const { mfaToken } = await failureOf(client.signIn(email, PASSWORD));
+    for (const [path, call] of [
+        [TOTP, () => client.signInWithCode(mfaToken, recoveryCodes[0])],
+        ["/password/reset", () => client.resetPassword("reset_a", NEW_PASSWORD)],
+        ["/email/verify", () => client.verifyEmail("verify_a")],
+    ]) {
+        faults = [failing("store_timeout")];
+        await assert.rejects(call(), { status: 503, code: "store_timeout" });
+        assert.equal(sent(path).length, 1);
+        faults = [failing("overloaded")];
+        await call().catch(({ code }) => assert.equal(code, "invalid_mail_token"));
+        assert.equal(sent(path).length, 3);
+    }
     faults = [failing("store_timeout")];
-    await assert.rejects(client.signInWithCode(mfaToken, recoveryCodes[0]), { status: 503, code: "store_timeout" });
-    assert.equal(sent(TOTP).length, 1);
-    faults = [failing("overloaded")];
-    await client.signInWithCode(mfaToken, recoveryCodes[0]);
-    assert.equal(sent(TOTP).length, 3);
+    await client.forgotPassword(email);
+    assert.equal(sent("/password/forgot").length, 2);
 });
 
 test("an error that is logged does not show the token of the second step", async () => {
