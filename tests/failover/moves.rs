@@ -43,7 +43,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let cluster = Cluster::start(&[]);
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let wait = Some(Wait { replicas: 1, timeout: Duration::from_millis(200) });
         let settings = StoreSettings::Redis(RedisSettings { wait, ..RedisSettings::at(&cluster.url()) }.into());
         let backend = Backend::open(&settings, POLICY, Clock::new()).unwrap();
@@ -94,8 +94,9 @@ impl Scene {
     }
 }
 
+/// A key in the slot of an account.
 fn key(tag: Id) -> String {
-    format!("as:{{{tag}}}:u")
+    format!("as:{{{tag}}}:test")
 }
 
 fn is_not_replicated<T>(result: &Result<T, Error>) -> bool {
