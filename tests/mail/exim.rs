@@ -6,7 +6,7 @@ use mail_parser::MessageParser;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Certificates, Process, Store, TestApp, command, free_port, program, wait_longer};
+use crate::support::{Certificates, Process, Store, TestApp, command, free_port, program, run_to_end, wait_longer};
 
 /// Exim does not run as root, so it runs as this user if the tests run as root.
 const NOBODY: u32 = 65_534;
@@ -27,6 +27,11 @@ impl Exim {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mail/exim/root");
         assert!(root.is_dir(), "run .ci/exim.sh first");
         let (directory, certificates) = (tempfile::tempdir().unwrap(), Certificates::shared());
+        // The user of Exim may have no access to the project.
+        let mut copy = program("cp");
+        copy.arg("-r").arg(root.join("usr")).arg(directory.path());
+        assert!(run_to_end(copy).status.success());
+        let programs = directory.path().join("usr");
         let (starttls, tls) = (free_port(), free_port());
         let user = if rustix::process::getuid().is_root() { NOBODY } else { rustix::process::getuid().as_raw() };
         let write = |name: &str, text: &[u8]| {
@@ -51,14 +56,14 @@ impl Exim {
         } else {
             program("env")
         };
-        let libraries = root.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+        let libraries = programs.join("lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
         // For Exim only: setpriv and env must not load the wrapper.
         command.arg(format!("LD_LIBRARY_PATH={}", libraries.display()));
         command.arg(format!("LD_PRELOAD={}", libraries.join("libnss_wrapper.so").display()));
         command.arg(format!("NSS_WRAPPER_PASSWD={}", passwd.display()));
         command.arg(format!("NSS_WRAPPER_GROUP={}", group.display()));
         // In the foreground, so that the process ends with the test.
-        command.arg(root.join("usr/sbin/exim4")).arg("-C").arg(configuration).arg("-bdf");
+        command.arg(programs.join("sbin/exim4")).arg("-C").arg(configuration).arg("-bdf");
         let exim = Self { starttls, tls, directory, certificates, _process: Process::start(command) };
         wait_longer(30, "Exim listens", || exim.log().contains("listening for SMTP"));
         exim
