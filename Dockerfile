@@ -12,12 +12,14 @@ WORKDIR /build
 # Builds the dependencies first, with empty crates in place of ours. The builder repeats this layer only when a dependency
 # changes.
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY crates/mail/Cargo.toml crates/mail/
 COPY crates/password/Cargo.toml crates/password/
 COPY crates/records/Cargo.toml crates/records/
 COPY crates/resource-server/Cargo.toml crates/resource-server/
 COPY crates/store/Cargo.toml crates/store/
 COPY crates/token/Cargo.toml crates/token/
 COPY crates/totp/Cargo.toml crates/totp/
+COPY crates/webhook/Cargo.toml crates/webhook/
 RUN mkdir -p src tests/containers benches/load \
  && for crate in crates/*/; do mkdir "${crate}src" && touch "${crate}src/lib.rs" || exit; done \
  && touch src/lib.rs \

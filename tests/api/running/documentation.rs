@@ -115,6 +115,17 @@ fn compose_passes_every_setting_on() {
     assert!(missing.is_empty(), "docker-compose.yml does not pass on: {missing:?}");
 }
 
+/// The image builds the dependencies before it copies the crates, and cargo needs the manifest of every crate.
+#[test]
+fn the_image_copies_the_manifest_of_every_crate() {
+    let image = read("Dockerfile");
+    let crates: Vec<_> = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(crates.len() >= 8, "{crates:?}");
+    let line = |path: &Path| format!("COPY {0}/Cargo.toml {0}/", path.display());
+    let missing: Vec<_> = crates.iter().map(|path| line(path)).filter(|line| !image.contains(line)).collect();
+    assert!(missing.is_empty(), "Dockerfile has no line: {missing:#?}");
+}
+
 /// The text of all files below a directory.
 fn tests_below(directory: &Path) -> String {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
