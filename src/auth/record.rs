@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auth_service_records::{clock::rfc3339, error::Error, outbox::Announcement};
+use auth_service_records::{
+    clock::rfc3339,
+    error::{Error, Outage},
+    outbox::Announcement,
+};
 use auth_service_token::Id;
 use serde::Serialize;
 use tokio::time::sleep;
@@ -20,8 +24,9 @@ use crate::{
 /// How long the server tries to put an event into the outbox, because the change has already happened. The client does not
 /// wait as long: its request has a deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause after the first failure. Each further pause is twice as long.
+/// The pause after the first failure. Each further pause is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The body of a webhook.
 #[derive(Serialize)]
@@ -81,11 +86,11 @@ impl Auth {
                     metrics.lost();
                     let (event, request_id) = (event.name(), &caller.request_id);
                     tracing::error!(event, request_id, ?error, "the store did not take a webhook; the event is lost");
-                    return Err(error);
+                    return Err(after_a_change(error));
                 }
                 Err(_) => sleep(pause).await,
             }
-            pause *= 2;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -96,5 +101,13 @@ impl Auth {
         let body = Body { r#type: event.name(), timestamp: rfc3339(self.now()), data };
         // A struct of texts and numbers always serializes.
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// A client takes [`Error::Overloaded`] for a request that has changed nothing, and repeats it.
+fn after_a_change(error: Error) -> Error {
+    match error {
+        Error::Overloaded => Error::Unavailable(Outage::Busy),
+        other => other,
     }
 }
