@@ -33,7 +33,8 @@ Examples:
 
 Replicas on one Redis start only if their secrets belong to those of the other replicas. This command makes the secrets
 of the settings the ones that count. Use it to replace secrets at once, for example because somebody else knows them: run
-the command with the new secrets, then restart all replicas with the new secrets. Every user has to sign in again.";
+the command with the new secrets, then restart all replicas with the new secrets. Every user has to sign in again. Second
+factors need the former AUTH_SECRET_KEY until `auth-service secrets reseal` has sealed them again: see docs/secrets.md.";
 
 const RESOURCE_SERVER_HELP: &str = "\
 Examples:
