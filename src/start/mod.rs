@@ -100,14 +100,7 @@ async fn serve(
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &metrics, tracer, &phase, cores).await?;
     let mut refused = inspection.watch(backend.clone(), clock);
-    let stop = stop_signal()?;
-    let mut late = refused.clone();
-    let leave = async move {
-        tokio::select! {
-            leave = stop => leave,
-            Ok(_) = late.wait_for(|refusals| !refusals.is_empty()) => Leave::AfterDelay,
-        }
-    };
+    let leave = leave(stop_signal()?, refused.clone());
     tracing::info!("listening on http://{}, on {}", listener.local_addr()?, backend.describe());
     warn_of_open_removal(config.token_removal);
     raise_file_limit(config.max_connections);
@@ -123,6 +116,14 @@ async fn serve(
     tracing::info!("stopped");
     let refusals = refused.borrow_and_update();
     Ok(if refusals.is_empty() { ExitCode::SUCCESS } else { cli::wrong_settings(&refusals) })
+}
+
+/// Returns at a signal to stop, or when a late inspection refuses the store.
+async fn leave(stop: impl Future<Output = Leave>, mut refused: watch::Receiver<Vec<String>>) -> Leave {
+    tokio::select! {
+        leave = stop => leave,
+        Ok(_) = refused.wait_for(|refusals| !refusals.is_empty()) => Leave::AfterDelay,
+    }
 }
 
 /// Sends the mails and webhooks that wait, within the limit.

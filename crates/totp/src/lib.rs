@@ -6,8 +6,4 @@ mod code;
 mod recovery;
 mod secret;
 
-pub use self::{
-    code::Code,
-    recovery::RecoveryCode,
-    secret::{STEP_SECONDS, TotpSecret},
-};
+pub use self::{code::Code, recovery::RecoveryCode, secret::TotpSecret};

@@ -9,7 +9,7 @@ const SECRET_BYTES: usize = 20;
 /// The number of digits of a code.
 pub(crate) const DIGITS: usize = 6;
 /// How long a code is the current one, in seconds (RFC 6238, section 5.2).
-pub const STEP_SECONDS: u64 = 30;
+const STEP_SECONDS: u64 = 30;
 
 /// A secret for codes of six digits by HMAC-SHA-1. Authenticator apps know no other algorithm for sure.
 #[derive(Clone, PartialEq, Eq)]
