@@ -74,7 +74,8 @@ fn a_moved_account_keeps_everything_but_its_email_and_its_sessions(#[values(Redi
         mover.user.totp = Some(totp.clone());
         let session = session();
         assert!(store.open_session(mover.tag, &mover.stored, None, &session, None).await.unwrap().is_some());
-        for kind in [PendingKind::PasswordReset, PendingKind::EmailVerification, PendingKind::Totp] {
+        let kinds = [PendingKind::PasswordReset, PendingKind::EmailVerification, PendingKind::Totp];
+        for kind in kinds {
             store.put_pending(mover.tag, kind, VALUE, 60).await.unwrap();
         }
         assert_eq!(mover.run(&store).await, Moved::Done);
@@ -84,7 +85,7 @@ fn a_moved_account_keeps_everything_but_its_email_and_its_sessions(#[values(Redi
         for tag in [mover.tag, to] {
             assert!(store.check_access(tag, session.sid).await.unwrap().is_none());
             assert!(!refresh(&store, tag, session.sid).await.unwrap());
-            for kind in [PendingKind::PasswordReset, PendingKind::EmailVerification, PendingKind::Totp] {
+            for kind in kinds {
                 assert_eq!(store.find_pending(tag, kind).await.unwrap(), None);
             }
         }
@@ -102,8 +103,7 @@ fn a_move_needs_an_unchanged_account_its_entry_and_a_free_email(#[values(Redis, 
     let scene = Scene::new(store, LONG);
     scene.block(async |store| {
         let to = tag();
-        let mover = Mover::new(&store, to).await;
-        let other = Spent { value: b"another value", ..SPENT };
+        let (mover, other) = (Mover::new(&store, to).await, Spent { value: b"another value", ..SPENT });
         let outcome = store.move_user(mover.tag, to, &mover.stored, &mover.user, other).await.unwrap();
         assert_eq!(outcome, Moved::NotThere);
         let changed = User { password_hash: "another".to_owned(), ..mover.stored.user.clone() };
@@ -177,7 +177,6 @@ fn one_change_of_email_that_comes_three_times_happens_once(#[values(Redis, Embed
     });
 }
 
-/// A move, and the two writes of the account that may come at the same time.
 #[rstest]
 fn a_move_races_with_changes_and_the_deletion_of_the_account(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
@@ -207,7 +206,6 @@ fn a_move_races_with_changes_and_the_deletion_of_the_account(#[values(Redis, Emb
     });
 }
 
-/// A sign-in and a password change need the account as it was, so that no session survives the move.
 #[rstest]
 fn a_move_races_with_a_sign_in_and_a_password_change(#[values(Redis, Embedded)] store: On) {
     let scene = Scene::new(store, LONG);
