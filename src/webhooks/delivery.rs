@@ -84,14 +84,15 @@ impl Delivery {
                     }
                     return true;
                 }
-                Err(error) if self.is_too_old(event) => {
+                Err(error) if self.time_left(event).is_zero() => {
                     self.bury(event, &error).await;
                     return true;
                 }
                 Err(error) => self.report(&error),
             }
             drop(place);
-            sleep(pause).await;
+            // The last try is at the end of the time.
+            sleep(pause.min(self.time_left(event))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -102,9 +103,10 @@ impl Delivery {
         tried.inspect_err(|error| self.metrics.failed(error))
     }
 
-    fn is_too_old(&self, event: &Queued) -> bool {
+    /// The time until the event becomes a dead letter.
+    fn time_left(&self, event: &Queued) -> Duration {
         let age = self.clock.now_millis().saturating_sub(event.place.millis);
-        Duration::from_millis(age) >= self.give_up
+        self.give_up.saturating_sub(Duration::from_millis(age))
     }
 
     async fn bury(&self, event: &Queued, error: &DeliveryError) {

@@ -18,7 +18,7 @@ fn webhooks_cannot_be_delivered() {
         ("WEBHOOK_URL", &*url),
         ("WEBHOOK_SECRET", WEBHOOK_SECRET),
         ("WEBHOOK_ALLOW_PRIVATE", "on"),
-        ("WEBHOOK_GIVE_UP_SECONDS", "90"),
+        ("WEBHOOK_GIVE_UP_SECONDS", "75"),
         ("REQUEST_TIMEOUT_SECONDS", "5"),
     ];
     let (mut site, apps) = site_of(2, &settings, |settings| TestApp::start_on(&redis.url(), settings));
