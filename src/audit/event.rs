@@ -73,8 +73,8 @@ impl Event {
         Self::EmailChanged,
     ];
 
-    /// Whether webhooks announce the event. They leave out failed guesses, requests for a mail, whose work must be the same
-    /// for an unknown email, and what live sessions do often.
+    /// Whether webhooks announce the event. They leave out failed guesses, the frequent events of live sessions, and the
+    /// request for a new password, whose work must be the same for an unknown email.
     pub(crate) fn is_announced(self) -> bool {
         !matches!(
             self,

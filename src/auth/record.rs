@@ -104,7 +104,8 @@ impl Auth {
     }
 }
 
-/// A client takes [`Error::Overloaded`] for a request that has changed nothing, and repeats it.
+/// The error of a change that has happened. [`Error::Overloaded`] promises that nothing has changed, so a client would
+/// repeat the request.
 fn after_a_change(error: Error) -> Error {
     match error {
         Error::Overloaded => Error::Unavailable(Outage::Busy),

@@ -20,10 +20,10 @@ Examples:
   REDIS_URL=redis+sentinel://10.0.0.1,10.0.0.2/accounts auth-service doctor --json
 
 Checks the clock, permissions, eviction, persistence, memory and replicas of the store that the settings name. If the
-settings have the signing secrets, compares them with those of the replicas. On Redis, the command writes temporary keys
-and deletes them. It changes nothing else. On the embedded store, it works only while the server is stopped. If the
-settings have an SMTP server, connects to it and logs in, but sends no mail. It exits with 1 if the server would not start
-on this store, or if the store cannot be reached.";
+settings have the signing secrets, the command compares them with those of the replicas. On Redis, the command writes
+temporary keys and deletes them. It changes nothing else. On the embedded store, it works only while the server is
+stopped. If the settings have an SMTP server, the command connects to it and logs in, but sends no mail. It exits with 1
+if the server would not start on this store, or if the store cannot be reached.";
 
 /// How long the SMTP server may take.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -22,9 +22,10 @@ pub(super) const HELP: &str = "\
 Examples:
   auth-service secrets reseal
 
-Run it between the second and the third step of a rotation, with the settings of the servers: AUTH_SECRET_KEY opens and
-seals, and AUTH_SECRET_KEY_PREVIOUS opens. After it, no second factor needs the previous secret. The servers go on. It
-exits with 1 if a second factor cannot be opened with either secret, or if the store is unavailable.";
+Run the command between the second and the third step of a rotation, with the settings of the servers: AUTH_SECRET_KEY
+opens and seals, and AUTH_SECRET_KEY_PREVIOUS opens. Afterwards, no second factor needs the previous secret. The servers
+keep running. The command exits with 1 if a second factor cannot be opened with either secret, or if the store is
+unavailable.";
 
 #[derive(Serialize)]
 pub(super) struct Resealed {

@@ -20,12 +20,12 @@ Examples:
   auth-service webhooks retry
 
 A dead letter is an event that the receiver did not accept within WEBHOOK_GIVE_UP_SECONDS, or that left a full outbox. A
-dead letter stays for 30 days. `retry` puts all of them back into the outbox, after the events that wait there.";
+dead letter stays for 30 days. `retry` puts all dead letters back into the outbox, after the events that wait there.";
 
 pub(super) fn command() -> Command {
     let help = store_help(EXAMPLES, "It exits with 1 if the store is unavailable.");
     let dead = arguments::command("dead", "Print the events that could not be delivered", &help);
-    let retry = arguments::command("retry", "Deliver these events after all", &help);
+    let retry = arguments::command("retry", "Put these events back into the outbox", &help);
     group("webhooks", "Print or deliver the events that could not be delivered", &help).subcommands([dead, retry])
 }
 

@@ -39,10 +39,10 @@ impl Auth {
         let token = self.new_token(MailTokenKind::PasswordReset, tag, None).await?;
         let link = mails.link(&token);
         if let Some(stored) = stored {
-            // To the address of the account, and never to the one of the request, whose spelling may differ.
+            // The mail goes to the address of the account, because the spelling in the request may differ.
             place.send(&caller.request_id, Message::ResetPassword { to: stored.user.email, link });
         }
-        // The audit trail only. A webhook would be one more call of the store for accounts that exist.
+        // Only the audit trail has this event. A webhook would be one more call of the store for accounts that exist.
         self.parts.audit.record(Event::PasswordResetRequested, caller, subject);
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Auth {
         verified: Verified,
     ) -> Result<Option<MfaChallenge>, Error> {
         let Verified { stored, upgrade, guess } = verified;
-        // Not a failure. The failures of the account stay, because this sign-in may fail yet.
+        // Not a failure. The failures of the account stay, because this sign-in may still fail.
         self.withdraw(guess).await;
         let (tag, mut user) = (email.tag(), stored.user.clone());
         if let Some(password_hash) = upgrade {

@@ -132,7 +132,7 @@ impl Auth {
         password: &Password,
         code: &Code,
     ) -> Result<(), Error> {
-        // One guess at both.
+        // The password and the code are one guess.
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let disabled = self.disable(caller, by, &stored, code).await;
         self.close(guess, disabled).await

@@ -80,7 +80,7 @@ fn request_email_verification() -> Described {
         .described(
             "Ask for a link that verifies your email",
             "The link is valid for a day, and a newer link replaces it. The server sends nothing if the email is \
-             verified, or if the mailbox has got five links in the last hour.",
+             verified, or if the mailbox has received five links in the last hour.",
         )
         .protected()
         .fails(general())
