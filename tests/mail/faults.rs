@@ -1,4 +1,4 @@
-//! SMTP servers that are silent, that die in between, and a queue without a place.
+//! SMTP servers that are silent, that die in the middle of a mail, and a queue without a place.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -27,7 +27,7 @@ enum Fault {
     Silence,
     /// It closes the connection.
     End,
-    /// It answers with something else than SMTP.
+    /// It answers with something other than SMTP.
     Noise,
 }
 

@@ -160,7 +160,7 @@ impl Courier {
         }
     }
 
-    /// Waits for the next try. While the server stops, nobody waits.
+    /// Waits for the next try. While the server stops, there is no pause.
     async fn rest(&self, pause: Duration) {
         let mut stopping = self.stopping.clone();
         tokio::select! {

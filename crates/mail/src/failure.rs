@@ -38,7 +38,7 @@ pub(crate) enum Reason {
     Recipient,
     /// The server refuses the sender or the mail for good.
     Refused,
-    /// The connection has ended in between, or the answer was not SMTP.
+    /// The connection has ended before the answer, or the answer was not SMTP.
     Broken,
 }
 

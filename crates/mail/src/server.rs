@@ -41,8 +41,8 @@ pub(crate) struct Login {
 impl SmtpServer {
     /// The rest of a sentence that says which forms a URL may have.
     pub const FORMS: &str = "must have the form smtps://user:password@host[:465], smtp://user:password@host[:587] (with \
-                             STARTTLS), or smtp://host:port?tls=off (in a private network); write special characters of the user name and the \
-                             password as percent codes, such as %40 for @";
+                             STARTTLS), or smtp://host:port?tls=off (in a private network); write special characters of \
+                             the user name and the password as percent codes, such as %40 for @";
 
     /// Parses a URL. `smtps` is TLS from the first byte, and `smtp` is STARTTLS. `?tls=off` turns STARTTLS off. For a
     /// server on this machine, `?tls=on` turns STARTTLS on, because its certificate is rarely genuine. `None` if the URL

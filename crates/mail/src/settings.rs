@@ -21,7 +21,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy)]
 pub struct Retry {
     /// The maximum time of one try, from the connection to the answer. lettre's own timeout does not cover a server that
-    /// stops to answer (lettre#1027).
+    /// stops answering (lettre#1027).
     pub timeout: Duration,
     /// The pause after the first failed try. Each further pause is twice as long.
     pub first_pause: Duration,

@@ -58,7 +58,7 @@ impl MailToken {
         Ok(Self { kind, tag, text: Secret::new(text) })
     }
 
-    /// Parses the text of a token. `None` for any other text. Whether the token is genuine, only the store knows.
+    /// Parses the text of a token. `None` for any other text. Only the store knows whether the token is genuine.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once('_')?;
@@ -83,7 +83,7 @@ impl MailToken {
         self.tag
     }
 
-    /// The token itself. It belongs into a mail, and nowhere else.
+    /// The token itself. It belongs in a mail, and nowhere else.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()

@@ -20,7 +20,7 @@ pub struct Finding {
     /// The server or directory.
     pub place: String,
     /// The name of the check: `server`, `role`, `clock`, `commands`, `eviction`, `memory`, `persistence`, `replicas`,
-    /// `permissions`, `writes`, `slots`, `coverage`, `address`, `secrets`, `keys`, `connection`; of `doctor` also `mail`.
+    /// `permissions`, `writes`, `slots`, `coverage`, `address`, `secrets`, `keys`, `connection`; `doctor` adds `mail`.
     pub check: &'static str,
     /// How serious the finding is.
     pub verdict: Verdict,

@@ -22,9 +22,10 @@ impl Store {
         }
     }
 
-    /// Reads up to `limit` events from the place `from` on, oldest first. Also asks for the right to deliver, which one server has at a
-    /// time, and keeps for [`LEASE_MILLIS`](auth_service_records::outbox::LEASE_MILLIS) after each call. `server` is a
-    /// random id of the caller.
+    /// Reads up to `limit` events from the place `from` on, oldest first. Also asks for the right to deliver. One server
+    /// has this right at a time, and keeps the right for
+    /// [`LEASE_MILLIS`](auth_service_records::outbox::LEASE_MILLIS) after each call. `server` is a random id of the
+    /// caller.
     ///
     /// # Errors
     /// See [`Store`].

@@ -1,4 +1,4 @@
-//! Tokens that no mail has, and tokens on wrong ways.
+//! Tokens that no mail has, and tokens that arrive by a wrong route or method.
 
 use rstest::rstest;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What Redis, the log and the answers show of tokens, and of the accounts that there are.
+//! What Redis, the log and the answers show of tokens, and whether an account exists.
 
 use super::scene::{NEW_PASSWORD, Scene, with_mail};
 use crate::support::{Answer, Mailbox, Monitor, PASSWORD, RedisServer, TestApp, tag, unique_email};

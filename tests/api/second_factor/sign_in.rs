@@ -129,7 +129,7 @@ fn a_changed_password_or_second_factor_ends_the_mfa_token(#[values(Redis, Embedd
     let code = authenticator.code();
     assert_eq!(app.remove_totp(&token, "another password", &code).status, 200);
     app.authenticate_totp(&mfa_token, &authenticator.code_in(0)).assert_error(401, "invalid_mfa_token");
-    // Nor does it open the account with the next second factor.
+    // The same token does not open the account with the next second factor either.
     assert_eq!(app.change_password(&token, "another password", PASSWORD).status, 200);
     let session = app.session_of(&session.email);
     let next = app.enable_totp(&session.access_token);

@@ -107,7 +107,7 @@ fn no_event_of_an_answered_request_is_lost_when_redis_dies() {
     });
 }
 
-/// The change has happened, but the outbox does not take its event. The client gets an error, and the server tries on.
+/// The change has happened, but the outbox does not take its event. The client gets an error, and the server keeps trying.
 #[test]
 fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
     let receiver = Receiver::start();

@@ -57,7 +57,7 @@ impl Redis {
         spent: Spent<'_>,
     ) -> Result<Moved, Error> {
         let time = self.time_at(to).await?;
-        // Makes also sure that the server of the new tag answers. The account cannot be used while it does not.
+        // Also makes sure that the server of the new tag answers. The account cannot be used while it does not.
         if let Some(found) = self.find_user(to).await? {
             // Another server may have completed the same move.
             return Ok(if found.user.id == expected.user.id { Moved::NotThere } else { Moved::Taken });

@@ -72,7 +72,8 @@ impl Gate {
         Self { store, network, server, _directory: directory }
     }
 
-    /// Loses a call of the script with this hash, or the answer, and then closes the connection. Leaves the first `spared` calls alone.
+    /// Loses a call of the script with this hash, or the answer, and then closes the connection. Leaves the first
+    /// `spared` calls alone.
     pub(crate) fn lose(&self, script: &str, spared: usize, loss: Loss) {
         *self.network.plan.lock().unwrap() = Some(Plan { hash: script.to_owned(), spared, loss });
     }

@@ -32,7 +32,8 @@ pub(super) const KEY_SETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 /// Maps [`FORMAT_KEY`] to the format of the file.
 pub(super) const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 
-/// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, an id, or a pending value.
+/// The expiry of an entry, in milliseconds since the Unix epoch, and its content: JSON with a version, an id, or a pending
+/// value.
 pub(in crate::embedded) type EntryValue = (u64, &'static [u8]);
 
 /// An event: its id, the id of its user or an empty text, and its body.

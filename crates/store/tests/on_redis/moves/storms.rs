@@ -94,7 +94,7 @@ async fn delete(store: &Store, mover: &Mover, tag: Id) -> Result<bool, Error> {
     }
 }
 
-/// Runs an act on a store that may lose a call on the way. Whether the loss has happened, the gate knows.
+/// Runs an act on a store that may lose a call on the way. The gate knows whether the loss has happened.
 async fn act(gate: &Gate, mover: &Mover, act: Act, dice: &mut Dice) -> Facts {
     let scripts = [&BEGIN, &DECIDE, &COMPLETE, &UNMARK];
     let script = scripts[usize::try_from(dice.below(4)).unwrap()];
