@@ -38,7 +38,10 @@ pub(super) struct Resealed {
 
 impl Report for Resealed {
     fn text(&self) -> String {
-        format!("{} second factors need only AUTH_SECRET_KEY; {} were sealed again", self.second_factors, self.resealed)
+        format!(
+            "Second factors that need only AUTH_SECRET_KEY: {}; sealed again: {}",
+            self.second_factors, self.resealed
+        )
     }
 }
 

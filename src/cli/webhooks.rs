@@ -93,7 +93,7 @@ struct Retried {
 
 impl Report for Retried {
     fn text(&self) -> String {
-        format!("{} dead letters are back in the outbox", self.retried)
+        format!("Dead letters that are back in the outbox: {}", self.retried)
     }
 }
 

@@ -147,7 +147,7 @@ fn verification(reader: &mut Reader<'_>, has_mails: bool) -> EmailVerification {
     let choices = [("off", Off), ("optional", Optional), ("required", Required)];
     let verification = reader.choice(EMAIL_VERIFICATION, Off, &choices);
     if verification != Off && !has_mails {
-        reader.problem(EMAIL_VERIFICATION, &format!("needs {SMTP_URL}, because it sends mails"));
+        reader.problem(EMAIL_VERIFICATION, &format!("needs {SMTP_URL}, because a verification needs a mail"));
     }
     verification
 }
@@ -188,7 +188,7 @@ mod tests {
         assert!(read(&[]).unwrap().0.is_none());
         assert!(read(&COMPLETE[1..]).unwrap().0.is_none());
         let sentences = read(&[(EMAIL_VERIFICATION, "optional")]).unwrap_err();
-        assert_eq!(sentences, ["EMAIL_VERIFICATION needs SMTP_URL, because it sends mails"]);
+        assert_eq!(sentences, ["EMAIL_VERIFICATION needs SMTP_URL, because a verification needs a mail"]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn webhooks(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
     }
     let secrets = match secret {
         Ok(Some(secret)) => WebhookSecrets::parse(&secret),
-        Ok(None) => Err("must be set, because WEBHOOK_URL is; run `auth-service secrets webhook`"),
+        Ok(None) => Err("must be set, because WEBHOOK_URL is set; run `auth-service secrets webhook`"),
         Err(_) => return None,
     };
     if let Err(rest) = secrets {

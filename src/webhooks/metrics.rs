@@ -95,7 +95,7 @@ impl Metrics {
         let help = "Events that could not be delivered, and that nobody delivers any more";
         registry.register("webhook_dead_letters", help, dead_letters);
         registry.register("webhooks_delivered", "Events that the receiver has accepted", delivered);
-        registry.register("webhook_failures", "Tries to deliver an event that failed, by the reason", failures);
+        registry.register("webhook_failures", "Failed tries to deliver an event, by the reason", failures);
         registry.register("webhooks_buried", "Events that became dead letters, by the reason", buried);
         registry.register("webhooks_lost", "Events that the store did not take into the outbox", lost);
     }

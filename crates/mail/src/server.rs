@@ -44,8 +44,8 @@ impl SmtpServer {
                              STARTTLS), or smtp://host:port?tls=off (in a private network); write special characters of \
                              the user name and the password as percent codes, such as %40 for @";
 
-    /// Parses a URL. `smtps` is TLS from the first byte, and `smtp` is STARTTLS. `?tls=off` turns STARTTLS off. For a
-    /// server on this machine, `?tls=on` turns STARTTLS on, because its certificate is rarely genuine. `None` if the URL
+    /// Parses a URL. `smtps` is TLS from the first byte, and `smtp` is STARTTLS. `?tls=off` turns STARTTLS off. A
+    /// server on this machine needs `?tls=on` for STARTTLS, because its certificate is rarely genuine. `None` if the URL
     /// has none of the [`forms`](Self::FORMS).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -98,7 +98,7 @@ fn a_new_password_ends_the_change(#[values(Redis, Embedded)] store: Store) {
 }
 
 #[rstest]
-fn another_spelling_of_the_same_email_takes_the_same_way(#[values(Redis, Embedded)] store: Store) {
+fn another_spelling_of_the_same_email_works_the_same_way(#[values(Redis, Embedded)] store: Store) {
     let scene = Scene::start(store, &[]);
     let app = &scene.app;
     let session = app.new_session();

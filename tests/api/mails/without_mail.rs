@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[rstest]
-fn every_route_by_mail_says_that_there_is_none(#[values(Redis, Embedded)] store: Store) {
+fn every_route_by_mail_says_that_the_server_sends_no_mail(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let session = app.new_session();
     let token = format!("reset_{}", "A".repeat(65));

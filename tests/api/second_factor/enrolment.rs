@@ -109,7 +109,7 @@ fn a_secret_that_waits_has_a_native_ttl_and_goes_with_its_confirmation_or_the_ac
 }
 
 #[rstest]
-fn a_text_that_is_no_code_is_told_so_and_costs_no_attempt(#[values(Redis, Embedded)] store: Store) {
+fn a_text_that_is_no_code_is_refused_and_costs_no_attempt(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);
     let (session, authenticator) = app.account_with_totp();
     let mfa_token = app.mfa_token(&session.email);

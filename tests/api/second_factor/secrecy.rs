@@ -143,7 +143,7 @@ fn a_rotation_of_the_secret_keeps_the_second_factor_if_it_is_sealed_again() {
     assert!(sealed(&signs_in.0) != before[0] && sealed(&waits.0) == before[1]);
     let resealed = both.cli(&["secrets", "reseal"]);
     let said = String::from_utf8(resealed.stdout).unwrap();
-    assert_eq!(said, "2 second factors need only AUTH_SECRET_KEY; 1 were sealed again\n");
+    assert_eq!(said, "Second factors that need only AUTH_SECRET_KEY: 2; sealed again: 1\n");
     assert_ne!(sealed(&waits.0), before[1]);
     drop(both);
     let new = with(NEW, None);

@@ -39,7 +39,7 @@ fn an_event_becomes_a_dead_letter_and_can_be_retried(#[values(Store::Redis, Stor
     assert!(code == 0 && text.contains(&format!("signed_up at {}", dead.event()["timestamp"].as_str().unwrap())));
     let tries = receiver.hooks().len();
     well.store(true, Ordering::Relaxed);
-    assert_eq!(run(&app, &["webhooks", "retry"]), (0, "1 dead letters are back in the outbox\n".to_owned()));
+    assert_eq!(run(&app, &["webhooks", "retry"]), (0, "Dead letters that are back in the outbox: 1\n".to_owned()));
     assert_eq!(run(&app, &["webhooks", "dead"]), (0, "No dead letters\n".to_owned()));
     let app = app.back(store);
     let hooks = receiver.wait_for(tries + 1);

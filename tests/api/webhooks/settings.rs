@@ -15,7 +15,7 @@ fn wrong_settings_of_webhooks_are_named_and_not_shown() {
         assert_says(&refused(&[("WEBHOOK_URL", url), secret]), &[rest]);
     }
     let url = ("WEBHOOK_URL", "https://example.com/planted");
-    assert_says(&refused(&[url]), &["WEBHOOK_SECRET must be set, because WEBHOOK_URL is"]);
+    assert_says(&refused(&[url]), &["WEBHOOK_SECRET must be set, because WEBHOOK_URL is set"]);
     assert_says(&refused(&[url, ("WEBHOOK_SECRET", "planted")]), &["WEBHOOK_SECRET must be whsec_"]);
     let more = [url, secret, ("WEBHOOK_GIVE_UP_SECONDS", "0"), ("WEBHOOK_ALLOW_PRIVATE", "yes")];
     assert_says(
