@@ -152,6 +152,18 @@ async fn a_decision_against_a_move_stands_when_the_email_is_free_again() {
     assert_eq!(ttl, 3_600);
 }
 
+/// The last step, too, gives the decision its whole life again, because a server may have read the mark until then.
+#[tokio::test]
+async fn a_decision_lives_for_an_hour_after_the_move_is_complete() {
+    let moves = Moves::new().await;
+    let mover = moves.account().await;
+    moves.stop(&mover, &COMPLETE, Loss::Call).await;
+    let decision = format!("as:{{{}}}:{}", mover.to, moves.decision(mover.to));
+    moves.scene.expire(&decision, 5);
+    assert!(moves.store().find_user(mover.to).await.unwrap().is_some());
+    assert_eq!(moves.scene.ttl(&decision), 3_600);
+}
+
 /// A server that was stopped for longer than a decision lives.
 #[tokio::test]
 async fn a_server_that_comes_too_late_decides_nothing() {
