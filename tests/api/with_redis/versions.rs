@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Keys, PASSWORD, PROXY, RedisServer, TestApp, unique_address, wait_until};
 
 /// A field of a later version.
-const UNKNOWN: &str = "totp";
+const UNKNOWN: &str = "device";
 
 fn get(redis: &RedisServer, key: &str) -> Value {
     serde_json::from_str(&redis.command::<String>(&["GET", key])).unwrap()
@@ -67,10 +67,10 @@ type Written = fn(&Keys) -> String;
 /// Raises the version of a value, and returns the bytes that must not change.
 fn raise_version(redis: &RedisServer, key: &str) -> Vec<u8> {
     if redis.command::<String>(&["TYPE", key]) == "hash" {
-        redis.command::<()>(&["HSET", key, "v", "2"]);
+        redis.command::<()>(&["HSET", key, "v", "3"]);
     } else {
         let mut value = get(redis, key);
-        value["v"] = json!(2);
+        value["v"] = json!(3);
         set(redis, key, &value);
     }
     redis.command(&["DUMP", key])
