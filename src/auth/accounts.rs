@@ -8,7 +8,7 @@ use auth_service_records::{
     throttle::{Counter, KnownAddresses, Limit, address_name, known_address_name},
     user::{Email, PasswordChange, Profile, User},
 };
-use auth_service_store::Change;
+use auth_service_store::{Change, StoredUser};
 use auth_service_token::Id;
 use uuid::Uuid;
 
@@ -180,7 +180,7 @@ impl Auth {
         change: Change<'_>,
     ) -> Result<Authorized, Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
-        self.settle(&by, guess, outcome).await?;
+        self.settle(&by, guess, change.expected, outcome).await?;
         self.notify(caller, change.user, |to| Message::PasswordChanged { to });
         self.record(Event::PasswordChanged, caller, by.subject()).await?;
         self.moved(by, epoch)
@@ -193,7 +193,7 @@ impl Auth {
     pub async fn delete_user(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<(), Error> {
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let outcome = self.store.delete_user(by.claims.tag, &stored, Some(by.claims.sid)).await;
-        self.settle(by, guess, outcome).await?;
+        self.settle(by, guess, &stored, outcome).await?;
         self.record(Event::UserDeleted, caller, by.subject()).await
     }
 
@@ -215,10 +215,20 @@ impl Auth {
     }
 
     /// Closes the guess after the change. If the change has failed, the guess does not count as a failure.
-    async fn settle(&self, by: &Authorized, guess: Guess, outcome: Result<Outcome, Error>) -> Result<(), Error> {
+    async fn settle(
+        &self,
+        by: &Authorized,
+        guess: Guess,
+        stored: &StoredUser,
+        outcome: Result<Outcome, Error>,
+    ) -> Result<(), Error> {
         let error = match outcome {
             Ok(Outcome::Done) => {
-                self.succeeded(guess).await;
+                if stored.user.password_resets_failures() {
+                    self.succeeded(guess).await;
+                } else {
+                    self.withdraw(guess).await;
+                }
                 return Ok(());
             }
             // The account has changed since it was read: the client may try again.

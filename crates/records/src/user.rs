@@ -128,6 +128,15 @@ pub struct User {
     pub totp: Option<Totp>,
 }
 
+impl User {
+    /// Whether a new password resets the failed guesses at the account. With a second factor, only a right code does.
+    /// Otherwise, somebody who knows the password could guess codes without limit, with a new password in between.
+    #[must_use]
+    pub fn password_resets_failures(&self) -> bool {
+        self.totp.is_none()
+    }
+}
+
 /// When a password was changed, and in which session. A client that got no answer repeats its change in this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChange {

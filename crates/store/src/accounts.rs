@@ -98,9 +98,9 @@ impl Store {
     }
 
     /// Replaces the account if it still equals `expected`, and ends all sessions of the user in the same step. Deletes
-    /// their entries and the pending entries except [`crate::PendingKind::EmailVerification`], and resets the failures
-    /// of the account: the shared count, and the count of each known address. Returns [`Outcome::NotThere`] and changes
-    /// nothing if the account or the entry to spend has changed.
+    /// their entries and the pending entries except [`crate::PendingKind::EmailVerification`]. Resets the failures of the
+    /// account, unless it has a second factor: the shared count, and the count of each known address. Returns
+    /// [`Outcome::NotThere`] and changes nothing if the account or the entry to spend has changed.
     ///
     /// # Errors
     /// See [`Store`].

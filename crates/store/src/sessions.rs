@@ -104,7 +104,7 @@ impl Store {
     /// Ends all sessions except `sid`, and deletes their entries. `sid` must have a live access entry and moves to the
     /// new `epoch`. With a `change`, also replaces the record, which must still equal the expected one, deletes the
     /// pending entries except [`crate::PendingKind::EmailVerification`], and resets the failures of the account and of
-    /// the `known` address.
+    /// the `known` address, unless the account has a second factor.
     ///
     /// # Errors
     /// See [`Store`].

@@ -6,7 +6,7 @@ use super::scene::{NEW_PASSWORD, Scene};
 use crate::support::{
     PASSWORD, Session,
     Store::{self, Embedded, Redis},
-    text, unique_email,
+    assert_throttled, text, unique_email, wait_until_compared,
 };
 
 #[rstest]
@@ -39,6 +39,20 @@ fn a_reset_by_mail_leaves_the_second_factor_in_place(#[values(Redis, Embedded)] 
     answer.assert_error(401, "mfa_required");
     let signed_in = app.authenticate_totp(&text(&answer, "mfa_token"), &code);
     Session::of(&session.email, &signed_in).assert_lives([app]);
+}
+
+#[rstest]
+fn a_reset_by_mail_resets_no_failures_of_codes(#[values(Redis, Embedded)] store: Store) {
+    let scene = Scene::start(store, &[]);
+    let (app, (session, authenticator)) = (&scene.app, scene.app.account_with_totp());
+    let token = scene.reset_token(&session.email);
+    let (wrong, mfa_token) = (authenticator.wrong_code(), app.mfa_token(&session.email));
+    // The sixth failure starts a wait of two seconds, and the seventh one of four.
+    for _ in 0..7 {
+        wait_until_compared(|| app.authenticate_totp(&mfa_token, &wrong));
+    }
+    assert_eq!(app.reset_password(&token, NEW_PASSWORD).status, 200);
+    assert_throttled(&app.authenticate(&session.email, NEW_PASSWORD));
 }
 
 #[rstest]

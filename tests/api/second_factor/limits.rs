@@ -1,11 +1,13 @@
 //! Codes are limited as passwords are, and in the same counts.
 
+use std::cell::RefCell;
+
 use rstest::rstest;
 
 use crate::support::{
     PASSWORD, PROXY,
     Store::{self, Embedded, Redis},
-    TestApp, assert_throttled, guess_until_throttled, replicas, unique_address, wait_until_compared,
+    TestApp, assert_throttled, guess_until_throttled, replicas, text, unique_address, wait_until, wait_until_compared,
 };
 
 #[rstest]
@@ -25,7 +27,7 @@ fn wrong_codes_start_the_waits_of_wrong_passwords_on_every_replica(#[values(Redi
     // A right code resets the failures.
     wait_until_compared(|| app.authenticate_totp(&mfa_token, &wrong));
     let code = authenticator.recovery_code();
-    crate::support::wait_until("the wait has passed", || app.authenticate_totp(&mfa_token, code).status == 200);
+    wait_until("the wait has passed", || app.authenticate_totp(&mfa_token, code).status == 200);
     for _ in 0..4 {
         app.authenticate_totp(&mfa_token, &wrong).assert_error(401, "invalid_code");
     }
@@ -43,9 +45,44 @@ fn the_right_password_resets_no_failures(#[values(Redis, Embedded)] store: Store
             return first;
         }
         first.assert_error(401, "mfa_required");
-        app.authenticate_totp(&crate::support::text(&first, "mfa_token"), &wrong)
+        app.authenticate_totp(&text(&first, "mfa_token"), &wrong)
     });
     assert!((5..8).contains(&compared), "{compared}");
+}
+
+#[rstest]
+fn a_new_password_resets_no_failures(#[values(Redis, Embedded)] store: Store) {
+    let app = TestApp::start(store);
+    let (session, authenticator) = app.account_with_totp();
+    let wrong = authenticator.wrong_code();
+    let (token, password) = (RefCell::new(session.access_token.clone()), RefCell::new(PASSWORD.to_owned()));
+    // A new password after each code, as somebody would send it who knows the password and has a session.
+    let (compared, _) = guess_until_throttled(|| {
+        let removed = app.remove_totp(&token.borrow(), &password.borrow(), &wrong);
+        if removed.status == 429 {
+            return removed;
+        }
+        removed.assert_error(403, "wrong_code");
+        let next = format!("{}x", password.borrow());
+        let changed = app.change_password(&token.borrow(), &password.borrow(), &next);
+        if changed.status == 429 {
+            return changed;
+        }
+        token.replace(text(&changed, "access_token"));
+        password.replace(next);
+        removed
+    });
+    assert!((4..8).contains(&compared), "{compared}");
+    // A right code resets the failures. Wrong codes at the set-up may have counted, too.
+    let signed_in = || {
+        let answer = app.authenticate(&session.email, &password.borrow());
+        answer.status == 401
+            && app.authenticate_totp(&text(&answer, "mfa_token"), authenticator.recovery_code()).status == 200
+    };
+    wait_until("the wait has passed", signed_in);
+    for _ in 0..4 {
+        app.remove_totp(&token.borrow(), &password.borrow(), &wrong).assert_error(403, "wrong_code");
+    }
 }
 
 #[rstest]

@@ -97,7 +97,7 @@ impl Embedded {
                 Ok(Outcome::Done)
             })
             .await?;
-        if outcome == Outcome::Done {
+        if outcome == Outcome::Done && expected.user.password_resets_failures() {
             self.counts.forget_guesses(tag, expected.user.known_addresses.names());
         }
         Ok(outcome)

@@ -96,14 +96,14 @@ impl Embedded {
         epoch: Id,
         change: Option<Change<'_>>,
     ) -> Result<Outcome, Error> {
-        let known = change.map(|change| change.known);
-        let change = change.map(|Change { expected, user, .. }| Replacement {
+        let resetting = change.filter(|change| change.expected.user.password_resets_failures());
+        let replacement = change.map(|Change { expected, user, .. }| Replacement {
             expected: expected.revision.clone(),
             record: encode_changed_user(user, expected),
             profile: access::profile(user),
         });
-        let outcome = self.write(move |tables, now| keep_only(tables, (tag, sid), epoch, change, now)).await?;
-        if let Some(known) = known
+        let outcome = self.write(move |tables, now| keep_only(tables, (tag, sid), epoch, replacement, now)).await?;
+        if let Some(Change { known, .. }) = resetting
             && outcome == Outcome::Done
         {
             self.counts.forget_guesses(tag, known);

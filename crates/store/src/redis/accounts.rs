@@ -156,8 +156,10 @@ impl Redis {
         // The entry to spend is the first of the keys to delete.
         let kinds = spent.map(|spent| spent.kind).into_iter().chain(ended.iter().copied());
         keys.extend(kinds.map(|kind| names.pending(tag, kind)));
-        keys.push(names.failures(tag, None));
-        keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        if expected.user.password_resets_failures() {
+            keys.push(names.failures(tag, None));
+            keys.extend(expected.user.known_addresses.names().map(|known| names.failures(tag, Some(known))));
+        }
         let has_spent = u8::from(spent.is_some());
         let value = spent.map_or(&[][..], |spent| spent.value);
         let call = || Request::call(&REPLACE_USER, &keys).arg(&expected.revision).arg(record).arg(has_spent).arg(value);

@@ -121,9 +121,13 @@ impl Redis {
     ) -> Result<Outcome, Error> {
         let names = self.keys();
         let mut keys = vec![names.user(tag), names.epoch(tag), names.access(tag, sid), names.refresh(tag, sid)];
-        keys.extend([names.sessions(tag), names.failures(tag, None)]);
-        let known = change.and_then(|change| change.known);
-        keys.extend(known.map(|known| names.failures(tag, Some(known))));
+        keys.push(names.sessions(tag));
+        if let Some(Change { expected, known, .. }) = change
+            && expected.user.password_resets_failures()
+        {
+            keys.push(names.failures(tag, None));
+            keys.extend(known.map(|known| names.failures(tag, Some(known))));
+        }
         keys.extend(PendingKind::OF_A_PASSWORD.map(|kind| names.pending(tag, kind)));
         let record =
             change.map(|Change { expected, user, .. }| encode_changed_user(user, expected)).unwrap_or_default();
