@@ -101,7 +101,10 @@ impl Auth {
 
 /// Names the factors of an account: a digest that changes with the password, and with each new second factor. `None`
 /// without a second factor.
+///
+/// The sealed secret has a random nonce, so no two second factors have the same digest. If a secret is sealed again after
+/// a change of `AUTH_SECRET_KEY`, the mfa tokens of the account end, and its user sends the password once more.
 fn factors_of(user: &User) -> Option<Id> {
-    let confirmed_at = user.totp.as_ref()?.confirmed_at.to_be_bytes();
-    Some(Id::digest(&[user.id.as_bytes(), &confirmed_at[..], user.password_hash.as_bytes()].concat()))
+    let sealed = user.totp.as_ref()?.secret.as_bytes();
+    Some(Id::digest(&[user.id.as_bytes(), sealed, user.password_hash.as_bytes()].concat()))
 }

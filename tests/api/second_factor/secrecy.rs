@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// The record of a user, as a reader of Redis sees it.
-fn record(redis: &RedisServer, session: &Session) -> Value {
+pub(super) fn record(redis: &RedisServer, session: &Session) -> Value {
     serde_json::from_str(&redis.command::<String>(&["GET", &Keys::of(session).user()])).unwrap()
 }
 

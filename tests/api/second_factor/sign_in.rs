@@ -4,6 +4,7 @@ use auth_service_token::{Id, MfaClaims};
 use rstest::rstest;
 use serde_json::json;
 
+use super::secrecy::record;
 use crate::support::{
     Keys, PASSWORD, RESOURCE_SERVERS, RedisServer, Session,
     Store::{self, Embedded, Redis},
@@ -136,6 +137,22 @@ fn a_changed_password_or_second_factor_ends_the_mfa_token(#[values(Redis, Embedd
     app.authenticate_totp(&mfa_token, next.recovery_code()).assert_error(401, "invalid_mfa_token");
     assert_eq!(app.delete_user(&session.access_token, PASSWORD).status, 200);
     app.authenticate_totp(&mfa_token, next.recovery_code()).assert_error(401, "invalid_mfa_token");
+}
+
+#[test]
+fn the_next_second_factor_of_the_same_second_ends_the_mfa_token() {
+    let redis = RedisServer::start(&[]);
+    let app = TestApp::start_on(&redis.url(), &[]);
+    let (session, authenticator) = app.account_with_totp();
+    let mfa_token = app.mfa_token(&session.email);
+    let former = record(&redis, &session)["totp"]["confirmed_at"].clone();
+    assert_eq!(app.remove_totp(&session.access_token, PASSWORD, authenticator.recovery_code()).status, 200);
+    let next = app.enable_totp(&session.access_token);
+    let mut changed = record(&redis, &session);
+    changed["totp"]["confirmed_at"] = former;
+    let () = redis.command(&["SET", &Keys::of(&session).user(), &changed.to_string()]);
+    app.authenticate_totp(&mfa_token, next.recovery_code()).assert_error(401, "invalid_mfa_token");
+    assert_eq!(app.authenticate_totp(&app.mfa_token(&session.email), next.recovery_code()).status, 200);
 }
 
 #[rstest]
