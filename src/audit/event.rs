@@ -73,17 +73,14 @@ impl Event {
         Self::EmailChanged,
     ];
 
-    /// Whether webhooks announce the event. They leave out failed guesses, the frequent events of live sessions, and the
-    /// request for a new password, whose work must be the same for an unknown email.
+    /// Whether webhooks announce the event. They leave out wrong passwords and refusals, which need no account, the
+    /// frequent events of live sessions, and the request for a new password, whose work must be the same for an unknown
+    /// email. They announce a wrong code, because only somebody who knows the password gets to this step at a sign-in,
+    /// and the limits on guesses bound the number.
     pub(crate) fn is_announced(self) -> bool {
         !matches!(
             self,
-            Self::SignInFailed
-                | Self::SecondFactorFailed
-                | Self::PasswordResetRequested
-                | Self::Throttled
-                | Self::Refreshed
-                | Self::Renewed
+            Self::SignInFailed | Self::PasswordResetRequested | Self::Throttled | Self::Refreshed | Self::Renewed
         )
     }
 

@@ -87,7 +87,9 @@ impl Auth {
             };
             let Some(Accepted { user, amr }) = accepted else {
                 let subject = Subject { user_id: Some(claims.sub), email: email.as_ref(), ..Subject::default() };
-                self.parts.audit.record(Event::SecondFactorFailed, caller, subject);
+                // If the outbox does not take the event, the answer is the same as after a right code, and the guess
+                // stays counted.
+                self.record(Event::SecondFactorFailed, caller, subject).await?;
                 return Err(Error::InvalidCode);
             };
             let proven = Proven { tag: claims.tag, stored, user, is_changed: true, guess, amr };

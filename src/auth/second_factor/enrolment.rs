@@ -80,7 +80,7 @@ impl Auth {
             // Deleted in between.
             None => Err(self.refused(by)),
         };
-        self.close(guess, enabled).await
+        self.close(caller, by, guess, enabled).await
     }
 
     async fn enable(
@@ -104,7 +104,7 @@ impl Auth {
             Code::App(code) => secret.verify(code, now, 0),
             Code::Recovery(_) => None,
         };
-        let Some(last_step) = step else { return Err(self.code_failed(caller, by)) };
+        let Some(last_step) = step else { return Err(Error::WrongCode) };
         let codes = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate()).collect::<Result<Vec<_>, _>>()?;
         let recovery_codes = codes.iter().map(|code| recovery_digest(user.id, code)).collect();
         let totp = Totp { secret: sealed.to_owned(), confirmed_at: now, last_step, recovery_codes };
@@ -135,7 +135,7 @@ impl Auth {
         // The password and the code are one guess.
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         let disabled = self.disable(caller, by, &stored, code).await;
-        self.close(guess, disabled).await
+        self.close(caller, by, guess, disabled).await
     }
 
     async fn disable(&self, caller: &Caller, by: &Authorized, stored: &StoredUser, code: &Code) -> Result<(), Error> {
@@ -143,7 +143,7 @@ impl Auth {
             return Err(Error::TotpNotEnabled);
         }
         let Some(accepted) = self.accept_code(&stored.user, code)? else {
-            return Err(self.code_failed(caller, by));
+            return Err(Error::WrongCode);
         };
         let changed = User { totp: None, ..accepted.user };
         match self.store.update_user(by.claims.tag, stored, &changed, None).await? {
@@ -154,15 +154,18 @@ impl Auth {
         self.record(Event::TotpDisabled, caller, by.subject()).await
     }
 
-    /// Records a wrong code. Returns the error of the request.
-    fn code_failed(&self, caller: &Caller, by: &Authorized) -> Error {
-        self.parts.audit.record(Event::SecondFactorFailed, caller, by.subject());
-        Error::WrongCode
-    }
-
-    /// Takes back the guess, unless the code was wrong.
-    async fn close<T>(&self, guess: Guess, result: Result<T, Error>) -> Result<T, Error> {
-        if !matches!(result, Err(Error::WrongCode)) {
+    /// Takes back the guess, unless the code was wrong. Records a wrong code, whose guess stays counted also if the outbox
+    /// does not take the event.
+    async fn close<T>(
+        &self,
+        caller: &Caller,
+        by: &Authorized,
+        guess: Guess,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if matches!(result, Err(Error::WrongCode)) {
+            self.record(Event::SecondFactorFailed, caller, by.subject()).await?;
+        } else {
             self.withdraw(guess).await;
         }
         result

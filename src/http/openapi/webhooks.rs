@@ -15,7 +15,7 @@ pub(super) fn webhooks() -> Value {
         "securityEvent": {
             "post": {
                 "operationId": "securityEvent",
-                "summary": "Something has changed an account or a session",
+                "summary": "An account or a session has changed, or somebody who knows a password sent a wrong code",
                 "description": description,
                 "parameters": [
                     header("webhook-id", "The id of the event, the same for each try.", id()),

@@ -56,6 +56,29 @@ fn every_event_arrives_signed(#[values(Store::Redis, Store::Embedded)] store: St
     assert_prints_no_secret(&app);
 }
 
+/// A wrong code is announced, because only somebody who knows the password gets to the code. A wrong password is not.
+#[rstest]
+fn a_wrong_code_is_announced(#[values(Store::Redis, Store::Embedded)] store: Store) {
+    let receiver = Receiver::start();
+    let app = Scene::new(store).start(&receiver, &[]);
+    let (session, authenticator) = app.account_with_totp();
+    let (wrong, mfa_token) = (authenticator.wrong_code(), app.mfa_token(&session.email));
+    app.authenticate(&session.email, "a wrong one").assert_error(401, "invalid_credentials");
+    app.authenticate_totp(&mfa_token, &wrong).assert_error(401, "invalid_code");
+    app.remove_totp(&session.access_token, PASSWORD, &wrong).assert_error(403, "wrong_code");
+    assert_eq!(app.authenticate_totp(&mfa_token, authenticator.recovery_code()).status, 200);
+    wait_until("all events have arrived", || receiver.kinds().iter().filter(|kind| *kind == "signed_in").count() == 2);
+    let mut kinds = receiver.kinds();
+    let of_codes = kinds.split_off(kinds.iter().position(|kind| kind == "second_factor_required").unwrap());
+    assert_eq!(of_codes, ["second_factor_required", "second_factor_failed", "second_factor_failed", "signed_in"]);
+    let failed: Vec<_> = receiver.hooks().into_iter().filter(|hook| hook.kind() == "second_factor_failed").collect();
+    for hook in &failed {
+        assert_eq!(hook.event()["data"]["user_id"], claims(&session.access_token)["sub"]);
+        assert!(!hook.body.contains(&wrong) && !hook.body.contains(&mfa_token), "{}", hook.body);
+    }
+    assert_eq!(failed.last().unwrap().event()["data"]["session_id"], session.id());
+}
+
 #[test]
 fn a_receiver_over_tls_must_have_a_certificate_that_the_system_trusts() {
     let certificates = Certificates::shared();

@@ -129,3 +129,40 @@ fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
     receiver.wait_for(1);
     assert_eq!(receiver.kinds(), ["signed_up"]);
 }
+
+/// Whether or not a code is right, the answer is the same while the outbox takes no event. A wrong code stays counted.
+#[test]
+fn an_outbox_that_refuses_events_helps_nobody_to_guess_codes() {
+    let receiver = Receiver::start();
+    let redis = RedisServer::start(&[]);
+    let url = receiver.url();
+    let settings = [
+        ("WEBHOOK_URL", &*url),
+        ("WEBHOOK_SECRET", crate::support::WEBHOOK_SECRET),
+        ("WEBHOOK_ALLOW_PRIVATE", "on"),
+        ("REQUEST_TIMEOUT_SECONDS", "3"),
+    ];
+    let app = TestApp::start_on(&redis.url(), &settings);
+    let (session, authenticator) = app.account_with_totp();
+    let (wrong, mfa_token) = (authenticator.wrong_code(), app.mfa_token(&session.email));
+    let failures = || -> u64 {
+        let keys = redis.keys().into_iter().filter(|key| key.contains(":f"));
+        keys.filter_map(|key| redis.command::<Option<u64>>(&["HGET", &key, "n"])).sum()
+    };
+    wait_until("the outbox is empty", || receiver.kinds().last().is_some_and(|kind| kind == "second_factor_required"));
+    let before = failures();
+    let () = redis.command(&["SET", "as:webhooks", "no stream"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| app.authenticate_totp(&mfa_token, &wrong).assert_error(503, "deadline_exceeded"));
+        scope.spawn(|| {
+            let answer = app.remove_totp(&session.access_token, PASSWORD, &wrong);
+            answer.assert_error(503, "deadline_exceeded");
+        });
+    });
+    assert_eq!(failures(), before + 2);
+    app.authenticate_totp(&mfa_token, authenticator.recovery_code()).assert_error(503, "deadline_exceeded");
+    assert_eq!(failures(), 0, "a right code resets the failures");
+    let () = redis.command(&["DEL", "as:webhooks"]);
+    let failed = || receiver.kinds().iter().filter(|kind| *kind == "second_factor_failed").count();
+    wait_longer(20, "the events arrive", || failed() as u64 == before + 2);
+}
