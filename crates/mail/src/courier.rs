@@ -24,6 +24,17 @@ use crate::{
 
 /// The number of connections at the same time. More would only meet the limits of SMTP servers.
 const CONNECTIONS: usize = 4;
+/// The pause before the first try of a mail. Without the pause, the work on the mail would slow down the answer to the
+/// request that causes the mail, and the time of the answer would tell whether an account exists.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// What the thread gets.
+pub(crate) enum Task {
+    /// A mail.
+    Deliver(Job),
+    /// A place in the queue that is free after the same pause.
+    Nothing(OwnedSemaphorePermit),
+}
 
 /// A mail in the queue. A job that is dropped without an outcome counts as lost.
 pub(crate) struct Job {
@@ -97,8 +108,16 @@ impl Courier {
         })
     }
 
-    /// Delivers one mail.
-    pub(crate) async fn deliver(&self, job: Job) {
+    /// Leaves the processor to the answer to the request, and then delivers the mail, if there is one.
+    pub(crate) async fn begin(&self, task: Task) {
+        self.rest(HEAD_START).await;
+        match task {
+            Task::Deliver(job) => self.deliver(job).await,
+            Task::Nothing(place) => drop(place),
+        }
+    }
+
+    async fn deliver(&self, job: Job) {
         let letter = match Letter::write(&job.message, &self.sender, &self.templates) {
             Ok(letter) => letter,
             Err(sentence) => return job.lost(Loss::Internal, &sentence),
@@ -160,7 +179,7 @@ impl Courier {
         }
     }
 
-    /// Waits for the next try. While the server stops, there is no pause.
+    /// Waits before a try. While the server stops, there is no pause.
     async fn rest(&self, pause: Duration) {
         let mut stopping = self.stopping.clone();
         tokio::select! {

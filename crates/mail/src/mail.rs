@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    courier::{Courier, Job},
+    courier::{Courier, Job, Task},
     message::Message,
     metrics::{Loss, Metrics},
     settings::Settings,
@@ -24,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Sends mails from a thread of its own. Clones share the thread.
 #[derive(Clone)]
 pub struct Mail {
-    jobs: mpsc::UnboundedSender<Job>,
+    tasks: mpsc::UnboundedSender<Task>,
     places: Arc<Semaphore>,
     stop: watch::Sender<Option<Instant>>,
     metrics: Metrics,
@@ -32,7 +32,7 @@ pub struct Mail {
 
 /// A place in the queue. The drop of a place sends nothing.
 pub struct Place {
-    jobs: mpsc::UnboundedSender<Job>,
+    tasks: mpsc::UnboundedSender<Task>,
     permit: OwnedSemaphorePermit,
     metrics: Metrics,
 }
@@ -47,7 +47,7 @@ impl Mail {
     /// # Errors
     /// When the system refuses a thread, or its certificates cannot be used.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        let (tasks, mut queue) = mpsc::unbounded_channel::<Task>();
         let (stop, stopping) = watch::channel(None);
         let metrics = Metrics::default();
         let courier = Arc::new(Courier::new(settings, metrics.clone(), stopping)?);
@@ -56,13 +56,13 @@ impl Mail {
         let keep = stop.clone();
         let work = async move {
             let _keep = keep;
-            while let Some(job) = queue.recv().await {
+            while let Some(task) = queue.recv().await {
                 let courier = Arc::clone(&courier);
-                tokio::spawn(async move { courier.deliver(job).await });
+                tokio::spawn(async move { courier.begin(task).await });
             }
         };
         thread::Builder::new().name("mail".to_owned()).spawn(move || runtime.block_on(work))?;
-        Ok(Self { jobs, places: Arc::new(Semaphore::new(PLACES as usize)), stop, metrics })
+        Ok(Self { tasks, places: Arc::new(Semaphore::new(PLACES as usize)), stop, metrics })
     }
 
     /// Reserves a place in the queue, so that a request can find out that the queue is full before it changes anything.
@@ -71,7 +71,7 @@ impl Mail {
     /// [`Full`]. The metrics count it as a lost mail.
     pub fn reserve(&self) -> Result<Place, Full> {
         match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => Ok(Place { jobs: self.jobs.clone(), permit, metrics: self.metrics.clone() }),
+            Ok(permit) => Ok(Place { tasks: self.tasks.clone(), permit, metrics: self.metrics.clone() }),
             Err(_) => {
                 self.metrics.lost(Loss::QueueFull);
                 Err(Full)
@@ -111,8 +111,15 @@ fn queued(places: &Semaphore) -> usize {
 impl Place {
     /// Puts a mail into the queue, and returns at once. `request_id` names the request in the log if the mail is lost.
     pub fn send(self, request_id: &str, message: Message) {
-        let Self { jobs, permit, metrics } = self;
+        let Self { tasks, permit, metrics } = self;
         // Fails only if the thread has died. The drop of the job then reports the loss.
-        let _ = jobs.send(Job::new(message, request_id.to_owned(), permit, metrics));
+        let _ = tasks.send(Task::Deliver(Job::new(message, request_id.to_owned(), permit, metrics)));
+    }
+
+    /// Gives the place back through the thread, so that the caller's time is that of [`Place::send`], and does not tell
+    /// whether there is somebody to send a mail to.
+    pub fn send_nothing(self) {
+        // Fails only if the thread has died, and frees the place then, too.
+        let _ = self.tasks.send(Task::Nothing(self.permit));
     }
 }
