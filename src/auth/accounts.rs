@@ -181,7 +181,7 @@ impl Auth {
     ) -> Result<Authorized, Error> {
         let outcome = self.store.keep_only(by.claims.tag, by.claims.sid, epoch, Some(change)).await;
         self.settle(&by, guess, change.expected, outcome).await?;
-        self.notify(caller, change.user, |to| Message::PasswordChanged { to });
+        self.notify(caller, by.claims.tag, change.user, |to| Message::PasswordChanged { to }).await;
         self.record(Event::PasswordChanged, caller, by.subject()).await?;
         self.moved(by, epoch)
     }

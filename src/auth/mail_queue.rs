@@ -6,8 +6,10 @@ use auth_service_records::{error::Error, mail_token::MailToken, throttle::Limit}
 use crate::config::EmailVerification;
 
 const SECONDS_PER_HOUR: u64 = 60 * 60;
-/// The maximum number of links that one mailbox gets in an hour.
+/// The maximum number of links of one kind that a mailbox gets in an hour.
 const LINKS_PER_HOUR: u64 = 5;
+/// The maximum number of notices that a mailbox gets in an hour.
+const NOTICES_PER_HOUR: u64 = 10;
 
 /// The queue of mails, and the settings of the use cases by mail.
 #[derive(Clone)]
@@ -41,8 +43,13 @@ impl Mails {
         Limit { count: self.limit_per_hour, seconds: SECONDS_PER_HOUR }
     }
 
-    /// The limit on links to one mailbox.
-    pub(super) fn limit_of_mailbox() -> Limit {
+    /// The limit on links of one kind to one mailbox.
+    pub(super) fn limit_of_links() -> Limit {
         Limit { count: LINKS_PER_HOUR, seconds: SECONDS_PER_HOUR }
+    }
+
+    /// The limit on notices to one mailbox.
+    pub(super) fn limit_of_notices() -> Limit {
+        Limit { count: NOTICES_PER_HOUR, seconds: SECONDS_PER_HOUR }
     }
 }

@@ -35,7 +35,7 @@ pub fn wait_seconds(failures: u32) -> u64 {
     }
 }
 
-/// Calls that are counted for each client address, or for each account.
+/// Calls that are counted for each client address, and mails that are counted for each mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counter {
     /// Guesses at a password that were wrong or are being verified.
@@ -44,8 +44,17 @@ pub enum Counter {
     Removals,
     /// Sign-ups, whether or not they succeed.
     SignUps,
-    /// Requests for a mail, counted for each client address and for each account.
+    /// Requests for a mail, counted for each client address.
     Mails,
+    /// Links to a mailbox that reset a password. Each kind of link has a count of its own, because the requests for one
+    /// kind must not use up the links of another.
+    ResetLinks,
+    /// Links to a mailbox that verify its address.
+    VerificationLinks,
+    /// Links to a mailbox that make its address the one of an account.
+    ChangeLinks,
+    /// Notices to a mailbox about changes of its account.
+    Notices,
 }
 
 /// Whether a guess at the password of an account may be compared.

@@ -51,15 +51,15 @@ impl Auth {
     ) -> Result<(), Error> {
         self.count_mail_of_address(caller, mails).await?;
         let (tag, subject) = (by.claims.tag, by.subject());
-        // Both mailboxes have a limit, because the new one may be a stranger's.
-        let admits = self.count_link(caller, subject, tag).await?;
-        let admits_link =
-            if email.tag() == tag { admits } else { self.count_link(caller, subject, email.tag()).await? };
-        if !(admits && admits_link) {
+        // Both mailboxes have a limit, because the new one may be a stranger's. No link goes out without its notice.
+        let kind = MailTokenKind::EmailChange;
+        let admits_notice = self.count_notice(caller, subject, tag).await?;
+        let admits_link = self.count_link(caller, subject, kind, email.tag()).await?;
+        if !(admits_notice && admits_link) {
             return Ok(());
         }
         let change = NewEmail { user_id: user.id, email: email.clone() };
-        let token = self.new_token(MailTokenKind::EmailChange, tag, Some(&change)).await?;
+        let token = self.new_token(kind, tag, Some(&change)).await?;
         let link = Message::ChangeEmail { to: email.as_str().to_owned(), link: mails.link(&token) };
         of_link.send(&caller.request_id, link);
         of_notice.send(&caller.request_id, Message::EmailChangeRequested { to: user.email.clone() });
@@ -83,7 +83,7 @@ impl Auth {
             let spent = Spent { kind: PendingKind::EmailChange, value: &entry.value };
             match self.store.move_user(token.tag(), email.tag(), &stored, &user, spent).await? {
                 Moved::Done => {
-                    self.notify(caller, &stored.user, |to| Message::EmailChanged { to });
+                    self.notify(caller, token.tag(), &stored.user, |to| Message::EmailChanged { to }).await;
                     let subject = Subject { user_id: Some(user_id), email: Some(&email), ..Subject::default() };
                     return self.record(Event::EmailChanged, caller, subject).await;
                 }

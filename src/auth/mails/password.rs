@@ -32,15 +32,17 @@ impl Auth {
         let stored = self.store.find_user(tag).await?;
         let user_id = stored.as_ref().map(|stored| stored.user.id);
         let subject = Subject { user_id, email: Some(email), ..Subject::default() };
-        if !self.count_link(caller, subject, tag).await? {
+        let kind = MailTokenKind::PasswordReset;
+        if !self.count_link(caller, subject, kind, tag).await? {
             return Ok(());
         }
         // Without an account, nobody ever learns the token.
-        let token = self.new_token(MailTokenKind::PasswordReset, tag, None).await?;
+        let token = self.new_token(kind, tag, None).await?;
         let link = mails.link(&token);
-        if let Some(stored) = stored {
+        match stored {
             // The mail goes to the address of the account, because the spelling in the request may differ.
-            place.send(&caller.request_id, Message::ResetPassword { to: stored.user.email, link });
+            Some(stored) => place.send(&caller.request_id, Message::ResetPassword { to: stored.user.email, link }),
+            None => place.send_nothing(),
         }
         // Only the audit trail has this event. A webhook would be one more call of the store for accounts that exist.
         self.parts.audit.record(Event::PasswordResetRequested, caller, subject);
@@ -76,7 +78,7 @@ impl Auth {
             };
             let spent = Spent { kind: PendingKind::PasswordReset, value: &entry.value };
             if self.store.replace_user(token.tag(), stored, &user, Some(spent)).await? == Outcome::Done {
-                self.notify(caller, &user, |to| Message::PasswordChanged { to });
+                self.notify(caller, token.tag(), &user, |to| Message::PasswordChanged { to }).await;
                 let subject = Subject { user_id: Some(user.id), ..Subject::default() };
                 return self.record(Event::PasswordReset, caller, subject).await;
             }

@@ -37,12 +37,37 @@ impl Auth {
     ///
     /// # Errors
     /// An error of the store.
-    pub(super) async fn count_link(&self, caller: &Caller, subject: Subject<'_>, tag: Id) -> Result<bool, Error> {
-        let is_admitted = self.store.count_call(Counter::Mails, tag, Mails::limit_of_mailbox()).await?.is_none();
-        if !is_admitted {
+    pub(super) async fn count_link(
+        &self,
+        caller: &Caller,
+        subject: Subject<'_>,
+        kind: MailTokenKind,
+        tag: Id,
+    ) -> Result<bool, Error> {
+        let counter = match kind {
+            MailTokenKind::PasswordReset => Counter::ResetLinks,
+            MailTokenKind::EmailVerification => Counter::VerificationLinks,
+            MailTokenKind::EmailChange => Counter::ChangeLinks,
+        };
+        let wait = self.store.count_call(counter, tag, Mails::limit_of_links()).await?;
+        Ok(self.admits_mail(caller, subject, wait))
+    }
+
+    /// Counts a notice to the mailbox `tag`. Returns whether the mailbox may get the notice.
+    ///
+    /// # Errors
+    /// An error of the store.
+    pub(super) async fn count_notice(&self, caller: &Caller, subject: Subject<'_>, tag: Id) -> Result<bool, Error> {
+        let wait = self.store.count_call(Counter::Notices, tag, Mails::limit_of_notices()).await?;
+        Ok(self.admits_mail(caller, subject, wait))
+    }
+
+    /// Whether a mailbox gets a mail, if the store tells it to wait this many seconds.
+    fn admits_mail(&self, caller: &Caller, subject: Subject<'_>, wait: Option<u64>) -> bool {
+        if wait.is_some() {
             self.parts.audit.record(Event::Throttled, caller, subject);
         }
-        Ok(is_admitted)
+        wait.is_none()
     }
 
     /// Makes a token for the account `tag`, and stores its entry, which replaces the entry of the former token.
@@ -74,25 +99,39 @@ impl Auth {
         subject: Subject<'_>,
         tag: Id,
     ) -> Result<bool, Error> {
-        if !self.count_link(caller, subject, tag).await? {
+        let kind = MailTokenKind::EmailVerification;
+        if !self.count_link(caller, subject, kind, tag).await? {
             return Ok(false);
         }
-        let token = self.new_token(MailTokenKind::EmailVerification, tag, None).await?;
+        let token = self.new_token(kind, tag, None).await?;
         let message = Message::VerifyEmail { to: email.to_owned(), link: mails.link(&token) };
         place.send(&caller.request_id, message);
         Ok(true)
     }
 
-    /// Tells the owner of an account about a change that has happened. A full queue must not undo the change, so the
-    /// log tells that the notice is missing.
-    pub(in crate::auth) fn notify(&self, caller: &Caller, user: &User, message: impl FnOnce(String) -> Message) {
+    /// Tells the owner of the account `tag` about a change that has happened. Nothing here may undo the change, so the
+    /// log tells that a full queue has no place for the notice, and the audit trail that the limit is reached.
+    pub(in crate::auth) async fn notify(
+        &self,
+        caller: &Caller,
+        tag: Id,
+        user: &User,
+        message: impl FnOnce(String) -> Message,
+    ) {
         let Some(mails) = &self.parts.mails else { return };
-        match mails.reserve() {
-            Ok(place) => place.send(&caller.request_id, message(user.email.clone())),
-            Err(_) => {
-                let (user_id, request_id) = (user.id, &caller.request_id);
-                tracing::warn!(%user_id, request_id, "a notice was not sent, because the queue of mails is full");
-            }
+        let (user_id, request_id) = (user.id, &caller.request_id);
+        let Ok(place) = mails.reserve() else {
+            tracing::warn!(%user_id, request_id, "a notice was not sent, because the queue of mails is full");
+            return;
+        };
+        let subject = Subject { user_id: Some(user_id), ..Subject::default() };
+        let counted = self.count_notice(caller, subject, tag).await.unwrap_or_else(|error| {
+            // The owner should learn of the change. Nobody can cause the failure in order to send more notices.
+            tracing::warn!(%user_id, request_id, ?error, "a notice could not be counted, so it is not limited");
+            true
+        });
+        if counted {
+            place.send(request_id, message(user.email.clone()));
         }
     }
 }

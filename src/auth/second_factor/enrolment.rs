@@ -40,8 +40,9 @@ impl Auth {
     /// factor counts only after [`Auth::confirm_totp`].
     ///
     /// # Errors
-    /// [`Error::WrongPassword`], [`Error::TotpAlreadyEnabled`], [`Error::Throttled`], [`Error::Overloaded`],
-    /// [`Error::TokenInvalid`], [`Error::TokenExpired`], or an error of the store.
+    /// [`Error::WrongPassword`], [`Error::TotpAlreadyEnabled`], [`Error::EmailNotVerified`] unless
+    /// `EMAIL_VERIFICATION=off`, [`Error::Throttled`], [`Error::Overloaded`], [`Error::TokenInvalid`],
+    /// [`Error::TokenExpired`], or an error of the store.
     pub async fn start_totp(&self, caller: &Caller, by: &Authorized, password: &Password) -> Result<Enrolment, Error> {
         let Verified { stored, guess, .. } = self.verify_own_password(caller, by, password).await?;
         self.withdraw(guess).await;
@@ -115,7 +116,7 @@ impl Auth {
             // The account has changed since it was read: the client may try again.
             Outcome::NotThere | Outcome::Refused => return Err(Error::Overloaded),
         }
-        self.notify(caller, &changed, |to| Message::SecondFactorChanged { to, enabled: true });
+        self.notify(caller, tag, &changed, |to| Message::SecondFactorChanged { to, enabled: true }).await;
         self.record(Event::TotpEnabled, caller, by.subject()).await?;
         Ok(codes)
     }
@@ -150,7 +151,8 @@ impl Auth {
             Outcome::Done => {}
             Outcome::NotThere | Outcome::Refused => return Err(Error::Overloaded),
         }
-        self.notify(caller, &changed, |to| Message::SecondFactorChanged { to, enabled: false });
+        let tag = by.claims.tag;
+        self.notify(caller, tag, &changed, |to| Message::SecondFactorChanged { to, enabled: false }).await;
         self.record(Event::TotpDisabled, caller, by.subject()).await
     }
 

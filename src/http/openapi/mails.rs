@@ -47,8 +47,8 @@ fn forgot_password() -> Described {
         .described(
             "Ask for a link that resets a password",
             "The server sends the link to the email of the account. The link is valid for an hour, and a newer link \
-             replaces it. The answer is the same whether or not there is an account. A mailbox gets at most five links \
-             an hour.",
+             replaces it. The answer is the same whether or not there is an account. A mailbox gets at most five of \
+             these links an hour.",
         )
         .body(JSON, "ForgottenPassword", true, &json!({"email": EMAIL}))
         .fails(general())
@@ -80,7 +80,7 @@ fn request_email_verification() -> Described {
         .described(
             "Ask for a link that verifies your email",
             "The link is valid for a day, and a newer link replaces it. The server sends nothing if the email is \
-             verified, or if the mailbox has received five links in the last hour.",
+             verified, or if the mailbox has received five of these links in the last hour.",
         )
         .protected()
         .fails(general())

@@ -82,7 +82,7 @@ fn a_server_that_dies_in_a_change_leaves_nothing_half_done() {
         // Of the old email, only counts are left.
         let old = tag(&moving.session.email);
         let left: Vec<_> = redis.keys().into_iter().filter(|key| key.contains(&old)).collect();
-        assert!(left.iter().all(|key| key.ends_with("}:n:m") || key.ends_with("}:f")), "{left:?}");
+        assert!(left.iter().all(|key| key.ends_with("}:n:o") || key.ends_with("}:f")), "{left:?}");
     }
     eprintln!("outcomes by (moved, answered) in {commands} rounds: {outcomes:?}");
 }

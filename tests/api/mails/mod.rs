@@ -5,6 +5,7 @@ mod dying;
 mod events;
 mod forged;
 mod limits;
+mod notices;
 mod outage;
 mod password;
 mod queue;

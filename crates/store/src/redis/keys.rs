@@ -156,13 +156,17 @@ impl Keys {
         self.key(tag, "d:", Some(moving))
     }
 
-    /// Calls of an address; lives until the window of the count ends.
+    /// Calls of an address, or mails to a mailbox; lives until the window of the count ends.
     pub(super) fn counter(&self, counter: Counter, address: Id) -> Key<'_> {
         let kind = match counter {
             Counter::Failures => "n:f",
             Counter::Removals => "n:d",
             Counter::SignUps => "n:s",
             Counter::Mails => "n:m",
+            Counter::ResetLinks => "n:r",
+            Counter::VerificationLinks => "n:v",
+            Counter::ChangeLinks => "n:c",
+            Counter::Notices => "n:o",
         };
         self.key(address, kind, None)
     }
