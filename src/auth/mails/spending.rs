@@ -52,13 +52,15 @@ impl Auth {
     /// The entry of a token, and the account.
     ///
     /// # Errors
-    /// [`Error::InvalidMailToken`] if the token is forged, spent, replaced or expired, or if there is no such account;
-    /// or an error of the store.
+    /// An error of the store; or [`Error::InvalidMailToken`] if the token is forged, spent, replaced or expired, or if
+    /// there is no such account.
     pub(super) async fn known(&self, token: &MailToken) -> Result<Known, Error> {
         let (tag, kind) = (token.tag(), pending_kind(token.kind()));
-        // Both at the same time. The read of the account also completes a change of the email whose answer was lost.
-        let (value, stored) = tokio::join!(self.store.find_pending(tag, kind), self.store.find_user(tag));
-        let entry = Entry::open(value?.ok_or(Error::InvalidMailToken)?, token)?;
-        Ok(Known { entry, stored: stored?.ok_or(Error::InvalidMailToken)? })
+        // The account first, because this read completes a change of the email that an outage has cut off. A client that
+        // repeats the spent token of that change gets no answer about the token before the change is complete.
+        let stored = self.store.find_user(tag).await?;
+        let value = self.store.find_pending(tag, kind).await?;
+        let entry = Entry::open(value.ok_or(Error::InvalidMailToken)?, token)?;
+        Ok(Known { entry, stored: stored.ok_or(Error::InvalidMailToken)? })
     }
 }
