@@ -160,7 +160,7 @@ impl Problem {
     pub(super) const EMAIL_NOT_VERIFIED: Self = Self::new(
         StatusCode::FORBIDDEN,
         "email_not_verified",
-        "The email address is not verified yet; open the link in the mail to this address, then sign in again",
+        "The email address is not verified yet; open the link in the mail to this address, then try again",
     );
     pub(super) const MAIL_NOT_CONFIGURED: Self =
         Self::not_found("mail_not_configured", "This server sends no mail; ask its operator for help");

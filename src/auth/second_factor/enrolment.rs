@@ -50,6 +50,11 @@ impl Auth {
         if user.totp.is_some() {
             return Err(Error::TotpAlreadyEnabled);
         }
+        // Otherwise a stranger who signs up with the address of its owner first could lock the owner out: a reset by
+        // mail leaves the second factor in place.
+        if self.shows_email_verified() && user.email_verified_at.is_none() {
+            return Err(Error::EmailNotVerified);
+        }
         let secret = TotpSecret::generate()?;
         let url = secret.url(&issuer_name(&self.parties().issuer), &user.email);
         // Never happens, because neither name has a colon.

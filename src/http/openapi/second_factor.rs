@@ -64,7 +64,7 @@ fn start_totp() -> Operation {
             "Start to set up a second factor",
             "Makes a secret for an authenticator app (RFC 6238: SHA-1, 6 digits, 30 seconds). Show `otpauth_url` as a \
              QR code. The second factor counts only after the confirmation with a code. A repetition replaces the \
-             secret.",
+             secret. Unless the server has `EMAIL_VERIFICATION=off`, the email must be verified.",
         )
         .protected()
         .body(JSON, "Confirmation", true, &json!({"password": PASSWORD}))
@@ -72,7 +72,8 @@ fn start_totp() -> Operation {
         .fails(general())
         .fails(of_json([("password", wrong_password())]))
         .fails(of_protected())
-        .fails([Problem::WRONG_PASSWORD, Problem::TOTP_ALREADY_ENABLED, Problem::HASHING_UNAVAILABLE, throttled()])
+        .fails([Problem::WRONG_PASSWORD, Problem::EMAIL_NOT_VERIFIED, Problem::TOTP_ALREADY_ENABLED])
+        .fails([Problem::HASHING_UNAVAILABLE, throttled()])
 }
 
 fn confirm_totp() -> Operation {

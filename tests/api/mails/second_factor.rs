@@ -26,6 +26,19 @@ fn the_owner_is_told_when_a_second_factor_is_enabled_or_removed(#[values(Redis, 
     }
 }
 
+/// Whoever signs up with the address of another person cannot lock out its owner with a second factor.
+#[rstest]
+fn only_a_verified_email_gets_a_second_factor(#[values(Redis, Embedded)] store: Store) {
+    let scene = Scene::start(store, &[("EMAIL_VERIFICATION", "optional")]);
+    let app = &scene.app;
+    let session = app.new_session();
+    app.start_totp(&session.access_token, "wrong horse").assert_error(403, "wrong_password");
+    app.start_totp(&session.access_token, PASSWORD).assert_error(403, "email_not_verified");
+    app.confirm_totp(&session.access_token, "081804").assert_error(404, "totp_not_started");
+    assert_eq!(app.verify_email(&scene.token("verify", &session.email)).status, 200);
+    assert_eq!(app.start_totp(&session.access_token, PASSWORD).status, 201);
+}
+
 #[rstest]
 fn a_reset_by_mail_leaves_the_second_factor_in_place(#[values(Redis, Embedded)] store: Store) {
     let scene = Scene::start(store, &[]);
