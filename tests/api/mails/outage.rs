@@ -59,7 +59,11 @@ fn a_store_that_takes_no_writes_is_503_and_spends_no_token() {
         assert_eq!(answer.status, 503, "{answer:?}");
     }
     redis.restart();
-    wait_until("the server is ready", || app.send("GET", "/readyz", &[], None).status == 200);
-    assert_eq!(app.reset_password(&first.reset, NEW_PASSWORD).status, 200);
-    assert_eq!(app.verify_email(&second.change).status, 200);
+    // Each worker has a connection of its own, which may be back later than that of another worker.
+    let done = |answer: &Answer| {
+        assert!([200, 503].contains(&answer.status), "{answer:?}");
+        answer.status == 200
+    };
+    wait_until("the token resets the password", || done(&app.reset_password(&first.reset, NEW_PASSWORD)));
+    wait_until("the token changes the email", || done(&app.verify_email(&second.change)));
 }

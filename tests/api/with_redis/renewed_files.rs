@@ -147,7 +147,7 @@ fn waiting_writes_use_the_replaced_password_too() {
     wait_until("the replica follows", || {
         replica.command::<String>(&["INFO", "replication"]).contains("master_link_status:up")
     });
-    let app = scene.app(&[("REDIS_WAIT_REPLICAS", "1")]);
+    let app = scene.app(&[("REDIS_WAIT_REPLICAS", "1"), ("REDIS_WAIT_TIMEOUT_MS", "500")]);
     scene.set_user(&[">second-planted"]);
     scene.write("password", "second-planted");
     scene.set_user(&["<first-planted"]);
