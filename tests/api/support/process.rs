@@ -3,14 +3,14 @@
 use std::{
     env,
     ffi::OsStr,
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     sync::{LazyLock, mpsc},
     thread,
 };
 
-use super::wait::wait_longer;
+use super::wait::{wait_longer, wait_until};
 
 /// A command for a program on the PATH. Panics if the program is missing, so that no test passes without it.
 ///
@@ -107,4 +107,14 @@ impl Drop for Process {
 pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success());
+    if name == "STOP" {
+        // The other threads run on until each has noticed the signal.
+        wait_until("all threads have stopped", || {
+            let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            tasks.all(|task| {
+                let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('T'))
+            })
+        });
+    }
 }

@@ -47,7 +47,7 @@ fn share(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> Optio
         let calls = calls - before.get(name).unwrap_or(&0);
         // The server asks Redis for the time in the background, not for each request. A refresh in the same millisecond as
         // the refresh before it needs no EXPIRE.
-        if calls % REQUESTS != 0 && !["time", "expire"].contains(&name.as_str()) {
+        if !calls.is_multiple_of(REQUESTS) && !["time", "expire"].contains(&name.as_str()) {
             return None;
         }
         if calls >= REQUESTS {
