@@ -19,9 +19,9 @@ mapfile -t missing < <(apt-get install --simulate --no-install-recommends "${pac
     awk '/^Inst lib/ { print $2 }' | grep -v '^libnss-wrapper$' || true)
 (cd "$directory/packages" && apt-get download --quiet "${packages[@]}" ${missing[@]+"${missing[@]}"})
 for package in "$directory"/packages/*.deb; do
-    dpkg-deb --extract "$package" "$directory/root"
+    dpkg-deb --extract "$package" "$directory/unpacked"
 done
 rm -r "$directory/packages"
 # The system ignores LD_LIBRARY_PATH for programs that run as another user.
-chmod u-s,g-s "$directory/root/usr/sbin/exim4"
+chmod u-s,g-s "$directory/unpacked/usr/sbin/exim4"
 touch "$directory/done"

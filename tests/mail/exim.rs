@@ -24,7 +24,7 @@ pub(crate) struct Exim {
 
 impl Exim {
     pub(crate) fn start() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mail/exim/root");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mail/exim/unpacked");
         assert!(root.is_dir(), "run .ci/exim.sh first");
         let (directory, certificates) = (tempfile::tempdir().unwrap(), Certificates::shared());
         // The user of Exim may have no access to the project.
