@@ -250,7 +250,7 @@ none_left_out
 grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
 # These tests mostly wait for alerts.
-RUST_TEST_THREADS=3 step "tests of monitoring" cargo test --locked --test monitoring
+RUST_TEST_THREADS=6 step "tests of monitoring" cargo test --locked --test monitoring
 none_left_out
 
 # The default build has none of the crates that send traces, so this step compiles the server again.
