@@ -146,7 +146,7 @@ fn an_outbox_that_refuses_events_helps_nobody_to_guess_codes() {
     let (session, authenticator) = app.account_with_totp();
     let (wrong, mfa_token) = (authenticator.wrong_code(), app.mfa_token(&session.email));
     let failures = || -> u64 {
-        let keys = redis.keys().into_iter().filter(|key| key.contains(":f"));
+        let keys = redis.keys().into_iter().filter(|key| key.contains("}:f"));
         keys.filter_map(|key| redis.command::<Option<u64>>(&["HGET", &key, "n"])).sum()
     };
     wait_until("the outbox is empty", || receiver.kinds().last().is_some_and(|kind| kind == "second_factor_required"));
