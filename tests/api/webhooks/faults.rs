@@ -107,11 +107,9 @@ fn no_event_of_an_answered_request_is_lost_when_redis_dies() {
     });
 }
 
-/// The change has happened, but the outbox does not take its event. The client gets an error, and the server keeps trying.
-#[test]
-fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
-    let receiver = Receiver::start();
-    let redis = RedisServer::start(&[]);
+/// A server whose requests wait three seconds for the outbox, and its Redis, whose outbox a test can break.
+fn with_an_outbox_of_its_own() -> (Receiver, RedisServer, TestApp) {
+    let (receiver, redis) = (Receiver::start(), RedisServer::start(&[]));
     let url = receiver.url();
     let settings = [
         ("WEBHOOK_URL", &*url),
@@ -120,6 +118,13 @@ fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
         ("REQUEST_TIMEOUT_SECONDS", "3"),
     ];
     let app = TestApp::start_on(&redis.url(), &settings);
+    (receiver, redis, app)
+}
+
+/// The change has happened, but the outbox does not take its event. The client gets an error, and the server keeps trying.
+#[test]
+fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
+    let (receiver, redis, app) = with_an_outbox_of_its_own();
     let () = redis.command(&["SET", "as:webhooks", "no stream"]);
     let email = unique_email();
     app.sign_up(&email, PASSWORD).assert_error(503, "deadline_exceeded");
@@ -133,16 +138,7 @@ fn an_event_that_the_outbox_refuses_at_first_arrives_later() {
 /// Whether or not a code is right, the answer is the same while the outbox takes no event. A wrong code stays counted.
 #[test]
 fn an_outbox_that_refuses_events_helps_nobody_to_guess_codes() {
-    let receiver = Receiver::start();
-    let redis = RedisServer::start(&[]);
-    let url = receiver.url();
-    let settings = [
-        ("WEBHOOK_URL", &*url),
-        ("WEBHOOK_SECRET", crate::support::WEBHOOK_SECRET),
-        ("WEBHOOK_ALLOW_PRIVATE", "on"),
-        ("REQUEST_TIMEOUT_SECONDS", "3"),
-    ];
-    let app = TestApp::start_on(&redis.url(), &settings);
+    let (receiver, redis, app) = with_an_outbox_of_its_own();
     let (session, authenticator) = app.account_with_totp();
     let (wrong, mfa_token) = (authenticator.wrong_code(), app.mfa_token(&session.email));
     let failures = || -> u64 {
