@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { AuthError, mailLink, memoryStorage } from "../auth-service.js";
-import { PASSWORD, clientOf, codeOf, linkTo, proxy, signedIn, uniqueEmail, until, withSecondFactor } from "./servers.js";
+import { PASSWORD, clientOf, codeOf, linkTo, proxy, signedIn, uniqueEmail, until, verified, withSecondFactor } from "./servers.js";
 
 const NEW_PASSWORD = "another horse";
 const TOTP = "/authenticate/totp";
@@ -110,7 +110,7 @@ test("a sign-in asks for a code until it is right, or until the user gives up", 
 
 test("a second factor is set up with a code, and removed with a recovery code", async () => {
     const { url } = await proxy();
-    const { client, email } = await signedIn(url);
+    const { client, email } = await verified(url);
     await assert.rejects(client.confirmTotp("123456"), { status: 404, code: "totp_not_started" });
     await assert.rejects(client.startTotp(NEW_PASSWORD), { status: 403, code: "wrong_password" });
     const { secret, otpauth_url, expires_in } = await client.startTotp(PASSWORD);

@@ -2,7 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import { createServer, request as send } from "node:http";
-import { AuthClient } from "../auth-service.js";
+import { AuthClient, mailLink } from "../auth-service.js";
 
 const replicas = process.env.REPLICAS.split(" ");
 export const PASSWORD = "correct horse";
@@ -101,9 +101,16 @@ export async function signedIn(url, options) {
     return { ...made, email };
 }
 
+/** A client with a session of a new account, whose user has used the link in the mail. */
+export async function verified(url) {
+    const made = await signedIn(url);
+    await made.client.verifyEmail(mailLink(await linkTo(made.email)).token);
+    return made;
+}
+
 /** A client without a session, whose account has a second factor. */
 export async function withSecondFactor(url) {
-    const { client, email, changes } = await signedIn(url);
+    const { client, email, changes } = await verified(url);
     const { secret } = await client.startTotp(PASSWORD);
     const recoveryCodes = await client.confirmTotp(codeOf(secret));
     await client.signOut();
