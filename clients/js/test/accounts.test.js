@@ -136,12 +136,13 @@ test("what works once is sent again only if the server did nothing, and a reques
         ["/password/reset", () => client.resetPassword("reset_a", NEW_PASSWORD)],
         ["/email/verify", () => client.verifyEmail("verify_a")],
     ]) {
+        const before = sent(path).length;
         faults = [failing("store_timeout")];
         await assert.rejects(call(), { status: 503, code: "store_timeout" });
-        assert.equal(sent(path).length, 1);
+        assert.equal(sent(path).length, before + 1);
         faults = [failing("overloaded")];
         await call().catch(({ code }) => assert.equal(code, "invalid_mail_token"));
-        assert.equal(sent(path).length, 3);
+        assert.equal(sent(path).length, before + 3);
     }
     faults = [failing("store_timeout")];
     await client.forgotPassword(email);
