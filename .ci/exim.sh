@@ -12,16 +12,20 @@ flock 9
 [[ ! -e $directory/done ]] || exit 0
 
 rm -rf "$directory"
-mkdir -p "$directory/packages"
+mkdir -p "$directory"/{packages,apt/lists/partial,apt/cache/archives/partial}
+# Lists of its own, because those of the machine may be old, and then name packages that are no longer there.
+options=(-qq -o Dir::State::Lists="$PWD/$directory/apt/lists" -o Dir::Cache="$PWD/$directory/apt/cache"
+    -o APT::Sandbox::User=)
+apt-get "${options[@]}" update
 packages=(exim4-daemon-light libnss-wrapper)
+simulated=$(apt-get "${options[@]}" install --simulate --no-install-recommends "${packages[@]}")
 # The libraries that this machine lacks.
-mapfile -t missing < <(apt-get install --simulate --no-install-recommends "${packages[@]}" |
-    awk '/^Inst lib/ { print $2 }' | grep -v '^libnss-wrapper$' || true)
-(cd "$directory/packages" && apt-get download --quiet "${packages[@]}" ${missing[@]+"${missing[@]}"})
+mapfile -t missing < <(awk '/^Inst lib/ && $2 != "libnss-wrapper" { print $2 }' <<<"$simulated")
+(cd "$directory/packages" && apt-get "${options[@]}" download "${packages[@]}" ${missing[@]+"${missing[@]}"})
 for package in "$directory"/packages/*.deb; do
     dpkg-deb --extract "$package" "$directory/unpacked"
 done
-rm -r "$directory/packages"
+rm -r "$directory"/{packages,apt}
 # The system ignores LD_LIBRARY_PATH for programs that run as another user.
 chmod u-s,g-s "$directory/unpacked/usr/sbin/exim4"
 touch "$directory/done"
