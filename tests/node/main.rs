@@ -153,5 +153,5 @@ fn an_outage_of_redis_loses_no_session() {
 
 #[test]
 fn the_examples_of_the_documentation_run() {
-    Scene::start().run("documentation.test.js").assert_passed(4);
+    Scene::start_with_mails().run("documentation.test.js").assert_passed(4);
 }
