@@ -2,7 +2,8 @@
 //! other alert. After the repair of the fault, the alert ends. Every query of the dashboard returns data.
 //!
 //! A test cannot wait for five minutes, so the tests divide all durations in the rules and in the configuration by
-//! [`SPEED`](prometheus::speed). They change nothing else. `TEST_MONITORING_SPEED=1` runs them at the real speed.
+//! [`SPEED`](prometheus::speed), also the age of a webhook that waits. They change nothing else.
+//! `TEST_MONITORING_SPEED=1` runs them at the real speed.
 //!
 //! `cargo test` leaves this target out, because it needs Prometheus and takes minutes.
 

@@ -18,6 +18,8 @@ use crate::support::{Process, free_port, program, wait_longer};
 pub(crate) const DIRECTORY: &str = "deploy/monitoring";
 /// With this speed, five minutes are ten seconds, and Prometheus scrapes twice a second.
 const SPEED: u32 = 30;
+/// The only threshold in the rules that is a duration of minutes.
+const AGE_OF_WEBHOOK: &str = "auth_service_webhook_oldest_event_age_seconds) > ";
 
 /// The divisor for the durations in the rules and in the configuration.
 pub(crate) fn speed() -> u32 {
@@ -39,7 +41,7 @@ impl Prometheus {
         let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
         let read = |name: &str| fs::read_to_string(format!("{DIRECTORY}/{name}")).unwrap();
         let write = |name: &str, text: String| fs::write(directory.path().join(name), text).unwrap();
-        write("alerts.yml", faster(&read("alerts.yml")));
+        write("alerts.yml", with_younger_webhooks(&faster(&read("alerts.yml"))));
         write("prometheus.yml", faster(&with_targets(&read("prometheus.yml"), replicas)));
         let mut command = program("prometheus");
         command
@@ -142,6 +144,13 @@ fn faster(text: &str) -> String {
 
 fn end_of(text: &str, before: &str) -> Option<usize> {
     text.find(before).map(|at| at + before.len())
+}
+
+/// The rules with a lower limit for the age of a webhook that waits.
+fn with_younger_webhooks(rules: &str) -> String {
+    let limit = format!("{AGE_OF_WEBHOOK}60\n");
+    assert!(rules.contains(&limit), "no rule has the limit {limit}");
+    rules.replace(&limit, &format!("{AGE_OF_WEBHOOK}{}\n", 60.0 / f64::from(speed())))
 }
 
 /// The configuration with these local ports instead of DNS names.
