@@ -30,14 +30,14 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-output=$(mktemp)
-native_output=$(mktemp)
-native=
+work=$(mktemp -d)
+output=$work/output
+declare -A jobs=()
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 clean_up() {
-    [[ -z $native ]] || { kill $native && wait $native; } 2>/dev/null || true
-    rm -f "$output" "$native_output"
+    ((${#jobs[@]} == 0)) || { kill "${jobs[@]}"; wait "${jobs[@]}"; } 2>/dev/null || true
+    rm -rf "$work"
     [[ -z $policy_is_ours ]] || as_root rm -f $policy
 }
 trap clean_up EXIT
@@ -55,6 +55,21 @@ step() {
         fail "$name, for the reason above"
     fi
     echo "ok ($((SECONDS - start)) s)"
+}
+
+# start NAME COMMAND...: runs the command beside the next steps. `ended NAME` waits for its end, and is a command of a step.
+start() {
+    local name=$1
+    shift
+    "$@" >"$work/$name" 2>&1 &
+    jobs[$name]=$!
+}
+ended() {
+    local status=0
+    wait "${jobs[$1]}" || status=$?
+    unset "jobs[$1]"
+    cat "$work/$1"
+    return $status
 }
 
 matrix() {
@@ -166,6 +181,13 @@ lint() {
     cargo clippy --quiet --features otlp --test otlp --locked -- -D warnings
 }
 
+# What the tests need from PyPI and from Debian, apart from the programs that apt-get installs.
+downloads() {
+    local name
+    for name in mail verifiers openapi; do .ci/libraries.sh $name || return; done
+    deploy/proxies.sh && deploy/tools.sh && .ci/exim.sh
+}
+
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
 count() {
     awk -v heading="$1" '
@@ -193,6 +215,8 @@ if [[ $mode == --matrix ]]; then
     exit
 fi
 
+# The first checks compile, and the downloads mostly wait.
+[[ -n $mode ]] || start downloads downloads
 step "format" cargo fmt --all --check
 step "imports" python3 .ci/imports.py
 step "lint" lint
@@ -201,7 +225,11 @@ if [[ $mode != --quick ]]; then
     step "dependencies" dependencies
     RUSTDOCFLAGS="-D warnings" step "docs" cargo doc --quiet --workspace --no-deps --locked
 fi
-none_left_out() {
+# tests NAME ARGUMENT...: a step that runs `cargo test` with these arguments, which leave no test out.
+tests() {
+    local name=$1
+    shift
+    step "$name" cargo test --locked "$@"
     grep '^test result:' "$output"
     ! grep -qE '^test result:.* [1-9][0-9]* (ignored|filtered out)' "$output" ||
         fail "cargo test ignored or filtered out a test"
@@ -209,14 +237,12 @@ none_left_out() {
 
 # Races take a third of the time of the tests.
 [[ $mode != --quick ]] || export TEST_RACE_ROUNDS=40
-step "tests" cargo test --workspace --locked
-none_left_out
-tests="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
-step "examples in the documents" cargo test --locked --test docs -- --show-output
-none_left_out
+tests "tests" --workspace
+counts="$(count 'Running unittests') unit, $(count Doc-tests) doc and $(count 'Running tests/') API tests"
+tests "examples in the documents" --test docs -- --show-output
 grep '^examples: ' "$output"
 if [[ $mode == --quick ]]; then
-    echo "passed: format, imports, lint, examples in the documents and $tests (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
+    echo "passed: format, imports, lint, examples in the documents and $counts (Redis and embedded) in $SECONDS s; ./test.sh without --quick checks the rest"
     exit
 fi
 
@@ -227,50 +253,26 @@ TEST_ACCESS_TOKEN_ALGORITHM=ES256 step "tests with ES256" \
     cargo test --locked --test api -- contract:: oauth:: renewal sign_out
 grep '^test result:' "$output"
 
-step "tests in Chromium" cargo test --locked --test browser
-none_left_out
-
+tests "tests in Chromium" --test browser
 (($(node --print 'parseInt(process.versions.node)') >= 20)) || fail "Node $(node --version) is too old; install Node 20"
-step "tests of the JavaScript client in Node" cargo test --locked --test node
-none_left_out
-
-step "download Caddy, Envoy and Traefik" deploy/proxies.sh
-step "download aiosmtpd" .ci/libraries.sh mail
-step "unpack Exim" .ci/exim.sh
-step "tests of mails" cargo test --locked --test mail
-none_left_out
-
-step "download PyJWT, Authlib and joserfc" .ci/libraries.sh verifiers
-step "tests of verifiers elsewhere" cargo test --locked --test verifiers
-none_left_out
-
-step "download openapi-spec-validator and schemathesis" .ci/libraries.sh openapi
-step "tests of the OpenAPI document" cargo test --locked --test openapi -- --nocapture
-none_left_out
+tests "tests of the JavaScript client in Node" --test node
+step "downloads" ended downloads
+tests "tests of mails" --test mail
+tests "tests of verifiers elsewhere" --test verifiers
+tests "tests of the OpenAPI document" --test openapi -- --nocapture
 grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
 # These tests mostly wait for alerts.
-RUST_TEST_THREADS=6 step "tests of monitoring" cargo test --locked --test monitoring
-none_left_out
+RUST_TEST_THREADS=10 tests "tests of monitoring" --test monitoring
 
 # The default build has none of the crates that send traces, so this step compiles the server again.
-step "tests of the export of traces" cargo test --locked --features otlp --test otlp
-none_left_out
+tests "tests of the export of traces" --features otlp --test otlp
 
 # More of these tests at once would be late on two cores.
-RUST_TEST_THREADS=3 step "tests of failover" cargo test --locked --test failover
-none_left_out
+RUST_TEST_THREADS=3 tests "tests of failover" --test failover
 
-# This test mostly waits, so it runs beside the next tests.
-deploy/test-native.sh >"$native_output" 2>&1 &
-native=$!
-native_passed() {
-    local status=0
-    wait $native || status=$?
-    native=
-    cat "$native_output"
-    return $status
-}
+# This test mostly waits.
+start native deploy/test-native.sh
 
 # The tests that differ are those of routes, commands and the store. The store has no part in the others. With TLS and with
 # Sentinel, one server holds all keys as before. In a cluster, keys are on several servers. The races have run with all
@@ -286,7 +288,7 @@ done
 
 TEST_LEAVE_NOTHING_OUT=1 step "deployment files" deploy/check.sh
 cat "$output"
-step "deployment without Docker" native_passed
+step "deployment without Docker" ended native
 
 if [[ -n $has_docker ]]; then
     step "deployment in containers" deploy/test-docker.sh
@@ -298,6 +300,6 @@ fi
 
 redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$tests (Redis $redis and embedded), tests with ES256, Chromium, Node, mails, verifiers elsewhere, the OpenAPI document, monitoring," \
+    "$counts (Redis $redis and embedded), tests with ES256, Chromium, Node, mails, verifiers elsewhere, the OpenAPI document, monitoring," \
     "the export of traces, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"
