@@ -108,7 +108,7 @@ impl Redis {
         let record = encode_arriving(leaving, tag);
         let call = Request::call(&DECIDE_MOVE, &[self.keys().user(to), self.keys().decision(to, id)])
             .arg(&record)
-            .arg(marked.user.id.to_string())
+            .arg(owner(marked))
             .arg(time.saturating_add(LATEST_SECONDS))
             .arg(DECISION_SECONDS);
         match self.run_lasting::<i64>(to, &call).await? {
@@ -125,7 +125,7 @@ impl Redis {
     async fn arrive(&self, tag: Id, marked: &StoredUser, arriving: Arriving) -> Result<Moved, Error> {
         let Arriving { id, from } = arriving;
         let call = Request::call(&COMPLETE_MOVE, &self.keys_of(from, &marked.user));
-        let call = call.arg(id.as_str()).arg(marked.user.id.to_string());
+        let call = call.arg(id.as_str()).arg(owner(marked));
         if self.run_lasting::<i64>(from, &call).await? < 0 {
             // A failover has undone the first step, so the account never left.
             self.unmark(tag, marked, b"", None).await?;
@@ -148,6 +148,11 @@ impl Redis {
     async fn time_at(&self, tag: Id) -> Result<u64, Error> {
         self.run(tag, &Request::call(&TIME, &[self.keys().user(tag)]).reading()).await
     }
+}
+
+/// The id of the user as only the record of this user has it. An email may contain the id, but no quotation mark.
+fn owner(stored: &StoredUser) -> String {
+    format!("\"{}\"", stored.user.id)
 }
 
 /// The error of a move that has begun. Another read completes the move, so the caller must not take it for undone.

@@ -1,6 +1,6 @@
 -- Decides a move once and for all: the account arrives, unless its new tag belongs to another account.
 -- KEYS: user at the new tag, decision.
--- ARGV: record, id of the user, latest time for a first decision in seconds, TTL of the decision in seconds.
+-- ARGV: record, id of the user in quotation marks, latest time for a first decision in seconds, TTL of the decision in seconds.
 -- Returns 1 if the account has arrived now, 0 if it had arrived before, -1 if the tag is taken, -2 if it is too late.
 local decision = redis.call('GET', KEYS[2])
 if not decision then

@@ -152,6 +152,20 @@ async fn a_decision_against_a_move_stands_when_the_email_is_free_again() {
     assert_eq!(ttl, 3_600);
 }
 
+/// Whose account a record is must not depend on a text that its owner has chosen.
+#[tokio::test]
+async fn an_email_that_contains_the_id_of_the_mover_belongs_to_another_account() {
+    let moves = Moves::new().await;
+    for (script, has_moved) in [(&DECIDE, false), (&UNMARK, true)] {
+        let mover = moves.account().await;
+        moves.stop(&mover, script, Loss::Call).await;
+        let email = format!("{}@example.com", mover.after.id);
+        let free = if has_moved { mover.tag } else { mover.to };
+        assert!(moves.store().create_user(free, &User { id: Uuid::new_v4(), email, ..user() }).await.unwrap());
+        moves.check(&mover, has_moved, "another account has the other email").await;
+    }
+}
+
 /// The last step, too, gives the decision its whole life again, because a server may have read the mark until then.
 #[tokio::test]
 async fn a_decision_lives_for_an_hour_after_the_move_is_complete() {
