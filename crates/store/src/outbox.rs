@@ -14,7 +14,8 @@ impl Store {
     /// has happened.
     ///
     /// # Errors
-    /// See [`Store`]. A repetition may add the event a second time, with the same id.
+    /// See [`Store`]. A repetition may add the event a second time, with the same id, unless the error is
+    /// [`Error::NotReplicated`].
     pub async fn announce(&self, announcement: &Announcement) -> Result<bool, Error> {
         match self {
             Self::Redis(redis) => redis.announce(announcement).await,

@@ -50,10 +50,10 @@ impl ToRedisArgs for Key<'_> {
         let mut name = out.writer_for_next_arg();
         let of = self.of.as_ref().map_or("", Id::as_str);
         let parts = match &self.tag {
-            Tag::Of(tag) => [self.prefix, "{", tag.as_str(), "}:", self.kind, of],
-            Tag::Single(single) if self.kind.is_empty() => [self.prefix, single, "", "", "", ""],
+            Tag::Of(tag) => [self.prefix, "{", tag.as_str(), "", "}:", self.kind, of],
+            Tag::Single(single) if self.kind.is_empty() => [self.prefix, single, "", "", "", "", ""],
             // The braces contain the whole name of the single key, so the slot is the same.
-            Tag::Single(single) => [self.prefix, "{", self.prefix, single, "}:", self.kind],
+            Tag::Single(single) => [self.prefix, "{", self.prefix, single, "}:", self.kind, of],
         };
         for part in parts {
             // A write into memory does not fail.
@@ -183,21 +183,26 @@ impl Keys {
 
     /// The outbox of webhooks: a stream of events, which never expires as a whole.
     pub(super) fn outbox(&self) -> Key<'_> {
-        self.of_outbox("")
+        self.of_outbox("", None)
     }
 
     /// The events that nobody delivers any more: a stream.
     pub(super) fn dead_letters(&self) -> Key<'_> {
-        self.of_outbox("dead")
+        self.of_outbox("dead", None)
     }
 
     /// The id of the server that delivers; expires if that server no longer reads the outbox.
     pub(super) fn outbox_lease(&self) -> Key<'_> {
-        self.of_outbox("lease")
+        self.of_outbox("lease", None)
     }
 
-    fn of_outbox(&self, kind: &'static str) -> Key<'_> {
-        Key { prefix: &self.prefix, tag: Tag::OUTBOX, kind, of: None }
+    /// Exists while the server may repeat the announcement of an event, so that the event is added once.
+    pub(super) fn announced(&self, event: Id) -> Key<'_> {
+        self.of_outbox("i:", Some(event))
+    }
+
+    fn of_outbox(&self, kind: &'static str, of: Option<Id>) -> Key<'_> {
+        Key { prefix: &self.prefix, tag: Tag::OUTBOX, kind, of }
     }
 
     /// Written by each readiness check, to see that writes succeed.

@@ -21,6 +21,9 @@ use super::{
 /// The number of dead letters that one call of the script moves, so that no call keeps Redis busy for long.
 const MOVED_AT_ONCE: u64 = 500;
 
+/// How long a repetition of an announcement that too few replicas have confirmed adds nothing. Longer than the server tries.
+const MARK_SECONDS: u64 = 120;
+
 static ANNOUNCE: LazyLock<Script> = script!("outbox", "announce");
 static READ: LazyLock<Script> = script!("read_outbox");
 static RELEASE: LazyLock<Script> = script!("release_outbox");
@@ -35,10 +38,13 @@ impl Redis {
         let Announcement { id, user_id, body } = announcement;
         let user_id = user_id.map(|id| id.to_string()).unwrap_or_default();
         let oldest_letter = self.now_seconds().saturating_sub(DEAD_LETTER_SECONDS) * 1_000;
-        let call = Request::call(&ANNOUNCE, &self.outbox_and_dead())
+        let mut keys = Vec::from(self.outbox_and_dead());
+        keys.extend(self.shared.wait.map(|_| self.keys().announced(*id)));
+        let call = Request::call(&ANNOUNCE, &keys)
             .arg(OUTBOX_LIMIT)
             .arg(DEAD_LETTER_LIMIT)
             .arg(oldest_letter)
+            .arg(MARK_SECONDS)
             .arg(("id", id.as_str()))
             .arg(("user", user_id))
             .arg(("body", body));

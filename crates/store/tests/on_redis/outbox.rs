@@ -1,14 +1,21 @@
 //! Tests of the outbox of webhooks.
 
+use std::time::Duration;
+
 use auth_service_records::{
+    clock::Clock,
     error::Error,
     outbox::{Announcement, DEAD_LETTER_LIMIT, OUTBOX_LIMIT, OutboxPage, Queued},
     revocation::StreamId,
 };
+use auth_service_store::{
+    backend::Backend,
+    settings::{RedisSettings, StoreSettings, Wait},
+};
 use auth_service_token::Id;
 use uuid::Uuid;
 
-use crate::scene::{POLICY, Scene, id};
+use crate::scene::{POLICY, Scene, id, wait_for};
 
 const OUTBOX: &str = "as:webhooks";
 const DEAD: &str = "as:{as:webhooks}:dead";
@@ -129,6 +136,32 @@ async fn an_event_is_added_while_the_memory_is_full() {
     let _: String = scene.redis(&["CONFIG", "SET", "maxmemory", "1"]);
     announce(&scene, 1).await;
     assert_eq!(read(&scene, id()).await.length, 1);
+}
+
+/// A server repeats an event until a replica has it. Meanwhile, the event may have been delivered.
+#[tokio::test]
+async fn an_event_that_no_replica_confirms_is_added_once() {
+    let scene = Scene::new(POLICY).await;
+    let wait = Some(Wait { replicas: 1, timeout: Duration::from_millis(10) });
+    let settings = RedisSettings { wait, ..RedisSettings::at(&scene.url()) };
+    let backend = Backend::open(&StoreSettings::Redis(settings.into()), POLICY, Clock::new()).unwrap();
+    let store = backend.connect().await;
+    wait_for(&store).await;
+    let (server, events) = (id(), [event(1), event(2)]);
+    let announce = async || {
+        for event in &events {
+            let announced = store.announce(event).await;
+            assert!(matches!(announced, Err(Error::NotReplicated)), "{announced:?}");
+        }
+        read(&scene, server).await.events
+    };
+    announce().await;
+    let queued = announce().await;
+    let delivered = queued[0].place;
+    assert_eq!(announcements(queued), events);
+    store.remove_event(delivered).await.unwrap();
+    assert_eq!(announcements(announce().await), events[1..]);
+    assert_eq!(scene.ttl(&format!("as:{{as:webhooks}}:i:{}", events[0].id)), 120);
 }
 
 #[tokio::test]
