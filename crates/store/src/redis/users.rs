@@ -82,12 +82,11 @@ impl Users {
                 users.push(stored);
                 continue;
             }
-            if self.store.is_none() {
-                self.store = Some(self.backend.connect().await);
-            }
-            if let Some(store) = &self.store {
-                users.extend(store.find_user(tag).await?);
-            }
+            let store = match &self.store {
+                Some(store) => store,
+                None => self.store.insert(self.backend.connect().await),
+            };
+            users.extend(store.find_user(tag).await?);
         }
         Ok(users)
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     definitions::{EventValue, feed_key},
     snapshot::Snapshot,
-    writes::Tables,
+    writes::{Tables, next_place},
 };
 use crate::embedded::failure::Failure;
 
@@ -81,9 +81,7 @@ impl Tables<'_> {
 }
 
 fn add(table: &mut Table<'_, &'static str, EventValue>, event: &Announcement, now: u64) -> Result<()> {
-    let last = table.last()?.and_then(|(key, _)| StreamId::parse(key.value()));
-    // The clock may show an earlier time than before a restart.
-    let place = StreamId { millis: now, number: 0 }.max(last.map(StreamId::next).unwrap_or_default());
+    let place = next_place(table, now)?;
     let user_id = event.user_id.map(|id| id.to_string()).unwrap_or_default();
     table.insert(feed_key(place).as_str(), (event.id.as_str(), user_id.as_str(), event.body.as_str()))?;
     Ok(())

@@ -5,7 +5,7 @@ use auth_service_records::{
     session::eid,
 };
 use auth_service_token::{Id, LEEWAY_SECONDS};
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, Table, Value, WriteTransaction};
 
 use super::{
     definitions::{
@@ -126,9 +126,7 @@ impl<'t> Tables<'t> {
     /// expires.
     pub(in crate::embedded) fn publish(&mut self, id: &str, tokens_expire: u64, now: u64) -> Result<()> {
         self.changed = true;
-        let last = self.revocations.last()?.and_then(|(key, _)| StreamId::parse(key.value()));
-        // The clock may show an earlier time than before a restart.
-        let place = StreamId { millis: now, number: 0 }.max(last.map(StreamId::next).unwrap_or_default());
+        let place = next_place(&self.revocations, now)?;
         let expiry = tokens_expire.saturating_add((LEEWAY_SECONDS + MARGIN_SECONDS) * 1_000);
         self.revocations.insert(feed_key(place).as_str(), (expiry, id.as_bytes()))?;
         Ok(())
@@ -242,6 +240,12 @@ impl<'t> Tables<'t> {
     pub(in crate::embedded) fn expiring(&mut self) -> [&mut Table<'t, &'static str, EntryValue>; 5] {
         [&mut self.epochs, &mut self.access, &mut self.refresh, &mut self.pending, &mut self.revocations]
     }
+}
+
+/// The place of a new entry of a stream, after all others. The clock may show an earlier time than before a restart.
+pub(super) fn next_place<V: Value>(table: &Table<'_, &'static str, V>, now: u64) -> Result<StreamId> {
+    let last = table.last()?.and_then(|(key, _)| StreamId::parse(key.value()));
+    Ok(StreamId { millis: now, number: 0 }.max(last.map(StreamId::next).unwrap_or_default()))
 }
 
 impl Reads for Tables<'_> {
