@@ -1,16 +1,10 @@
 //! The table of errors: the status, the code and the sentence of each. Codes are part of the API. A sentence says what
 //! to do, and never repeats text from the client.
 
-use auth_service_records::{
-    error::{Error, FieldError, Outage},
-    refusal::Refusal,
-};
+use auth_service_records::error::{Error, FieldError, Outage};
 use axum::http::StatusCode;
 
 use super::problem_response::{Extra, Problem};
-
-/// In seconds. Most outages end quickly, and a longer wait would not help with the others.
-const RETRY_SOON: Extra = Extra::RetryAfter(1);
 
 /// The problems of requests that reach no use case.
 impl Problem {
@@ -251,45 +245,5 @@ pub(super) fn advice(outage: Outage) -> &'static str {
         Outage::Busy => "The store is busy; try again shortly",
         Outage::ClusterDown => "A part of the store is not served right now; try again shortly",
         Outage::NewerVersion => "A later version of the server wrote this data; try again shortly",
-    }
-}
-
-impl Problem {
-    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            message,
-            header: Extra::None,
-            fields: Vec::new(),
-            challenge: None,
-            refusal: None,
-            detail: None,
-        }
-    }
-
-    fn because(self, refusal: Refusal) -> Self {
-        Self { refusal: Some(refusal), ..self }
-    }
-
-    const fn with(mut self, header: Extra) -> Self {
-        self.header = header;
-        self
-    }
-
-    const fn bad_request(code: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    const fn unauthorized(code: &'static str, message: &'static str, token_came: bool) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, message).with(Extra::Challenge { token_came })
-    }
-
-    const fn not_found(code: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code, message)
-    }
-
-    const fn unavailable(code: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with(RETRY_SOON)
     }
 }

@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use super::response::json;
 
+/// In seconds. Most outages end quickly, and a longer wait would not help with the others.
+const RETRY_SOON: Extra = Extra::RetryAfter(1);
+
 /// An error answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -93,6 +96,39 @@ impl Extra {
             }
             Self::RetryAfter(seconds) => (header::RETRY_AFTER, seconds.into()),
         })
+    }
+}
+
+/// How the table makes its problems.
+impl Problem {
+    pub(super) const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        let header = Extra::None;
+        Self { status, code, message, header, fields: Vec::new(), challenge: None, refusal: None, detail: None }
+    }
+
+    pub(super) const fn bad_request(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) const fn unauthorized(code: &'static str, message: &'static str, token_came: bool) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message).with(Extra::Challenge { token_came })
+    }
+
+    pub(super) const fn not_found(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    pub(super) const fn unavailable(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with(RETRY_SOON)
+    }
+
+    pub(super) const fn with(mut self, header: Extra) -> Self {
+        self.header = header;
+        self
+    }
+
+    pub(super) fn because(self, refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..self }
     }
 }
 
