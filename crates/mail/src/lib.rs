@@ -8,7 +8,8 @@
 //! | `sender` | the address that the mails come from |
 //! | `address` | addresses in the form of SMTP |
 //! | `message` | the mails that users get |
-//! | `templates` | the texts of the mails: built in, or from a folder of the operator |
+//! | `templates` | the texts of the mails |
+//! | `template_files` | the files of the templates: built in, or from a folder of the operator |
 //! | `letter` | a mail as bytes, with its envelope |
 //! | `courier` | tries to deliver a mail until the server has it, or until the mail is lost |
 //! | `smtp` | one try: connect, TLS, login, send |
@@ -26,6 +27,7 @@ mod sender;
 mod server;
 mod settings;
 mod smtp;
+mod template_files;
 mod templates;
 
 pub use self::{

@@ -1,29 +1,13 @@
-//! The texts of the mails: built in, or from a folder of the operator.
+//! The texts of the mails.
 
-use std::{collections::HashSet, fmt, fs, io, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
-use auth_service_records::file;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
-use crate::message::{Kind, Message};
-
-macro_rules! built_in {
-    ($($name:literal),+) => {
-        [$((concat!($name, ".txt"), include_str!(concat!("texts/", $name, ".txt"))),
-           (concat!($name, ".html"), include_str!(concat!("texts/", $name, ".html")))),+]
-    };
-}
-
-/// The name and the text of each built-in template.
-const BUILT_IN: [(&str, &str); 14] = built_in!(
-    "verify_email",
-    "reset_password",
-    "change_email",
-    "email_change_requested",
-    "email_changed",
-    "password_changed",
-    "second_factor_changed"
-);
+use crate::{
+    message::{Kind, Message},
+    template_files::template_files,
+};
 
 /// The templates of all mails. Clones share them.
 #[derive(Clone)]
@@ -51,14 +35,8 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let mut faults = Vec::new();
-        let own = folder.map_or_else(|| Ok(Vec::new()), |folder| own(folder, &mut faults));
-        let own = own.unwrap_or_else(|error| {
-            faults.push(format!("must be a folder that the server can read: {error}"));
-            Vec::new()
-        });
-        for (name, text) in BUILT_IN {
-            let text = own.iter().find(|(own, _)| own == name).map_or(text, |(_, text)| text);
-            if let Err(error) = environment.add_template_owned(name, text.to_owned()) {
+        for (name, text) in template_files(folder, &mut faults) {
+            if let Err(error) = environment.add_template_owned(name, text) {
                 faults.push(format!("has a template with an error: {error}"));
             }
         }
@@ -180,33 +158,10 @@ fn lacks(kind: Kind, texts: &Texts) -> Vec<String> {
     lacks
 }
 
-/// The name and the text of each template in the folder. Adds a fault for each that cannot be read, and for each whose
-/// name is not that of a mail, because its owner expects an effect.
-fn own(folder: &Path, faults: &mut Vec<String>) -> io::Result<Vec<(String, String)>> {
-    let mut own = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || !(name.ends_with(".txt") || name.ends_with(".html")) {
-            continue;
-        }
-        if BUILT_IN.iter().all(|(built_in, _)| *built_in != name) {
-            let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-            faults.push(format!(
-                "has the template {name}, but there is no such mail; the mails are {}",
-                names.join(", ")
-            ));
-            continue;
-        }
-        match file::read_text(folder.join(&name)) {
-            Ok(text) => own.push((name, text)),
-            Err(error) => faults.push(format!("has the template {name}, which cannot be read: {error}")),
-        }
-    }
-    Ok(own)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn load(files: &[(&str, &str)]) -> Result<Templates, Vec<String>> {
