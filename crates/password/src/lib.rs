@@ -18,6 +18,7 @@
 //! | `rules` | the rules for new passwords |
 //! | `strength` | how hard a new password is to guess |
 //! | `breached` | a list of passwords that have leaked |
+//! | `sorted_lines` | a search in a large file of hashes |
 //! | `password` | [`Password`], normalised text |
 //! | `priority` | the scheduling policy of the hashing threads |
 
@@ -34,6 +35,7 @@ mod priority;
 mod queue;
 mod rules;
 mod service;
+mod sorted_lines;
 mod state;
 mod stored;
 mod strength;
