@@ -76,8 +76,8 @@ impl Resealed {
         let Some(tag) = Email::parse(&listed.user.email).map(|email| email.tag()) else { return Ok(()) };
         let mut found = Some(listed);
         for _ in 0..TRIES {
-            // Removed in the meantime.
-            let Some(stored) = found.take_if(|stored| stored.user.totp.is_some()) else { return Ok(()) };
+            // Either may have been removed in the meantime.
+            let Some(stored) = found else { return Ok(()) };
             let Some(totp) = stored.user.totp.clone() else { return Ok(()) };
             let Some(opened) = keys.open(stored.user.id, &totp.secret) else {
                 self.unopenable += 1;
