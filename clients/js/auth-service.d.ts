@@ -149,7 +149,7 @@ export class AuthClient {
     /** Creates an account. Does not sign in. Repeated only if the server says that it did nothing. */
     signUp(email: string, password: string, options?: CallOptions): Promise<void>;
     /**
-     * Opens a session, in place of the present one. Repeated after a 503. If the account has a second factor, either
+     * Opens a session, in place of the current one. Repeated after a 503. If the account has a second factor, either
      * pass `code`, or catch the error `mfa_required` and call `signInWithCode`.
      */
     signIn(email: string, password: string, options?: SignInOptions): Promise<void>;
@@ -167,7 +167,7 @@ export class AuthClient {
     user(options?: CallOptions): Promise<Profile>;
     /** Changes the password, and ends all other sessions of the user. */
     changePassword(currentPassword: string, newPassword: string, options?: CallOptions): Promise<void>;
-    /** Sends a link to this email that resets the password. Resolves also if there is no such account. */
+    /** Sends a link to this email that resets the password. Resolves even if there is no such account. */
     forgotPassword(email: string, options?: CallOptions): Promise<void>;
     /** Sets a new password by the token of a link, and ends all sessions of the user. Signs nobody in. */
     resetPassword(token: string, newPassword: string, options?: CallOptions): Promise<void>;

@@ -46,7 +46,7 @@ export class Session {
         return session?.refresh_token ? session : null;
     }
 
-    /** Starts a session, in place of the present one, with the tokens that a POST to this route gives. */
+    /** Starts a session, in place of the current one, with the tokens that a POST to this route gives. */
     async start(path, body, mayRepeat, signal) {
         await this.#ready;
         const at = performance.now();

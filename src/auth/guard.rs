@@ -26,7 +26,7 @@ use crate::{
 /// throughput.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Calls that could not be counted, in all runtimes. A store that is away must not cost a line for each call.
+/// Calls that could not be counted, in all runtimes. An unavailable store must not cost a line for each call.
 static UNCOUNTED: Seldom = Seldom::new();
 
 /// A correct password.

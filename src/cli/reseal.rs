@@ -1,4 +1,4 @@
-//! `auth-service secrets reseal`: seals the second factors of all accounts for the present AUTH_SECRET_KEY.
+//! `auth-service secrets reseal`: seals the second factors of all accounts for the current AUTH_SECRET_KEY.
 
 use auth_service_records::{
     sealing::FactorKeys,

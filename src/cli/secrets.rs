@@ -31,10 +31,11 @@ const ADOPT_HELP: &str = "\
 Examples:
   auth-service secrets adopt
 
-Replicas on one Redis start only if their secrets belong to those of the other replicas. This command makes the secrets
-of the settings the ones that count. Use it to replace secrets at once, for example because somebody else knows them: run
-the command with the new secrets, then restart all replicas with the new secrets. Every user has to sign in again. Second
-factors need the former AUTH_SECRET_KEY until `auth-service secrets reseal` has sealed them again: see docs/secrets.md.";
+Replicas on one Redis start only if their secrets belong to those of the other replicas. This command records
+the secrets in your settings as the valid ones. Use it to replace secrets at once, for example because somebody else knows
+them: run the command with the new secrets, then restart all replicas with the new secrets. Every user has to sign in
+again. Second factors need the old AUTH_SECRET_KEY until `auth-service secrets reseal` has sealed them again: see
+docs/secrets.md.";
 
 const RESOURCE_SERVER_HELP: &str = "\
 Examples:
@@ -55,7 +56,7 @@ blanks between them. Each request then has a signature of each secret, so that a
 pub(super) fn command() -> Command {
     let webhook = arguments::command("webhook", "Print a new secret that signs webhooks", WEBHOOK_HELP);
     let generate = arguments::command("generate", "Print two new secrets, as lines for .env", HELP);
-    let about = "Seal the second factors of all accounts for the present AUTH_SECRET_KEY";
+    let about = "Seal the second factors of all accounts for the current AUTH_SECRET_KEY";
     let reseal = arguments::command("reseal", about, reseal::HELP);
     let adopt = arguments::command("adopt", "Replace the signing secrets at once, and end all sessions", ADOPT_HELP);
     let about = "Print a new secret for a service that asks about tokens, and its entry in RESOURCE_SERVERS";
@@ -143,7 +144,7 @@ struct Adopted {
 
 impl Report for Adopted {
     fn text(&self) -> String {
-        format!("the secrets of the settings count on {}: restart all replicas with these secrets", self.store)
+        format!("The secrets in your settings are now valid on {}; restart all replicas with these secrets", self.store)
     }
 }
 

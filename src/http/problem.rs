@@ -241,7 +241,7 @@ pub(super) fn advice(outage: Outage) -> &'static str {
         Outage::DiskFailed => "The store cannot write to its disk, so it makes no changes; try again later",
         Outage::NotReplicated => "The store has too few replicas, so it makes no changes; try again shortly",
         Outage::Refused => "The store refuses the connection of this server; try again later",
-        Outage::NotPermitted => "The store does not permit this to the server; try again later",
+        Outage::NotPermitted => "The store does not permit this command to the server; try again later",
         Outage::Busy => "The store is busy; try again shortly",
         Outage::ClusterDown => "A part of the store is not served right now; try again shortly",
         Outage::NewerVersion => "A later version of the server wrote this data; try again shortly",

@@ -78,7 +78,7 @@ impl Delivery {
             match self.try_once(event).await {
                 Ok(()) => {
                     self.metrics.delivered();
-                    // Keeps the place: while the store is away, each delivery would later be repeated.
+                    // Keeps the place: while the store is unavailable, each delivery would later be repeated.
                     while self.store.remove_event(event.place).await.is_err() {
                         sleep(STORE_PAUSE).await;
                     }

@@ -200,7 +200,7 @@ impl fmt::Display for Outage {
             Self::Refused => "the store refused the user name, password, database or address of this server",
             Self::NotPermitted => "the store does not permit the command to this server's user",
             Self::Busy => "the store is busy",
-            Self::ClusterDown => "a part of the store's cluster is not served",
+            Self::ClusterDown => "a part of the store's cluster has no primary",
             Self::NewerVersion => "a later version of auth-service wrote this value; upgrade this replica",
         })
     }

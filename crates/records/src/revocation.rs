@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The number of entries of a page.
 pub const PAGE: usize = 10_000;
-/// How much longer than a token an entry stays in the feed, in seconds. Covers a verifier that was away, and clocks that
-/// differ.
+/// How much longer than a token an entry stays in the feed, in seconds. Covers a verifier that did not poll, and clocks
+/// that differ.
 pub const MARGIN_SECONDS: u64 = 30;
 
 /// The place of an entry in the feed: the id of a Redis stream. Entries have ascending ids.

@@ -30,7 +30,7 @@ struct Known {
     complete_as_of: Option<Instant>,
     ids: HashSet<Id>,
     older_ids: HashSet<Id>,
-    /// When the present generation started.
+    /// When the current generation started.
     started: Option<Instant>,
     /// Revoked signing keys. They stay for good, so that no cache can bring a key back. They are few, because an operator
     /// revokes each of them by hand.

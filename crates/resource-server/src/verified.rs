@@ -7,7 +7,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifiedToken {
-    /// The user's id. It never changes, also if the user's email changes.
+    /// The user's id. It never changes, even if the user's email changes.
     pub sub: Uuid,
     /// The session. Each sign-in opens another session.
     pub sid: Id,

@@ -20,7 +20,7 @@ impl Users {
     /// The next page. Empty after the last account.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], also if servers of Redis change their roles or their slots during the list, because
+    /// [`Error::Unavailable`]; also if servers of Redis change their roles or their slots during the list, because
     /// accounts may then be missing. The list cannot continue after an error.
     pub async fn next_page(&mut self) -> Result<Vec<StoredUser>, Error> {
         match self {

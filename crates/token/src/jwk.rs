@@ -42,7 +42,7 @@ impl From<&VerifyingKey> for Jwk {
 }
 
 impl Jwk {
-    /// The key, if this is a public key of ES256 that may verify signatures. `None` also if the stated `kid` is
+    /// The key, if this is a public key of ES256 that may verify signatures. Also `None` if the stated `kid` is
     /// not the thumbprint, because this service never publishes such a key.
     #[must_use]
     pub fn verifying_key(&self) -> Option<VerifyingKey> {

@@ -19,8 +19,9 @@ use crate::{
 };
 
 impl Auth {
-    /// Sends a link to the new address, and tells the present one. Until somebody opens the link, the present address
-    /// stays in force, and the new one stays free. The same work whether or not the new address has an account.
+    /// Sends a link to the new address, and a notice to the current one. Until somebody opens the link, the current
+    /// address stays in force, and the new one stays free. The work is the same whether or not the new address has an
+    /// account.
     ///
     /// # Errors
     /// [`Error::WrongPassword`], [`Error::MailNotConfigured`], [`Error::Overloaded`], [`Error::Throttled`],

@@ -161,8 +161,8 @@ impl Auth {
         self.record(Event::TotpDisabled, caller, by.subject()).await
     }
 
-    /// Takes back the guess, unless the code was wrong. Records a wrong code, whose guess stays counted also if the outbox
-    /// does not take the event.
+    /// Takes back the guess, unless the code was wrong. Records a wrong code, whose guess stays counted even if the
+    /// outbox does not take the event.
     async fn close<T>(
         &self,
         caller: &Caller,

@@ -137,7 +137,7 @@ impl Access {
     /// Fails with other secrets than those of the servers, because the servers could not open the new key.
     fn opens_what_signs(&self, record: &KeySetRecord, now: u64) -> Result<(), Failed> {
         if record.signing(now).is_some_and(|key| key.open(&self.secrets).is_none()) {
-            let sentence = "AUTH_SECRET_KEY does not open the present key: use the secrets of the servers";
+            let sentence = "AUTH_SECRET_KEY does not open the current key; use the secrets of the servers";
             return Err(Failed::wrong_usage(sentence));
         }
         Ok(())

@@ -32,7 +32,7 @@ const FAILURES: &str = "With SIGNING_KEY_FILE, the\nkeys are in that file, and t
 
 const ROTATE: &str = "\
 Makes the next key now. It is published at once, and signs after SIGNING_KEY_LEAD_SECONDS, so that verifiers have read
-it. The present key stays published until its last token has ended.";
+it. The current key stays published until its last token has ended.";
 
 const REVOKE: &str = "\
 Use this command if somebody else may know the private key. All tokens of the key end at once: clients refresh their

@@ -10,7 +10,7 @@ use crate::config::{Config, EmailVerification};
 pub(super) const VERIFICATION: &str = "If the email is not verified yet, a mail is on its way";
 /// What the server says when a link that changes an email was requested.
 pub(super) const CHANGE: &str =
-    "A mail is on its way to the new email, which replaces the present one when its link is opened";
+    "A mail is on its way to the new email, which replaces the current email when the link is opened";
 
 pub(super) fn schemas(config: &Config) -> Value {
     let mut openapi =

@@ -112,9 +112,9 @@ fn change_email() -> Described {
     let operation = Operation::new(TAG, "put", "/user/email", "change_email")
         .described(
             "Change your email",
-            "The server sends a link to the new email, and tells the present one. The present email stays in force \
-             until the link is opened, within an hour. The answer is the same whether or not the new email has an \
-             account.",
+            "The server sends a link to the new email, and a notice to the current one. The current email stays in \
+             force until the link is opened, within an hour. The answer is the same whether or not the new email has \
+             an account.",
         )
         .protected()
         .body(JSON, "EmailChange", true, &json!({"email": NEW_EMAIL, "password": PASSWORD}))

@@ -85,6 +85,6 @@ pub(crate) async fn change_email(
     let (email, password) = body.validate()?;
     let by =
         app.write(async move |app| app.auth.change_email(&caller, &by, &email, &password).await.map(|()| by)).await?;
-    let result = "A mail is on its way to the new email, which replaces the present one when its link is opened";
+    let result = "A mail is on its way to the new email, which replaces the current email when the link is opened";
     Ok(json_for_with(StatusCode::ACCEPTED, &by, &Done { result }))
 }

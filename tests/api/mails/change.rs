@@ -10,7 +10,7 @@ use crate::support::{
     claims, unique_email,
 };
 
-const RESULT: &str = "A mail is on its way to the new email, which replaces the present one when its link is opened";
+const RESULT: &str = "A mail is on its way to the new email, which replaces the current email when the link is opened";
 const VERIFICATION: (&str, &str) = ("EMAIL_VERIFICATION", "optional");
 
 #[rstest]

@@ -108,7 +108,7 @@ impl Place {
 fn judge(place: &str, stored: Option<&[u8]>, ours: &SecretsCheck) -> (Finding, Option<Vec<u8>>) {
     let finding = |verdict, seen: String, advice| Finding::new(place, CHECK, verdict, seen, advice);
     let Some(json) = stored else {
-        let seen = "no replica has entered its secrets yet".to_owned();
+        let seen = "no replica has recorded its secrets yet".to_owned();
         return (finding(Verdict::Ok, seen, ""), Some(SecretsRecord::write(None, ours)));
     };
     let Ok(record) = SecretsRecord::read(json) else {
