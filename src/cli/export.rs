@@ -57,7 +57,7 @@ struct Exported {
 
 impl Report for Exported {
     fn text(&self) -> String {
-        format!("{} accounts are exported", self.accounts)
+        format!("Accounts exported: {}", self.accounts)
     }
 }
 

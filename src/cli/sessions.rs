@@ -47,6 +47,8 @@ pub(super) fn run(matches: &ArgMatches, sources: &Sources) -> ExitCode {
 
 #[derive(Serialize)]
 struct Listed {
+    #[serde(skip)]
+    email: String,
     sessions: Vec<SessionLine>,
 }
 
@@ -63,7 +65,7 @@ impl Report for Listed {
     /// One line for each session.
     fn text(&self) -> String {
         if self.sessions.is_empty() {
-            return "No sessions".to_owned();
+            return format!("{} has no sessions", self.email);
         }
         let line = |s: &SessionLine| {
             format!("{} created {} last used {} from {} {}", s.id, s.created_at, s.last_used_at, s.ip, s.user_agent)
@@ -87,7 +89,8 @@ impl From<Session> for SessionLine {
 fn list(matches: &ArgMatches, sources: &Sources) -> Result<Listed, Failed> {
     on_account(matches, sources, async |store, email| {
         let sessions = all_sessions(store, email.tag(), PAGE_LENGTH).await?;
-        Ok(Listed { sessions: sessions.into_iter().map(SessionLine::from).collect() })
+        let sessions = sessions.into_iter().map(SessionLine::from).collect();
+        Ok(Listed { email: email.as_str().to_owned(), sessions })
     })
 }
 

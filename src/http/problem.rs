@@ -29,8 +29,10 @@ impl Problem {
     pub(super) const NO_SUCH_ROUTE: Self = Self::new(
         StatusCode::NOT_FOUND,
         "route_not_found",
-        "There is no such route; see the API table in the documentation",
+        "There is no such route; GET /openapi.json describes all routes",
     );
+    pub(super) const NOT_METRICS: Self =
+        Self::not_found("route_not_found", "There is no such route; this address serves only GET /metrics");
     pub(super) const NO_ISSUER: Self = Self::not_found(
         "issuer_not_set",
         "This server has no metadata; set ISSUER to the URL under which clients reach this server",
@@ -59,7 +61,7 @@ impl Problem {
     );
     pub(super) const BODY_NOT_JSON: Self = Self::bad_request(
         "invalid_json",
-        "The request body must be one JSON object, in UTF-8 and without duplicate fields",
+        "The request body must be one JSON object, in UTF-8, with double quotes and without duplicate fields",
     );
     pub(super) const BODY_BROKEN: Self =
         Self::bad_request("invalid_body", "The request body ended early; send it again whole");

@@ -40,7 +40,7 @@ const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; ch
 pub async fn serve_metrics(listener: TcpListener, registry: Registry) {
     let router = Router::new()
         .route("/metrics", safe(get(metrics)))
-        .fallback(async || Problem::NO_SUCH_ROUTE)
+        .fallback(async || Problem::NOT_METRICS)
         .with_state(Arc::new(registry));
     let (places, failures) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Seldom::new());
     loop {

@@ -94,7 +94,7 @@ async fn serve(
     let mut parts = parts(&config, tokens, secrets.factor_keys(), audit, policy, clock.clone(), cores)?;
     let webhooks = start_webhooks(&config, &metrics, &backend, &mut parts).await?;
     follow_revocations(&config, &backend, &parts);
-    let listener = bind(&config.listen, "HOST and PORT").await?;
+    let listener = bind(&config.listen, "HOST or PORT").await?;
     start_metrics(&config, &metrics, &backend, &parts).await?;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let workers = start_workers(&config, &backend, &parts, &metrics, tracer, &phase, cores).await?;
@@ -200,7 +200,7 @@ async fn start_webhooks(
 
 /// `settings` names the settings of the address, for the error.
 async fn bind(listen: &Listen, settings: &str) -> io::Result<TcpListener> {
-    let explain = |error| io::Error::other(format!("cannot listen on {listen}: {error}; set {settings}"));
+    let explain = |error| io::Error::other(format!("cannot listen on {listen}: {error}; set another {settings}"));
     TcpListener::bind((listen.host.as_str(), listen.port)).await.map_err(explain)
 }
 

@@ -13,7 +13,10 @@ pub enum OpenError {
 
 impl OpenError {
     pub(crate) fn in_directory(directory: &Path, error: &io::Error) -> Self {
-        Self::Failed(format!("DATA_DIR {} cannot be used: {error}", directory.display()))
+        Self::Failed(format!(
+            "DATA_DIR {} cannot be used: {error}; name a directory that this user can create or write to",
+            directory.display()
+        ))
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -27,7 +27,11 @@ impl WebhookUrl {
         match url.scheme() {
             "https" => {}
             "http" if allow_private => {}
-            "http" => return Err("must begin with https://, or set WEBHOOK_ALLOW_PRIVATE=on"),
+            "http" => {
+                return Err(
+                    "must begin with https://; if your receiver is in a private network, set WEBHOOK_ALLOW_PRIVATE=on",
+                );
+            }
             _ => return Err("must begin with https://"),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -39,7 +43,7 @@ impl WebhookUrl {
             _ => None,
         };
         if address.is_some_and(|address| !allow_private && !is_public(address)) {
-            return Err("must not name an address of a private network, or set WEBHOOK_ALLOW_PRIVATE=on");
+            return Err("must not lead to a private network; if your receiver is in one, set WEBHOOK_ALLOW_PRIVATE=on");
         }
         let uri = url.as_str().parse().map_err(|_| "must be a URL such as https://example.com/hooks")?;
         Ok(Self { uri, allow_private })

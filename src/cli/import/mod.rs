@@ -161,7 +161,7 @@ impl Import<'_> {
     }
 
     fn interrupted(&self, failed: Failed) -> Failed {
-        failed.and(&format!("at least {} accounts are imported, and the next run skips them", self.summary.imported))
+        failed.and(&format!("accounts imported so far: at least {}, which the next run skips", self.summary.imported))
     }
 }
 
@@ -212,10 +212,8 @@ impl Summary {
 impl Report for Summary {
     fn text(&self) -> String {
         let Self { imported, already_there, refused, dry_run, into, .. } = self;
-        let verb = if *dry_run { "would be imported" } else { "are imported" };
-        format!(
-            "{imported} accounts {verb} into {into}, {already_there} are already there, {refused} lines are refused"
-        )
+        let verb = if *dry_run { "that would be imported" } else { "imported" };
+        format!("Accounts {verb} into {into}: {imported}; already there: {already_there}; refused lines: {refused}")
     }
 
     fn exit(&self) -> u8 {

@@ -66,7 +66,7 @@ fn a_wrong_setting_and_an_address_in_use_stop_the_start() {
     let text = String::from_utf8(output.stderr).unwrap();
     let port = taken.local_addr().unwrap().port();
     assert!(text.contains(&format!("cannot listen on 127.0.0.1 port {port}: ")), "{text}");
-    assert!(text.ends_with("; set METRICS_LISTEN\n"), "{text}");
+    assert!(text.ends_with("; set another METRICS_LISTEN\n"), "{text}");
 }
 
 #[test]

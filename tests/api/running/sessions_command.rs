@@ -64,7 +64,7 @@ fn the_command_line_lists_and_ends_sessions(#[values(Redis, Embedded)] store: St
     }
     for email in [unique_email(), "-".to_owned() + &unique_email()] {
         let (code, output, error) = run(&app, &["sessions", "list", &email]);
-        assert_eq!((code, output.as_str()), (0, "No sessions\n"), "{error}");
+        assert_eq!((code, output.as_str()), (0, &*format!("{email} has no sessions\n")), "{error}");
     }
     let (code, output, _) = run(&app, &["sessions", "list", &unique_email(), "--json"]);
     assert_eq!((code, output.as_str()), (0, "{\"sessions\":[]}\n"));

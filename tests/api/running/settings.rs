@@ -263,7 +263,7 @@ fn a_port_in_use_is_reported_and_exits_1() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("cannot listen on 127.0.0.1 port {port}: Address already in use")), "{text}");
-    assert!(text.contains("set HOST and PORT"), "{text}");
+    assert!(text.contains("set another HOST or PORT"), "{text}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn an_export_to_a_file_is_private_and_complete_or_not_there() {
     let file = app.working_directory().join("accounts.ndjson");
     fs::write(&file, "old").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_line(&app.cli(&["export", "--output", "accounts.ndjson"]), 0, "1 accounts are exported");
+    assert_line(&app.cli(&["export", "--output", "accounts.ndjson"]), 0, "Accounts exported: 1");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let whole = fs::read_to_string(&file).unwrap();
     assert!(whole.lines().count() == 1 && whole.contains(&email), "{whole}");

@@ -9,8 +9,8 @@ fn wrong_settings_of_webhooks_are_named_and_not_shown() {
         ("planted", "WEBHOOK_URL must be a URL"),
         ("http://planted.example/", "WEBHOOK_URL must begin with https://"),
         ("https://planted@example.com/", "WEBHOOK_URL must have no user name"),
-        ("https://127.0.0.1/planted", "WEBHOOK_URL must not name an address of a private network"),
-        ("https://[::ffff:169.254.169.254]/planted", "WEBHOOK_URL must not name an address of a private network"),
+        ("https://127.0.0.1/planted", "WEBHOOK_URL must not lead to a private network"),
+        ("https://[::ffff:169.254.169.254]/planted", "WEBHOOK_URL must not lead to a private network"),
     ] {
         assert_says(&refused(&[("WEBHOOK_URL", url), secret]), &[rest]);
     }

@@ -47,7 +47,9 @@ pub(super) fn explain(topology: &Topology, name: &str, error: &RedisError) -> Re
              redis+sentinel://host1,host2/service, for a single server use redis://host"
                 .to_owned(),
         )),
-        _ if error.is_io_error() => Ok(format!("Redis at {name} cannot be reached: {reason}")),
+        _ if error.is_io_error() => {
+            Ok(format!("Redis at {name} cannot be reached: {reason}; start Redis, or correct REDIS_URL"))
+        }
         _ => Ok(format!("Redis at {name} is not ready: {reason}")),
     }
 }
