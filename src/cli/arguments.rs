@@ -22,7 +22,7 @@ pub(super) fn command(name: &'static str, about: &'static str, help: &str) -> Co
 pub(super) fn store_help(examples: &str, failures: &str) -> String {
     format!(
         "{examples}\n\nThe command accesses the store directly, without the server. On Redis, it works at any time. On \
-         the embedded store,\nit works only while the server is stopped. {failures}"
+         the embedded store,\nit works only while the server is stopped.\n{failures}"
     )
 }
 

@@ -26,7 +26,7 @@ Examples:
   auth-service export --data-dir ./data | auth-service import - --redis-url redis://127.0.0.1";
 
 pub(super) fn command() -> Command {
-    let failures = "It exits with 1 if the store is unavailable,\nor if an account cannot be read. Then the output is \
+    let failures = "It exits with 1 if the store is unavailable, or if an account cannot be read. Then the output is \
                     not complete.\n\nThe output has the email addresses and the password hashes of all accounts, so \
                     protect it like a secret. It has no\nsessions and no tokens.";
     let output = Arg::new("output")

@@ -28,8 +28,8 @@ Examples:
   auth-service sessions end ada@example.com SESSION_ID";
 
 pub(super) fn command() -> Command {
-    let failures = "It exits with 1 if the session does not exist,\nor if the store is unavailable. If the user has no \
-                    sessions, the list is empty, and the exit code is 0.";
+    let failures = "It exits with 1 if the session does not exist, or if the store is unavailable. If the user has no \
+                    sessions,\n`list` exits with 0.";
     let help = store_help(EXAMPLES, failures);
     let list = arguments::command("list", "Print the live sessions of a user, newest first", &help).arg(email());
     let id = positional("id", "ID", "The id of the session, as `sessions list` prints it");

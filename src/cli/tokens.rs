@@ -19,7 +19,7 @@ Examples:
   auth-service tokens revoke ada@example.com --json";
 
 pub(super) fn command() -> Command {
-    let help = store_help(EXAMPLES, "It exits with 1 if the user has no tokens,\nor if the store is unavailable.");
+    let help = store_help(EXAMPLES, "It exits with 1 if the user has no tokens, or if the store is unavailable.");
     let revoke = arguments::command("revoke", "Remove all tokens of a user", &help).arg(email());
     group("tokens", "Remove the tokens of a user", &help).subcommand(revoke)
 }

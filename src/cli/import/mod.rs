@@ -44,8 +44,8 @@ it refuses, with the reason, and imports the others. It never changes an account
 interrupted, run it again: it skips the accounts that are already there.";
 
 pub(super) fn command() -> Command {
-    let failures = "It creates an embedded store if there is none.\nIt exits with 1 if it has refused a line, or if the \
-                    store is unavailable.";
+    let failures = "It creates an embedded store if there is none. It exits with 1 if it has refused a line, or if the \
+                    store is\nunavailable.";
     let file = Arg::new("file")
         .value_name("FILE")
         .required(true)

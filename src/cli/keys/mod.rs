@@ -27,8 +27,8 @@ Examples:
   auth-service keys rotate
   auth-service keys revoke tQ1hqvmNKVmLhCKrZXFpPlqAYO8lOWUAvDx2hfl9gpk";
 
-const FAILURES: &str = "With SIGNING_KEY_FILE, the\nkeys are in that file, and these commands refuse to run. They exit with 1 \
-                        if there is nothing to do,\nor if the store is unavailable.";
+const FAILURES: &str = "With SIGNING_KEY_FILE, the keys are in that file, and these commands refuse to run. They exit with 1 if \
+                        there is\nnothing to do, or if the store is unavailable.";
 
 const ROTATE: &str = "\
 Makes the next key now. It is published at once, and signs after SIGNING_KEY_LEAD_SECONDS, so that verifiers have read

@@ -33,10 +33,10 @@ Examples:
   auth-service user delete ada@example.com";
 
 pub(super) fn command() -> Command {
-    let failures = "It exits with 1 if the account does not exist,\nif a new account exists already, or if the store is \
-                    unavailable. `create` and `set-password` read the password from\nstandard input. On a terminal, they \
-                    ask for the password, and do not show it. The rules for passwords are those of a\nsign-up. `list \
-                    --json` prints one object a line.";
+    let failures = "It exits with 1 if the account does not exist, if a new account exists already, or if the store is \
+                    unavailable.\n`create` and `set-password` read the password from standard input. On a terminal, \
+                    they ask for the password, and do\nnot show it. The rules for passwords are those of a sign-up. \
+                    `list --json` prints one object a line.";
     let help = store_help(EXAMPLES, failures);
     let verified = Arg::new(VERIFIED).long(VERIFIED).action(ArgAction::SetTrue).help("The email is verified already");
     let create = arguments::command("create", "Create an account", &help).arg(email()).arg(verified);
