@@ -115,8 +115,8 @@ impl Delivery {
         }
         self.metrics.gave_up();
         if let Some(times) = self.dead.due() {
-            let hours = self.give_up.as_secs() / 3_600;
-            tracing::error!(times, %error, "a webhook is a dead letter, because all tries in {hours} hours have failed");
+            let seconds = self.give_up.as_secs();
+            tracing::error!(times, %error, "a webhook is a dead letter, because all tries in {seconds} s have failed");
         }
     }
 
