@@ -21,14 +21,8 @@ Without an option, runs every check and every test. Installs missing programs wi
 TEXT
 }
 
-fail() {
-    echo "failed: $*" >&2
-    exit 1
-}
-
-as_root() {
-    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
-}
+fail() { echo "failed: $*" >&2 && exit 1; }
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
 work=$(mktemp -d)
 output=$work/output
@@ -36,7 +30,7 @@ declare -A jobs=()
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
 clean_up() {
-    ((${#jobs[@]} == 0)) || { kill "${jobs[@]}"; wait "${jobs[@]}"; } 2>/dev/null || true
+    for job in "${jobs[@]}"; do kill -- "-$job" && wait "$job"; done 2>/dev/null || true
     rm -rf "$work"
     [[ -z $policy_is_ours ]] || as_root rm -f $policy
 }
@@ -61,7 +55,10 @@ step() {
 start() {
     local name=$1
     shift
-    "$@" >"$work/$name" 2>&1 &
+    # A process group of its own, so that clean_up ends the children of the command, too.
+    set -m
+    "$@" >"$work/$name" 2>&1 </dev/null &
+    set +m
     jobs[$name]=$!
 }
 ended() {
@@ -152,7 +149,7 @@ tracked_files() {
     git rev-parse --is-inside-work-tree >/dev/null || return
     git ls-files --error-unmatch .env data target 2>/dev/null && found=1
     git grep -nIF -e "$PWD/" && found=1
-    [[ ${#HOME} -gt 1 ]] && git grep -nIF -e "$HOME/" && found=1
+    [[ ${HOME-/} != / ]] && git grep -nIF -e "$HOME/" && found=1
     git grep -nIE -e '-----BEGIN [A-Z ]*PRIVATE KEY' && found=1
     git grep -nIE -e '(AUTH|REFRESH)_SECRET_KEY"?[=:] ?"?[A-Za-z0-9_-]{43}' | grep -v replace-me && found=1
     return $found
@@ -185,7 +182,9 @@ lint() {
 downloads() {
     local name
     for name in mail verifiers openapi; do .ci/libraries.sh $name || return; done
-    deploy/proxies.sh && deploy/tools.sh && .ci/exim.sh
+    deploy/proxies.sh && deploy/tools.sh && .ci/exim.sh || return
+    # deploy/test-docker.sh needs these packages if no registry answers.
+    [[ -z $has_docker ]] || ((EUID != 0)) || docker pull -q debian:trixie-slim || deploy/stand-ins.sh
 }
 
 # count HEADING: the number of tests that passed under cargo's headings of this kind.
@@ -247,7 +246,6 @@ if [[ $mode == --quick ]]; then
 fi
 
 step "build of the other tests" cargo test --quiet --locked --no-run "${others[@]}"
-
 # The tests of routes that give and take access tokens.
 TEST_ACCESS_TOKEN_ALGORITHM=ES256 step "tests with ES256" \
     cargo test --locked --test api -- contract:: oauth:: renewal sign_out
@@ -264,10 +262,8 @@ grep -E '^(Redis|Embedded): ' "$output" | sed 's/^/  /'
 
 # These tests mostly wait for alerts.
 RUST_TEST_THREADS=10 tests "tests of monitoring" --test monitoring
-
 # The default build has none of the crates that send traces, so this step compiles the server again.
 tests "tests of the export of traces" --features otlp --test otlp
-
 # More of these tests at once would be late on two cores.
 RUST_TEST_THREADS=3 tests "tests of failover" --test failover
 
@@ -298,8 +294,7 @@ else
     containers="without Docker, but NOT in containers, because no Docker engine answers"
 fi
 
-redis=$(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/')
 echo "passed in $((SECONDS / 60)) min: format, imports, lint, tracked files, dependencies, docs, examples," \
-    "$counts (Redis $redis and embedded), tests with ES256, Chromium, Node, mails, verifiers elsewhere, the OpenAPI document, monitoring," \
+    "$counts (Redis $(redis-server --version | sed -E 's/.* v=([^ ]+).*/\1/') and embedded), tests with ES256, Chromium, Node, mails, verifiers elsewhere, the OpenAPI document, monitoring," \
     "the export of traces, failover, the Redis tests again with TLS, Sentinel and Cluster;" \
     "deployment $containers"

@@ -2,11 +2,11 @@
 # Makes stand-ins for the base images, from Debian's packages and a Rust toolchain, for a machine without a registry.
 # The images are NAME-rust, NAME-runtime, NAME-redis and NAME-haproxy. Needs root, debootstrap and a Docker engine.
 #   deploy/stand-ins.sh NAME [TOOLCHAIN]      TOOLCHAIN is the output of `rustc --print sysroot`; root may have no rustc
+#   deploy/stand-ins.sh                       only fetches the packages
 # The script keeps the packages in target/stand-ins, so that the second run takes seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-name=${1:?usage: deploy/stand-ins.sh NAME [TOOLCHAIN]}
-toolchain=${2:-$(rustc --print sysroot)}
+name=${1-}
 # The Debian release of the images that the Dockerfile and docker-compose.yml name.
 release=trixie
 root=target/stand-ins/$release
@@ -23,6 +23,9 @@ if [[ ! -e $root.done ]]; then
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
     touch "$root.done"
 fi
+[[ -n $name ]] || exit 0
+toolchain=${2:-$(rustc --print sysroot)}
+
 # cargo must trust the same certificate authorities as this machine.
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 

@@ -5,7 +5,7 @@
 # may run the first.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
-repository=$PWD
+repository=$PWD built=${CARGO_TARGET_DIR:-target}
 work=$(mktemp -d)
 tree=$work/link
 others=''
@@ -37,8 +37,8 @@ cat >"$work/bin/cargo" <<TEXT
 #!/bin/sh
 test -z "\$BROKEN_BUILD" || { echo "error: planted" >&2; exit 1; }
 test -z "\$SLOW_BUILD" || exec sleep 60
-cd "$repository" && unset CARGO_TARGET_DIR && "$(type -P cargo)" test --quiet --locked --test api --no-run &&
-    mkdir -p "$work/target/dist" && cp target/debug/auth-service "$work/target/dist/"
+cd "$repository" && CARGO_TARGET_DIR="$built" "$(type -P cargo)" test --quiet --locked --test api --no-run &&
+    mkdir -p "$work/target/dist" && cp "$built/debug/auth-service" "$work/target/dist/"
 TEXT
 cat >"$work/bin/docker" <<'TEXT'
 #!/bin/sh
@@ -53,8 +53,9 @@ TEXT
 printf '#!/bin/sh\nexit 1\n' >"$work/bin/docker-compose"
 chmod +x "$work"/bin/*
 export PATH=$work/bin:$PATH
-# Below the ports of outgoing connections, which cannot be bound while a closed connection is in TIME-WAIT.
-PORT=$((20000 + $$ % 10000))
+# Below the ports of outgoing connections, which cannot be bound while a closed connection is in TIME-WAIT, and above those of
+# the Redis nodes that tests start at the same time.
+PORT=$((30000 + $$ % 2000))
 listens() { { exec 3<>"/dev/tcp/127.0.0.1/$PORT"; } 2>/dev/null && exec 3>&-; }
 while listens; do PORT=$((PORT + 1)); done
 export PORT
