@@ -27,6 +27,8 @@ mod success;
 mod tokens;
 mod webhooks;
 
+use std::sync::LazyLock;
+
 use axum::{http::HeaderMap, response::Response};
 use serde_json::{Map, Value, json};
 
@@ -48,14 +50,16 @@ in a path or a query counts as the character itself. The HTTP library answers ma
 100 headers or more than 16 KiB of request line and headers with 431. These two answers have an empty body and none of \
 the headers that this document lists.";
 
-/// The OpenAPI document of a server with certain settings.
-pub struct OpenApi(Document);
+/// The OpenAPI document of a server with certain settings. The first request creates the document, so that a server needs
+/// no time and no memory for a document that nobody reads.
+pub struct OpenApi(LazyLock<Document, Box<dyn FnOnce() -> Document + Send>>);
 
 impl OpenApi {
     /// The document for a server with these settings.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self(Document::new(&document(config)))
+        let config = config.clone();
+        Self(LazyLock::new(Box::new(move || Document::new(&document(&config)))))
     }
 
     /// The answer to a request with these headers.
