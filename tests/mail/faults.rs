@@ -29,6 +29,8 @@ enum Fault {
     End,
     /// It answers with something other than SMTP.
     Noise,
+    /// It answers with a line that never ends.
+    Endless,
 }
 
 /// A server that has a fault in its first connections.
@@ -79,6 +81,7 @@ fn serve(stream: TcpStream, step: &str, fault: Fault, held: &Sender<TcpStream>) 
             match fault {
                 Fault::Silence => drop(held.send(output)),
                 Fault::End => {}
+                Fault::Endless => while output.write_all(&[b'2'; 65_536]).is_ok() {},
                 Fault::Noise => drop(output.write_all(b"\xff\xfeHTTP/1.1 400 Bad Request\r\n\r\n")),
             }
             return;
@@ -111,7 +114,7 @@ fn a_silent_server_delays_nobody_and_its_mails_are_lost(
 #[rstest]
 fn a_mail_survives_a_server_that_fails_in_between(
     #[values("greeting", "EHLO", "MAIL", "DATA", ".")] step: &'static str,
-    #[values(Fault::Silence, Fault::End, Fault::Noise)] fault: Fault,
+    #[values(Fault::Silence, Fault::End, Fault::Noise, Fault::Endless)] fault: Fault,
 ) {
     let server = Faulty::start(step, fault, 2);
     let scene = Scene::start(&server.url(), Retry { timeout: Duration::from_millis(200), ..FAST });

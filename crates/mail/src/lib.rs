@@ -13,6 +13,7 @@
 //! | `letter` | a mail as bytes, with its envelope |
 //! | `courier` | tries to deliver a mail until the server has it, or until the mail is lost |
 //! | `smtp` | one try: connect, TLS, login, send |
+//! | `stream` | a connection that reads only as much as SMTP needs |
 //! | `failure` | why a try has failed, without any text of the server |
 //! | `metrics` | the mails that were sent, the tries that failed, the mails that were lost |
 
@@ -27,6 +28,7 @@ mod sender;
 mod server;
 mod settings;
 mod smtp;
+mod stream;
 mod template_files;
 mod templates;
 

@@ -18,6 +18,7 @@ use crate::{
     letter::Letter,
     sender::Sender,
     server::{Encryption, SmtpServer},
+    stream::Bounded,
 };
 
 /// The server, with what each connection needs.
@@ -65,11 +66,16 @@ impl Smtp {
     /// Connects and logs in.
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
         let Self { server, name, tls, .. } = self;
-        let tls_at_once = tls.clone().filter(|_| server.encryption == Encryption::Tls);
         let address = (&*server.host, server.port);
-        let step = if tls_at_once.is_some() { Step::ConnectByTls } else { Step::Connect };
-        let connection = AsyncSmtpConnection::connect_tokio1(address, None, name, tls_at_once, None).await;
-        let mut connection = connection.map_err(|error| Failure::of(step, &error))?;
+        let mut connection = if server.encryption == Encryption::Tls {
+            let connection = AsyncSmtpConnection::connect_tokio1(address, None, name, tls.clone(), None).await;
+            connection.map_err(|error| Failure::of(Step::ConnectByTls, &error))?
+        } else {
+            let stream = Bounded::connect(address).await;
+            let stream = stream.map_err(|error| Failure::new(Reason::Unreachable, error.to_string()))?;
+            let connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), name).await;
+            connection.map_err(|error| Failure::of(Step::Connect, &error))?
+        };
         if let Some(tls) = tls.clone().filter(|_| server.encryption == Encryption::StartTls) {
             connection.starttls(tls, name).await.map_err(|error| Failure::of(Step::StartTls, &error))?;
         }
