@@ -61,6 +61,12 @@ impl Auth {
         }
         let change = NewEmail { user_id: user.id, email: email.clone() };
         let token = self.new_token(kind, tag, Some(&change)).await?;
+        // A new password ends all requests of those who know the former one, as the notice says. If the new password
+        // came before the entry of this request, there was nothing to end yet, so no link may go out.
+        let stored = self.store.find_user(tag).await?;
+        if stored.is_none_or(|stored| stored.user.password_hash != user.password_hash) {
+            return Err(Error::Overloaded);
+        }
         let link = Message::ChangeEmail { to: email.as_str().to_owned(), link: mails.link(&token) };
         of_link.send(&caller.request_id, link);
         of_notice.send(&caller.request_id, Message::EmailChangeRequested { to: user.email.clone() });

@@ -144,6 +144,30 @@ fn two_changes_to_one_email(#[values(Redis, Embedded)] store: Store) {
     });
 }
 
+/// A new password cancels every request for another email, as the notice to the owner says. A request that is on its way
+/// is no exception, because a thief of the former password may have sent it.
+#[rstest]
+fn request_for_another_email_against_reset(#[values(Redis, Embedded)] store: Store) {
+    race_by_mail(store, |racer, mailbox| {
+        let (old, reset) = forgetful(racer, mailbox);
+        let (session, new) = (racer.sign_in(&old, PASSWORD), unique_email());
+        let (requested, was_reset) = at_once(
+            || racer.insist(|app| app.change_email(&session.access_token, &new, PASSWORD)),
+            || racer.insist(|app| app.reset_password(&reset, NEW_PASSWORD)),
+        );
+        assert_eq!(was_reset.status, 200, "{was_reset:?}");
+        match requested.status {
+            202 => {
+                let token = next_token(mailbox, "change", &new);
+                assert_wrong_token(&racer.insist(|app| app.verify_email(&token)));
+            }
+            403 => requested.assert_error(403, "wrong_password"),
+            _ => requested.assert_error(401, "invalid_token"),
+        }
+        assert_eq!(sub(&racer.sign_in(&old, NEW_PASSWORD)), sub(&session));
+    });
+}
+
 /// Both tokens are of one account: the reset ends the link of the change, or comes too late for the former email.
 #[rstest]
 fn change_against_reset(#[values(Redis, Embedded)] store: Store) {
