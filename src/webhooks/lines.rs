@@ -24,6 +24,11 @@ impl Lines {
         self.lock().events
     }
 
+    /// The number of lines. Each has a task.
+    pub(super) fn count(&self) -> usize {
+        self.lock().lines.len()
+    }
+
     /// Adds an event at the end of its line. Returns the name of the line if the line is new. The caller then starts a
     /// task that delivers the events of this line.
     pub(super) fn add(&self, event: Queued) -> Option<String> {

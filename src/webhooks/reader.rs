@@ -8,7 +8,7 @@ use std::{
 
 use auth_service_records::{
     error::Error,
-    outbox::{LEASE_MILLIS, OutboxPage},
+    outbox::{LEASE_MILLIS, OUTBOX_LIMIT, OutboxPage},
     revocation::StreamId,
 };
 use auth_service_token::Id;
@@ -23,8 +23,11 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of events that one read brings.
 const PAGE: usize = 500;
-/// The largest number of events in memory. Beyond it, the events wait in the store, also those of other users.
-const MOST_EVENTS: usize = 10_000;
+/// The largest number of lines in memory, and of their events. Beyond either, events wait in the store, whoever their
+/// users are. So a line may be as long as the outbox: whoever causes events faster than the receiver takes them, such as
+/// by many sign-ins, delays only the events of one user. An event takes about half a kilobyte, a line several.
+const MOST_LINES: usize = 10_000;
+const MOST_EVENTS: usize = OUTBOX_LIMIT;
 
 pub(super) struct Reader {
     delivery: Arc<Delivery>,
@@ -88,7 +91,8 @@ impl Reader {
             // later events may have any place.
             self.next = StreamId::default();
         }
-        let limit = PAGE.min(MOST_EVENTS.saturating_sub(events));
+        let room = MOST_EVENTS.saturating_sub(events);
+        let limit = if self.lines.count() < MOST_LINES { PAGE.min(room) } else { 0 };
         let start = Instant::now();
         let page = self.delivery.store().read_outbox(self.server, self.next, limit).await?;
         self.delivery.metrics().saw(&page);

@@ -3,7 +3,9 @@
 use rstest::rstest;
 
 use super::scene::Scene;
-use crate::support::{ACCEPTED, FAILED, Receiver, Store, claims, wait_longer};
+use crate::support::{
+    ACCEPTED, FAILED, Receiver, RedisServer, Store, TestApp, WEBHOOK_SECRET, claims, wait_longer, wait_until,
+};
 
 /// The receiver fails once at every event of one user. The user's events still arrive in their order, and the events of
 /// another user do not wait for them.
@@ -42,6 +44,24 @@ fn the_events_of_a_user_arrive_in_their_order(#[values(Store::Redis, Store::Embe
     let others_end = position(&|hook| hook.body.contains("198.51.100.7"));
     let users_end = hooks.iter().rposition(|hook| hook.user_id() == user_id).unwrap();
     assert!(others_end < users_end, "the other user has waited");
+}
+
+/// More events of one user wait than the server has lines. Somebody who signs in all the time can cause them.
+#[test]
+fn a_long_line_of_one_user_delays_no_other() {
+    let receiver = Receiver::deciding(|hook| if hook.body == "{}" { FAILED } else { ACCEPTED });
+    let redis = RedisServer::start(&[]);
+    let add = "for _ = 1, 10500 do redis.call('XADD', KEYS[1], '*', 'id', ARGV[1], 'user', ARGV[2], 'body', '{}') end";
+    let (id, user) = ("Zx3Vn0pHq9c2tL8yWm4KdA", "7f0c0000-0000-4000-8000-000000000000");
+    let () = redis.command(&["EVAL", add, "1", "as:webhooks", id, user]);
+    let url = receiver.url();
+    let settings = [("WEBHOOK_URL", &*url), ("WEBHOOK_SECRET", WEBHOOK_SECRET), ("WEBHOOK_ALLOW_PRIVATE", "on")];
+    let app = TestApp::start_on(&redis.url(), &settings);
+    app.new_account();
+    wait_longer(30, "the other user's event has arrived", || {
+        receiver.hooks().iter().any(|hook| hook.body.contains("signed_up"))
+    });
+    wait_until("only the events of the line wait", || redis.command::<u64>(&["XLEN", "as:webhooks"]) == 10_500);
 }
 
 #[test]
