@@ -87,6 +87,22 @@ fn sign_ins_that_wait_long() {
 }
 
 #[test]
+fn guesses_at_codes() {
+    let (mut site, apps) = site_of(1, &[], |settings| TestApp::start_with(Embedded, settings));
+    let since = Instant::now();
+    for _ in 0..3 {
+        let (session, authenticator) = apps[0].account_with_totp();
+        let mfa_token = apps[0].mfa_token(&session.email);
+        // The fifth failure in a row would cause a wait.
+        for _ in 0..4 {
+            apps[0].authenticate_totp(&mfa_token, &authenticator.wrong_code()).assert_error(401, "invalid_code");
+        }
+    }
+    site.expect("somebody guesses codes", since, &["AuthServiceSecondFactorsFail"]);
+    site.expect_peace("nobody guesses any more", Instant::now());
+}
+
+#[test]
 fn spent_refresh_tokens_that_come_again() {
     let settings = [("REFRESH_TOKEN_ROTATION", "on"), ("REFRESH_GRACE_SECONDS", "0")];
     let (mut site, apps) = site_of(1, &settings, |settings| TestApp::start_with(Embedded, settings));
