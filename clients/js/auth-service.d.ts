@@ -135,6 +135,8 @@ export interface Profile {
     readonly created_at: string;
     /** Missing with `EMAIL_VERIFICATION=off`. */
     readonly email_verified?: boolean;
+    /** Missing without a second factor. */
+    readonly totp_enabled?: true;
 }
 
 /**

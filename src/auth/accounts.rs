@@ -97,6 +97,7 @@ impl Auth {
                 id: by.claims.sub,
                 created_at: access.created_at,
                 email_verified: access.email_verified,
+                totp_enabled: access.totp_enabled,
             }),
         }
     }

@@ -3,6 +3,7 @@
 use auth_service_records::{
     error::{Error, Outage},
     refusal::Refusal,
+    session::Access,
 };
 use auth_service_token::{Algorithm, Claims, Jwk, NoSigningKey, Parties};
 
@@ -16,6 +17,8 @@ pub enum Introspection {
         claims: Claims,
         /// The email of the user.
         email: String,
+        /// Whether the user has shown that the email is theirs. `None` if accounts do not verify their emails.
+        email_verified: Option<bool>,
     },
     /// Any other text. A refresh token is one, because no resource server may accept it.
     Inactive(Refusal),
@@ -68,7 +71,10 @@ impl Auth {
         };
         let access = self.store.check_access(claims.tag, claims.sid).await?;
         Ok(match access {
-            Some(access) => Introspection::Active { claims, email: access.email },
+            Some(Access { email, email_verified, .. }) => {
+                let email_verified = self.shows_email_verified().then_some(email_verified);
+                Introspection::Active { claims, email, email_verified }
+            }
             None => Introspection::Inactive(self.why_gone(claims.exp)),
         })
     }

@@ -11,6 +11,7 @@ const response: Response = await client.fetch("https://api.example.com/things", 
 const token: string | null = await client.accessToken();
 await client.changePassword("correct horse", "battery staple");
 const verified: boolean | undefined = profile.email_verified;
+const hasSecondFactor: boolean = profile.totp_enabled ?? false;
 const link: MailLink | null = mailLink();
 if (link?.purpose === "reset-password") await client.resetPassword(link.token, "battery staple");
 else if (link) await client.verifyEmail(link.token);
@@ -33,7 +34,7 @@ try {
 const own: SessionStorage = { get: async () => null, set: async (text: string) => console.log(text.length) };
 new AuthClient({ url: new URL("https://auth.example.com"), storage: own, fetch: (request) => fetch(request) });
 new AuthClient({ url: "/auth", storage: memoryStorage(), timeout: 1000, retryFor: 1000 });
-console.log(profile.email, response.status, token, verified);
+console.log(profile.email, response.status, token, verified, hasSecondFactor);
 client.close();
 
 // @ts-expect-error the URL is missing

@@ -185,6 +185,8 @@ pub struct Profile {
     pub created_at: u64,
     /// Whether the owner has proved that mail to this address reaches them.
     pub email_verified: bool,
+    /// Whether the account has a second factor.
+    pub totp_enabled: bool,
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn schemas(config: &Config) -> Value {
         "TotpStarted": totp_started(),
         "TotpConfirmed": totp_confirmed(),
         "TotpRemoved": with_token(object(&json!({"result": {"const": "Second factor removed"}}))),
-        "Introspection": introspection(),
+        "Introspection": introspection(config),
         "Revocations": revocations(),
         "KeySet": object(&json!({"keys": {"type": "array", "items": key()}})),
         "Metadata": metadata(),
@@ -73,7 +73,9 @@ fn profile(config: &Config) -> Value {
         data["email_verified"] =
             json!({"type": "boolean", "description": "Whether the owner has shown that the email is theirs."});
     }
-    let data = object(&data);
+    let mut data = object(&data);
+    data["properties"]["totp_enabled"] =
+        json!({"const": true, "description": "The account has a second factor. Absent without one."});
     let result = json!({"const": "User profile fetched successfully"});
     with_token(object(&json!({"data": data, "result": result, "status": {"const": 200}})))
 }
@@ -121,7 +123,7 @@ pub(super) fn shows_email_verified(config: &Config) -> bool {
 }
 
 /// RFC 7662, section 2.2.
-fn introspection() -> Value {
+fn introspection(config: &Config) -> Value {
     let mut active = object(&json!({
         "active": {"const": true},
         "iss": described("The issuer."),
@@ -135,6 +137,9 @@ fn introspection() -> Value {
         "client_id": {"type": "string"},
         "token_type": {"const": "Bearer"},
     }));
+    if shows_email_verified(config) {
+        active["properties"]["email_verified"] = json!({"type": "boolean"});
+    }
     active["properties"]["eid"] = id();
     active["properties"]["amr"] = json!({
         "type": "array",

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
+    answers::shows_email_verified,
     operation::Operation,
     parts::{ACCESS_TOKEN, EMAIL, ID, USER_ID},
     problems::{general, of_form, of_reads, of_resource_servers, of_writes},
@@ -38,7 +39,7 @@ fn introspect(config: &Config) -> Operation {
 
 fn active(config: &Config) -> Value {
     let expires_at = 1_795_903_200 + config.access_seconds;
-    json!({
+    let mut active = json!({
         "active": true,
         "iss": config.parties.issuer,
         "aud": config.parties.audience,
@@ -53,7 +54,11 @@ fn active(config: &Config) -> Value {
         "auth_time": 1_795_903_200,
         "client_id": "auth-service",
         "token_type": "Bearer",
-    })
+    });
+    if shows_email_verified(config) {
+        active["email_verified"] = true.into();
+    }
+    active
 }
 
 fn revoke() -> Operation {

@@ -54,6 +54,9 @@ struct ProfileData {
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
+    /// Absent without a second factor.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    totp_enabled: bool,
 }
 
 impl SignUpBody {
@@ -106,6 +109,7 @@ pub(crate) async fn current_user(
         id: profile.id,
         created_at: rfc3339(profile.created_at),
         email_verified: app.auth.shows_email_verified().then_some(profile.email_verified),
+        totp_enabled: profile.totp_enabled,
     };
     Ok(json_for(&by, &ProfileBody { data, result: "User profile fetched successfully", status: 200 }))
 }

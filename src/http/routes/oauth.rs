@@ -39,6 +39,8 @@ struct ActiveBody<'a> {
     eid: Option<Id>,
     jti: Id,
     email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
     iat: u64,
     exp: u64,
     #[serde(skip_serializing_if = "Amr::is_empty")]
@@ -69,7 +71,9 @@ pub(crate) async fn introspect(
 ) -> Result<Response, Problem> {
     let token = form.token()?;
     Ok(match app.read(|| app.auth.introspect(token)).await? {
-        Introspection::Active { claims, email } => active(app.auth.parties(), &claims, email),
+        Introspection::Active { claims, email, email_verified } => {
+            active(app.auth.parties(), &claims, email, email_verified)
+        }
         Introspection::Inactive(refusal) => inactive(refusal),
     })
 }
@@ -88,7 +92,7 @@ pub(crate) async fn revoke(
     Ok(done("Token revoked"))
 }
 
-fn active(parties: &Parties, claims: &Claims, email: String) -> Response {
+fn active(parties: &Parties, claims: &Claims, email: String, email_verified: Option<bool>) -> Response {
     let Claims { sub, sid, eid, jti, iat, exp, amr, auth_time, .. } = *claims;
     let body = ActiveBody {
         active: true,
@@ -99,6 +103,7 @@ fn active(parties: &Parties, claims: &Claims, email: String) -> Response {
         eid,
         jti,
         email,
+        email_verified,
         iat,
         exp,
         amr,

@@ -1,11 +1,11 @@
 //! The verification of an email.
 
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{NEW_PASSWORD, Scene, assert_wrong_token};
 use crate::support::{
-    PASSWORD, PUBLIC_URL, SECRETS,
+    PASSWORD, PUBLIC_URL, RESOURCE_SERVERS, SECRETS,
     Store::{self, Embedded, Redis},
     expired_access_token, text, unique_email,
 };
@@ -100,6 +100,24 @@ fn the_command_line_verifies_for_a_server_that_requires_it() {
     assert_eq!(app.authenticate(&shown, PASSWORD).status, 200);
     assert_eq!(app.cli_with_input(&["user", "create", "--verified", &created], PASSWORD).status.code(), Some(0));
     assert_eq!(app.authenticate(&created, PASSWORD).status, 200);
+}
+
+#[rstest]
+fn introspection_tells_whether_the_email_is_verified(
+    #[values(Redis, Embedded)] store: Store,
+    #[values("off", "optional")] verification: &str,
+) {
+    let scene = Scene::start(store, &[("EMAIL_VERIFICATION", verification), RESOURCE_SERVERS]);
+    let app = &scene.app;
+    let session = app.new_session();
+    let shown = || app.introspect(&session.access_token).json().get("email_verified").and_then(Value::as_bool);
+    let is_shown = verification == "optional";
+    assert_eq!(shown(), is_shown.then_some(false));
+    if !is_shown {
+        assert_eq!(app.request_email_verification(&session.access_token).status, 202);
+    }
+    assert_eq!(app.verify_email(&scene.token("verify", &session.email)).status, 200);
+    assert_eq!(shown(), is_shown.then_some(true));
 }
 
 /// With `off`, a sign-up sends nothing, and the profile does not speak of the verification.

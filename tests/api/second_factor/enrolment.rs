@@ -55,6 +55,32 @@ fn a_second_factor_counts_from_its_confirmation_to_its_removal(#[values(Redis, E
     session.assert_lives(&replicas);
 }
 
+/// A page of settings needs this. The profile of an account without a second factor is that of the contract.
+#[rstest]
+fn the_profile_of_every_session_tells_of_a_second_factor(#[values(Redis, Embedded)] store: Store) {
+    let replicas = replicas(store, &[]);
+    let (app, other) = (&replicas[0], replicas.last().unwrap());
+    let session = app.new_session();
+    let another = other.session_of(&session.email);
+    let assert_shown = |expected: Option<bool>| {
+        for (replica, session) in replicas.iter().flat_map(|replica| [(replica, &session), (replica, &another)]) {
+            let profile = replica.current_user(&session.access_token).json();
+            assert_eq!(profile["data"].get("totp_enabled").and_then(Value::as_bool), expected, "{profile}");
+            assert_eq!(profile["data"].as_object().unwrap().len(), if expected.is_some() { 4 } else { 3 }, "{profile}");
+        }
+    };
+    assert_shown(None);
+    let authenticator = other.enable_totp(&session.access_token);
+    assert_shown(Some(true));
+    assert_eq!(app.remove_access_token(&session.email).status, 200);
+    let signed_in = app.authenticate_totp(&app.mfa_token(&session.email), &authenticator.code());
+    let token = text(&signed_in, "access_token");
+    assert_eq!(other.current_user(&token).json()["data"]["totp_enabled"], true);
+    assert_eq!(app.remove_totp(&token, PASSWORD, authenticator.recovery_code()).status, 200);
+    let profile = other.current_user(&token).json();
+    assert!(profile["data"].get("totp_enabled").is_none(), "{profile}");
+}
+
 #[rstest]
 fn a_recovery_code_removes_the_second_factor_of_a_lost_app(#[values(Redis, Embedded)] store: Store) {
     let app = TestApp::start(store);

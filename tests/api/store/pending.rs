@@ -71,11 +71,11 @@ fn an_update_spends_an_entry_once_and_ends_no_session(#[values(Redis, Embedded)]
     let found = scene.find().unwrap();
     assert_eq!(update(&found, &verified, Some(right)), Outcome::NotThere, "the entry is spent");
     assert_eq!(found.user.email_verified_at, Some(5));
-    let shows_verified = || {
-        let access = scene.run(async |store| store.check_access(scene.tag, sid).await);
-        access.unwrap().email_verified
+    let shown = || {
+        let access = scene.run(async |store| store.check_access(scene.tag, sid).await).unwrap();
+        (access.email_verified, access.totp_enabled)
     };
-    assert!(shows_verified(), "the session goes on, and shows the change");
+    assert_eq!(shown(), (true, false), "the session goes on, and shows the change");
     assert_eq!(scene.kinds(), [PendingKind::PasswordReset, PendingKind::EmailChange, PendingKind::Totp]);
     // The second factor needs no entry, and leaves the rest of the profile alone.
     let totp = Totp { secret: "sealed".to_owned(), confirmed_at: 1, last_step: 9, recovery_codes: vec![scene.tag] };
@@ -83,9 +83,12 @@ fn an_update_spends_an_entry_once_and_ends_no_session(#[values(Redis, Embedded)]
     assert_eq!(update(&found, &enrolled, None), Outcome::Done);
     let found = scene.find().unwrap();
     assert_eq!(found.user.totp, Some(totp));
-    assert!(shows_verified());
+    assert_eq!(shown(), (true, true));
     assert_eq!(update(&found, &User { email_verified_at: None, ..found.user.clone() }, None), Outcome::Done);
-    assert!(!shows_verified());
+    assert_eq!(shown(), (false, true));
+    let found = scene.find().unwrap();
+    assert_eq!(update(&found, &User { totp: None, ..found.user.clone() }, None), Outcome::Done);
+    assert_eq!(shown(), (false, false));
     assert!(scene.refresh(sid) && scene.remove());
     let gone = Id::random().unwrap();
     let outcome = scene.run(async |store| store.update_user(gone, &found, &found.user, None).await);
@@ -93,11 +96,15 @@ fn an_update_spends_an_entry_once_and_ends_no_session(#[values(Redis, Embedded)]
 }
 
 #[rstest]
-fn a_new_session_shows_whether_the_email_is_verified(#[values(Redis, Embedded)] store: On) {
+fn a_new_session_shows_whether_the_email_is_verified_and_there_is_a_second_factor(
+    #[values(Redis, Embedded)] store: On,
+) {
     let scene = Scene::new(store, LONG);
-    assert!(scene.create(&User { email_verified_at: Some(5), ..user() }));
+    let totp = Totp { secret: "sealed".to_owned(), confirmed_at: 1, last_step: 9, recovery_codes: Vec::new() };
+    assert!(scene.create(&User { email_verified_at: Some(5), totp: Some(totp), ..user() }));
     let sid = scene.sign_in();
-    assert!(scene.run(async |store| store.check_access(scene.tag, sid).await).unwrap().email_verified);
+    let access = scene.run(async |store| store.check_access(scene.tag, sid).await).unwrap();
+    assert!(access.email_verified && access.totp_enabled);
 }
 
 #[rstest]

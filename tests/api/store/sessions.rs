@@ -69,7 +69,8 @@ fn check_access_returns_the_user(#[values(Redis, Embedded)] store: On) {
     let access = || scene.run(async |store| store.check_access(scene.tag, session.sid).await);
     assert_eq!(access(), None);
     assert!(scene.open_session(&scene.find().unwrap(), None, &session));
-    assert_eq!(access(), Some(Access { email: user.email, created_at: user.created_at, email_verified: false }));
+    let User { email, created_at, .. } = user;
+    assert_eq!(access(), Some(Access { email, created_at, email_verified: false, totp_enabled: false }));
     assert!(scene.remove());
     assert_eq!(access(), None);
 }

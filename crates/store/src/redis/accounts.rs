@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{keys::Key, net::request::Request, script::script, store::Redis};
 use crate::{
+    access::changing_fields,
     change::{PendingKind, Spent},
     record::{NewUser, StoredUser, decode_user, encode_changed_user, encode_new_user, encode_user},
 };
@@ -125,7 +126,7 @@ impl Redis {
         let call = Request::call(&UPDATE_USER, &keys)
             .arg(&expected.revision)
             .arg(encode_changed_user(user, expected))
-            .arg(u8::from(user.email_verified_at.is_some()))
+            .arg(changing_fields(user))
             .arg(spent.map_or(&[][..], |spent| spent.value));
         let updated: bool = self.run_lasting(tag, &call).await?;
         Ok(if updated { Outcome::Done } else { Outcome::NotThere })

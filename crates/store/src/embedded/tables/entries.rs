@@ -20,6 +20,9 @@ pub(in crate::embedded) struct EpochEntry {
     /// Whether the owner has proved that mail to the address reaches them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::embedded) email_verified: bool,
+    /// Whether the account has a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::embedded) totp_enabled: bool,
     #[serde(flatten)]
     unknown_fields: Map<String, Value>,
 }
@@ -101,13 +104,14 @@ impl Versioned for RefreshEntry {
 
 impl EpochEntry {
     pub(in crate::embedded) fn new(epoch: Id, profile: Access) -> Self {
-        let Access { email, created_at, email_verified } = profile;
-        Self { v: VERSION, epoch, email, created_at, email_verified, unknown_fields: Map::new() }
+        let Access { email, created_at, email_verified, totp_enabled } = profile;
+        Self { v: VERSION, epoch, email, created_at, email_verified, totp_enabled, unknown_fields: Map::new() }
     }
 
     pub(in crate::embedded) fn set_profile(&mut self, profile: Access) {
-        let Access { email, created_at, email_verified } = profile;
-        (self.email, self.created_at, self.email_verified) = (email, created_at, email_verified);
+        let Access { email, created_at, email_verified, totp_enabled } = profile;
+        (self.email, self.created_at) = (email, created_at);
+        (self.email_verified, self.totp_enabled) = (email_verified, totp_enabled);
     }
 }
 

@@ -1,6 +1,7 @@
 -- Replaces the record of an account, and the part of the epoch entry that follows the record. Needs entries.lua.
 -- KEYS: user, epoch, and the pending entry to spend, if there is one.
--- ARGV: expected record, new record, 1 if the email is verified, otherwise 0, the expected value of the pending entry.
+-- ARGV: expected record, new record, the fields of the epoch entry that follow the record, the expected value of the
+--       pending entry.
 -- Returns 1 if done, 0 if the account or the pending entry has changed or does not exist.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if KEYS[3] and redis.call('GET', KEYS[3]) ~= ARGV[4] then return 0 end
@@ -11,8 +12,10 @@ redis.call('SET', KEYS[1], ARGV[2])
 if KEYS[3] then redis.call('DEL', KEYS[3]) end
 if epoch then
   -- Edits the text, because cjson would round long numbers and turn [] into {}. No text inside the entry can look like
-  -- this field, because JSON escapes quotation marks.
-  local others = string.gsub(string.gsub(value, ',"email_verified":%a+', ''), '}%s*$', '')
-  redis.call('SET', KEYS[2], others .. (ARGV[3] == '1' and ',"email_verified":true}' or '}'), 'KEEPTTL')
+  -- these fields, because JSON escapes quotation marks.
+  for _, field in ipairs({ 'email_verified', 'totp_enabled' }) do
+    value = string.gsub(value, ',"' .. field .. '":%a+', '')
+  end
+  redis.call('SET', KEYS[2], string.gsub(value, '}%s*$', '') .. ARGV[3] .. '}', 'KEEPTTL')
 end
 return 1
