@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     driven::DrivenTab,
     proxy::serve_below,
-    support::{PASSWORD, Store, TestApp, unique_email},
+    support::{PASSWORD, Store, TestApp, unique_email, wait_until},
 };
 
 /// The page in a browser.
@@ -106,6 +106,27 @@ fn the_page_shows_every_operation_and_tries_the_api(#[values("", "/auth")] path:
     }
     let elsewhere: Vec<_> = sent.iter().filter(|url| !url.starts_with(&format!("{}/", scene.base))).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+
+    // The answers are open.
+    scene.tab.make_narrow();
+    let widths = scene.tab.value("[document.documentElement.scrollWidth, document.documentElement.clientWidth]");
+    assert_eq!(widths, json!([390, 390]));
+}
+
+#[test]
+fn each_request_has_an_id_of_its_own() {
+    let mut scene = Scene::open("");
+    let account = json!({"email": unique_email(), "password": PASSWORD});
+    scene.send("post", "/signup", Some(&account));
+    scene.send("post", "/authenticate", Some(&account));
+    let is_post = |line: &Value| line["message"] == "request" && line["method"] == "POST";
+    let mut lines = Vec::new();
+    wait_until("the log has both requests", || {
+        lines = scene.app.log().into_iter().filter(is_post).collect();
+        lines.len() == 2
+    });
+    assert_ne!(lines[0]["request_id"], lines[1]["request_id"]);
+    assert!(lines.iter().all(|line| line["trace_id"].is_null()), "{lines:#?}");
 }
 
 #[test]

@@ -55,6 +55,12 @@ impl DrivenTab {
         self.call("Page.navigate", &json!({"url": url}));
     }
 
+    /// Gives the page the screen of a phone.
+    pub(crate) fn make_narrow(&mut self) {
+        let screen = json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true});
+        self.call("Emulation.setDeviceMetricsOverride", &screen);
+    }
+
     /// The addresses of all requests of the page so far.
     pub(crate) fn requests(&self) -> &[String] {
         &self.requests

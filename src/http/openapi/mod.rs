@@ -37,8 +37,6 @@ use super::document::Document;
 use crate::config::Config;
 
 const INTRODUCTION: &str = "\
-A token server: accounts, sessions and tokens.
-
 Requests and answers are JSON in UTF-8, unless an operation says otherwise. The server ignores unknown fields of a \
 body, and refuses unknown parameters of a query. A request with a body needs its `Content-Type`. The body has at most \
 16 KiB.
@@ -89,7 +87,8 @@ fn document(config: &Config) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "summary": env!("CARGO_PKG_DESCRIPTION"),
             "description": INTRODUCTION,
-            "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
+            // Swagger UI makes a link of an `identifier`, and there is no page for two licences.
+            "license": {"name": env!("CARGO_PKG_LICENSE")},
         },
         // A relative URL is correct for every host and prefix.
         "servers": [{"url": ".", "description": "This server"}],
