@@ -1,6 +1,6 @@
 //! `GET /metrics`, on a listener of its own, so that clients cannot read the metrics.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use auth_service_records::error::Error;
 use axum::{
@@ -19,7 +19,7 @@ use prometheus_client::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tower::Service as _;
@@ -27,7 +27,8 @@ use tower::Service as _;
 use super::{methods::safe, problem_response::Problem};
 use crate::log::Seldom;
 
-/// The maximum number of open connections. Further ones wait in the listener's backlog.
+/// The maximum number of open connections. A further one closes the oldest, so that slow clients cannot keep Prometheus
+/// waiting.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a connection may last. Each connection carries one scrape, which takes about a millisecond.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,18 +43,22 @@ pub async fn serve_metrics(listener: TcpListener, registry: Registry) {
         .route("/metrics", safe(get(metrics)))
         .fallback(async || Problem::NOT_METRICS)
         .with_state(Arc::new(registry));
-    let (places, failures) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Seldom::new());
+    let (mut open, failures) = (VecDeque::<AbortHandle>::new(), Seldom::new());
     loop {
-        // Fails only if the semaphore is closed, and nothing closes it.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
+                open.retain(|connection| !connection.is_finished());
+                if open.len() == CONNECTIONS_MAX
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
                 let router = router.clone();
-                tokio::spawn(async move {
-                    let _place = place;
+                let connection = tokio::spawn(async move {
                     // The client causes every error here: it disconnected, was too slow, or did not speak HTTP.
                     let _ = timeout(CONNECTION_TIMEOUT, answer(stream, router)).await;
                 });
+                open.push_back(connection.abort_handle());
             }
             Err(error) => {
                 if let Some(times) = failures.due() {

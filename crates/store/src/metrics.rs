@@ -91,7 +91,7 @@ impl Metrics {
         clock: Clock,
         is_usable: impl Fn() -> bool + Send + Sync + 'static,
     ) {
-        let help = "How long the store took to carry out a request; a failed request counts only in store_errors";
+        let help = "How long the store took to carry out a request; a failed request counts only in store_errors_total";
         registry.register("store_request_duration_seconds", help, self.requests.clone());
         let help = "Requests to the store that failed, by the code of the outage";
         registry.register("store_errors", help, self.errors.clone());
