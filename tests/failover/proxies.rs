@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use super::proxy_programs::Proxy;
 use crate::support::{
-    Answer, Connection, Load, PASSWORD, Process, RedisServer, TestApp, Turn, alone, free_port, raw, unique_email,
-    wait_until,
+    Answer, Connection, Load, PASSWORD, Process, RedisServer, TestApp, Turn, alone, free_port, not_beside_load, raw,
+    unique_email, wait_until,
 };
 
 const REPLICAS: usize = 3;
@@ -42,14 +42,13 @@ struct Site {
     redis: RedisServer,
     replicas: [Option<TestApp>; REPLICAS],
     _directory: TempDir,
-    /// The tests fail if a request is late, so no other test may load the machine.
+    /// The tests fail if a request is late.
     _turn: Turn,
 }
 
 impl Site {
     /// A site without a replica.
-    fn start(proxy: Proxy) -> Self {
-        let turn = alone();
+    fn start(turn: Turn, proxy: Proxy) -> Self {
         let (port, replica_ports) = (free_port(), [(); REPLICAS].map(|()| free_port()));
         let directory = tempfile::tempdir().unwrap();
         let ports =
@@ -95,7 +94,7 @@ impl Site {
 fn restarting_all_replicas_behind_another_proxy_fails_no_request(
     #[values(Proxy::Nginx, Proxy::Caddy, Proxy::Traefik, Proxy::Envoy)] proxy: Proxy,
 ) {
-    let mut site = Site::start(proxy);
+    let mut site = Site::start(alone(), proxy);
     for n in 0..REPLICAS {
         site.start_replica(n, &[]);
     }
@@ -116,7 +115,7 @@ fn restarting_all_replicas_behind_another_proxy_fails_no_request(
 fn another_proxy_changes_no_request_and_no_answer(
     #[values(Proxy::Nginx, Proxy::Caddy, Proxy::Traefik, Proxy::Envoy)] proxy: Proxy,
 ) {
-    let mut site = Site::start(proxy);
+    let mut site = Site::start(not_beside_load(), proxy);
     let direct = TestApp::start_on(&site.redis.url(), &[]);
     let session = direct.new_session();
     site.start_replica(0, &[("REDIS_WAIT_REPLICAS", "1"), ("REDIS_WAIT_TIMEOUT_MS", "50")]);

@@ -12,6 +12,9 @@ const NEW: [(&str, &str); 2] = [
     ("REFRESH_SECRET_KEY", "a new refresh secret of the tests, 32+ bytes"),
 ];
 
+/// Clients sign in again after this time, which is longer than the restart of a replica.
+const TOKENS_AGE: Duration = Duration::from_secs(5);
+
 /// These secrets as secrets that only verify.
 fn verify_only(secrets: [(&'static str, &'static str); 2]) -> [(&'static str, &'static str); 2] {
     [("AUTH_SECRET_KEY_PREVIOUS", secrets[0].1), ("REFRESH_SECRET_KEY_PREVIOUS", secrets[1].1)]
@@ -29,7 +32,7 @@ fn roll(site: &mut Site, load: &Load, secrets: &[(&str, &str)]) {
 #[test]
 fn replacing_the_signing_secrets_signs_nobody_out() {
     let mut site = Site::start(3);
-    let load = Load::start_with(site.port, Duration::from_secs(10));
+    let load = Load::start_with(site.port, TOKENS_AGE);
     // Everyone verifies the new secrets.
     roll(&mut site, &load, &[SECRETS, verify_only(NEW)].concat());
     // Everyone signs with the new secrets, and one may still sign with the old ones during the roll.
@@ -46,7 +49,7 @@ fn replacing_the_signing_secrets_signs_nobody_out() {
 #[test]
 fn a_rotation_that_is_taken_back_signs_nobody_out() {
     let mut site = Site::start(3);
-    let load = Load::start_with(site.port, Duration::from_secs(10));
+    let load = Load::start_with(site.port, TOKENS_AGE);
     roll(&mut site, &load, &[SECRETS, verify_only(NEW)].concat());
     // One replica signs with the new secrets, then the others get no further.
     let address = site.stop_replica(0);
