@@ -189,7 +189,8 @@ fn wait_for_mail(exim: &Exim, to: &str) -> String {
     let mut text = None;
     wait_longer(30, "the mail arrives", || {
         let entries = fs::read_dir(exim.directory.path().join("mails")).unwrap();
-        let mails = entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        // Exim renames a file when the mail is complete, so the file of an entry may be gone.
+        let mails = entries.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
         let of = |mail: String| {
             let parsed = MessageParser::default().parse(&mail)?;
             let found = parsed.to()?.first()?.address()? == to;
