@@ -23,9 +23,9 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of events that one read brings.
 const PAGE: usize = 500;
-/// The largest number of lines in memory, and of their events. Beyond either, events wait in the store, whoever their
-/// users are. So a line may be as long as the outbox: whoever causes events faster than the receiver takes them, such as
-/// by many sign-ins, delays only the events of one user. An event takes about half a kilobyte, a line several.
+/// The largest number of lines in memory, and of events. Other events wait in the store. A line may be as long as the
+/// outbox, so a user who causes very many events, such as by sign-ins, delays the events of no other user. An event takes
+/// about half a kilobyte, and a line several kilobytes.
 const MOST_LINES: usize = 10_000;
 const MOST_EVENTS: usize = OUTBOX_LIMIT;
 

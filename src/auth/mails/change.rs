@@ -61,8 +61,8 @@ impl Auth {
         }
         let change = NewEmail { user_id: user.id, email: email.clone() };
         let token = self.new_token(kind, tag, Some(&change)).await?;
-        // A new password ends all requests of those who know the former one, as the notice says. If the new password
-        // came before the entry of this request, there was nothing to end yet, so no link may go out.
+        // The notice says that a new password ends the request. A password that was set before this request had its entry
+        // could not end the request, so no link may go out.
         let stored = self.store.find_user(tag).await?;
         if stored.is_none_or(|stored| stored.user.password_hash != user.password_hash) {
             return Err(Error::Overloaded);
